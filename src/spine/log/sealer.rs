@@ -35,7 +35,9 @@ pub(crate) async fn run(
             Ok(sealed) => {
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
-                contracts::failpoint::hit(if sealed.rows > 0 { "sealed" } else { "" });
+                if sealed.rows > 0 {
+                    contracts::failpoint::hit("sealed");
+                }
                 if sealed.rows == BATCH_ROWS {
                     continue;
                 }
