@@ -17,7 +17,7 @@ const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
 /// "allod" in ASCII, so that other users of advisory locks don't meet it by accident.
-const LOCK: i64 = 0x61_6c_6c_6f_64;
+const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
