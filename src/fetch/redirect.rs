@@ -21,6 +21,9 @@ const BODY_HEADERS: [HeaderName; 4] = [
 ];
 
 /// The request that the answer redirects to; none if the answer is no redirect.
+///
+/// 301, 302 and 303 turn every method but GET and HEAD into a GET; 307 and 308 keep method and body, and are refused
+/// when that would carry them to another origin (RFC 9110 section 15.4 leaves the rest to the client).
 pub(crate) fn next(
     request: &Request,
     status: StatusCode,

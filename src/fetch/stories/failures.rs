@@ -131,6 +131,19 @@ async fn an_answer_that_is_not_http_is_a_protocol_failure() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_server_closed_while_idle_costs_no_request() {
+    let (url, connections) =
+        misbehaving(Trick::Say("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")).await;
+    let fetch = fetch();
+    for _ in 0..3 {
+        let request = Request::post_form(&url, [("a", "b")]).unwrap();
+        assert_eq!(fetch.send(request, &loopback()).await.unwrap().text(), "hello");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn any_status_is_an_answer() {
     let server = Server::start("127.0.0.1").await;
     assert_eq!(
