@@ -7,3 +7,5 @@
 
 pub mod database;
 pub mod queue;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
