@@ -5,5 +5,16 @@
 //! Begin with [`service`] (what a service is), then [`access`], then [`log`].
 #![warn(missing_docs)]
 
+pub mod access;
+mod backoff;
 pub mod database;
+pub mod edge;
+pub mod log;
+pub mod ports;
 pub mod queue;
+pub mod service;
+pub mod vault;
+
+pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
+pub use log::consumer::{Consumer, HandleError};
+pub use service::{Context, Service, Settings};
