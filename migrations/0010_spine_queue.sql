@@ -698,6 +698,98 @@ begin
     return v_count;
 end $$;
 
+-- Gives jobs back that never ran to an end through no fault of theirs: the attempt does not count.
+create function mq.give_back(p_queue text, p_id uuid, p_attempt integer, p_started timestamptz) returns text
+language plpgsql as $$
+begin
+    update pgboss.job j
+    set state = 'retry', started_on = null, heartbeat_on = null, start_after = now(), output = null
+    where j.name = p_queue and j.id = p_id and j.state = 'active' and j.retry_count = p_attempt
+        and j.started_on = p_started;
+    return case when found then 'given back' else 'lost' end;
+exception when unique_violation then
+    return mq.fail(p_queue, p_id, p_attempt, p_started,
+        '{"message": "the hub stopped, and another job of the same key waits already"}', false, null);
+end $$;
+
+-- Fires one occurrence of a schedule, once: the row that pg-boss's own timekeeper would forward stands for the
+-- occurrence (its unique slot is the claim), and is finished at once, in the same commit as the job itself.
+create function mq.fire(p_queue text, p_key text, p_claim_key text, p_slot timestamp) returns uuid
+language plpgsql as $$
+declare
+    v_schedule pgboss.schedule;
+    v_id uuid;
+begin
+    select * into v_schedule from pgboss.schedule s where s.name = p_queue and s.key = p_key;
+    insert into pgboss.job (name, state, data, singleton_key, singleton_on, started_on, completed_on, policy)
+    select '__pgboss__send-it', 'completed', jsonb_build_object('name', p_queue, 'key', p_key, 'data',
+        v_schedule.data, 'options', v_schedule.options, 'slot', p_slot), p_claim_key, p_slot, now(), now(), 'standard'
+    where v_schedule.name is not null
+    on conflict do nothing
+    returning id into v_id;
+    if v_id is null then
+        return null;
+    end if;
+    return mq.forward(p_queue, p_key, v_schedule.data, v_schedule.options);
+end $$;
+
+-- Puts the job of a schedule into its queue, with the options that pg-boss knows.
+create function mq.forward(p_queue text, p_key text, p_data jsonb, p_options jsonb) returns uuid
+language plpgsql as $$
+declare
+    o jsonb := coalesce(p_options, '{}');
+    v_start timestamptz := now() + make_interval(secs => case jsonb_typeof(o -> 'startAfter')
+        when 'number' then (o ->> 'startAfter')::double precision else 0 end);
+    v_id uuid;
+begin
+    insert into pgboss.job (name, data, priority, start_after, keep_until, singleton_key, singleton_on, group_id,
+        retry_limit, retry_delay, retry_backoff, retry_delay_max, expire_seconds, deletion_seconds, policy,
+        dead_letter, heartbeat_seconds)
+    select q.name, p_data, coalesce((o ->> 'priority')::integer, 0), v_start,
+        v_start + make_interval(secs => coalesce((o ->> 'retentionSeconds')::integer, q.retention_seconds)),
+        o ->> 'singletonKey',
+        'epoch'::timestamp + make_interval(secs => (o ->> 'singletonSeconds')::integer
+            * floor(extract(epoch from now()) / (o ->> 'singletonSeconds')::integer)::double precision),
+        o -> 'group' ->> 'id',
+        coalesce((o ->> 'retryLimit')::integer, q.retry_limit),
+        coalesce((o ->> 'retryDelay')::integer, q.retry_delay),
+        coalesce((o ->> 'retryBackoff')::boolean, q.retry_backoff),
+        coalesce((o ->> 'retryDelayMax')::integer, q.retry_delay_max),
+        coalesce((o ->> 'expireInSeconds')::integer, q.expire_seconds),
+        coalesce((o ->> 'deleteAfterSeconds')::integer, q.deletion_seconds),
+        q.policy, coalesce(o ->> 'deadLetter', q.dead_letter),
+        coalesce((o ->> 'heartbeatSeconds')::integer, q.heartbeat_seconds)
+    from pgboss.queue q
+    where q.name = p_queue
+    on conflict do nothing
+    returning id into v_id;
+    update pgboss.schedule set last_job_id = v_id where name = p_queue and key = p_key and v_id is not null;
+    return v_id;
+end $$;
+
+-- Forwards occurrences that a Node program claimed and left lying for p_seconds, as it may when it dies.
+create function mq.forward_left(p_seconds double precision) returns integer
+language plpgsql as $$
+declare
+    v_job record;
+    v_count integer := 0;
+begin
+    for v_job in
+        select j.id, j.data from pgboss.job j
+        where j.name = '__pgboss__send-it' and j.state < 'active'
+            and j.start_after < now() - make_interval(secs => p_seconds)
+        limit 100
+        for update skip locked
+    loop
+        perform mq.forward(v_job.data ->> 'name', coalesce(v_job.data ->> 'key', ''), v_job.data -> 'data',
+            v_job.data -> 'options');
+        update pgboss.job set state = 'completed', started_on = now(), completed_on = now()
+        where name = '__pgboss__send-it' and id = v_job.id;
+        v_count := v_count + 1;
+    end loop;
+    return v_count;
+end $$;
+
 -- Removes a bounded number of old jobs, as pg-boss's own supervisor does, and of idle limits.
 create function mq.prune(p_limit integer) returns integer
 language plpgsql as $$
@@ -727,6 +819,11 @@ begin
     delete from mq.rate_limit where idle_after < now();
     return v_count;
 end $$;
+
+-- Where pg-boss's timekeeper leaves the occurrences of schedules; made as it would make it.
+insert into pgboss.queue (name, policy, retry_limit, retry_delay, retry_backoff, expire_seconds, retention_seconds,
+    deletion_seconds, partition, table_name)
+values ('__pgboss__send-it', 'standard', 2, 0, false, 900, 1209600, 604800, false, 'job_common');
 
 -- allod_app puts jobs in, for its own account, and does nothing else here. allod_spine runs the queue; the same
 -- rights let a Node program work on it, except that only an owner can give a queue a partition of its own.
