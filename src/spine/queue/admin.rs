@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, CorrelationId, JobId};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::model::{Envelope, JobState, QueueError};
@@ -189,16 +189,14 @@ impl QueueAdmin {
         });
         Ok(known.collect())
     }
+}
 
-    /// Removes all that the queue knows of an account: jobs in any state, schedules, limits. For erasing it.
-    ///
-    /// # Errors
-    /// [`QueueError::Database`].
-    pub async fn erase(&self, account: AccountId) -> Result<u64, QueueError> {
-        let removed = admin_store::account_erase(&self.pool, account.0).await?;
-        store::notify(&self.pool, store::CANCELLED).await?;
-        Ok(removed)
-    }
+/// Removes all that the queue knows of an account: jobs in any state, schedules, limits. Returns how many jobs.
+/// Handlers that still run for it are told to stop with the commit.
+pub(crate) async fn erase_account(conn: &mut PgConnection, account: AccountId) -> Result<u64, sqlx::Error> {
+    let removed = admin_store::account_erase(conn, account.0).await?;
+    store::notify(conn, store::CANCELLED).await?;
+    Ok(removed)
 }
 
 impl From<Row> for JobView {

@@ -91,7 +91,7 @@ impl Retry {
 
 /// Whole seconds, upwards, at least one, at most some years.
 fn seconds(duration: Duration) -> i32 {
-    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     i32::try_from(whole.clamp(1, 300_000_000)).unwrap_or(300_000_000)
 }
 

@@ -18,6 +18,7 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use admin::erase_account;
 pub use admin::{JobFilter, JobPage, JobView, QueueAdmin, QueueCount, RetryOutcome};
 pub use cron::{Schedule, schedule_delete, schedule_list, schedule_put};
 pub use enqueue::{enqueue, enqueue_all};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::JobFilter;
@@ -175,20 +175,18 @@ pub(super) async fn job_counts(
     Ok(rows.into_iter().map(|row| (row.name, row.state, row.jobs)).collect())
 }
 
-pub(super) async fn account_erase(pool: &PgPool, account: Uuid) -> Result<u64, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn account_erase(conn: &mut PgConnection, account: Uuid) -> Result<u64, sqlx::Error> {
     sqlx::query!("DELETE FROM pgboss.schedule WHERE data ->> 'account' = $1::uuid::text", account)
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
-    sqlx::query!("DELETE FROM mq.rate_limit WHERE account = $1", account).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM mq.rate_limit WHERE account = $1", account).execute(&mut *conn).await?;
     // Occurrences of schedules hold the data one level deeper.
     let jobs = sqlx::query!(
         "DELETE FROM pgboss.job
         WHERE data ->> 'account' = $1::uuid::text OR data -> 'data' ->> 'account' = $1::uuid::text",
         account
     )
-    .execute(&mut *tx)
+    .execute(conn)
     .await?;
-    tx.commit().await?;
     Ok(jobs.rows_affected())
 }

@@ -113,8 +113,8 @@ const CONNECTIONS: u32 = 10;
 
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
 /// empties within minutes; and the server notices soon when this machine has vanished.
-fn pool(connect: PgConnectOptions) -> PgPool {
-    let connect = connect.application_name("allod queue").options([
+fn pool_like(spine: &PgPool) -> PgPool {
+    let connect = PgConnectOptions::clone(&spine.connect_options()).application_name("allod queue").options([
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
@@ -133,18 +133,19 @@ fn pool(connect: PgConnectOptions) -> PgPool {
 
 impl QueueRunner {
     /// Makes the queues of the registry, enters this hub into the list, and starts taking jobs until `stop`.
-    /// `connect` is for role `allod_spine`.
+    /// `spine` is the pool of role `allod_spine`; the runner makes connections of its own like those, so that its
+    /// classes wait for nobody.
     ///
     /// # Errors
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
     pub async fn start(
-        connect: PgConnectOptions,
+        spine: &PgPool,
         registry: JobRegistry,
         options: RunnerOptions,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, QueueError> {
-        let pool = pool(connect);
+        let pool = pool_like(spine);
         for (queue, entry) in registry.entries() {
             store::queue_create(&pool, queue, Retry::of(&entry.retry)).await?;
         }
@@ -194,20 +195,31 @@ impl QueueRunner {
         } else {
             0
         };
-        // The settlers end when the last sender of verdicts is gone; a database that is away must not hold us.
-        self.fetchers.shutdown().await;
-        let settled = async { while self.settlers.join_next().await.is_some() {} };
-        if tokio::time::timeout(Duration::from_secs(5), settled).await.is_err() {
-            tracing::warn!("the outcome of some jobs could not be written down: they will be tried again");
-        }
+        let orderly = self.settled().await;
         self.end.cancel();
         let left = tokio::time::timeout(Duration::from_secs(2), async {
-            let _ = store::hub_leave(&self.shared.pool, self.shared.hub.number()).await;
+            // Who may have left something half done stays in the list without its lock: the next hub looks after it.
+            if orderly {
+                let _ = store::hub_leave(&self.shared.pool, self.shared.hub.number()).await;
+            }
             while self.helpers.join_next().await.is_some() {}
             self.shared.pool.close().await;
         });
         let _ = left.await;
         DrainReport { given_back }
+    }
+
+    /// Waits until all verdicts are written down, which is when the last sender of verdicts is gone. False when that
+    /// could not be done, as when the database is away.
+    async fn settled(&mut self) -> bool {
+        let fetched_all = self.fetchers.is_empty();
+        self.fetchers.shutdown().await;
+        let settled = async { while self.settlers.join_next().await.is_some() {} };
+        let settled = tokio::time::timeout(Duration::from_secs(5), settled).await.is_ok();
+        if !settled {
+            tracing::warn!("the outcome of some jobs could not be written down: they will be tried again");
+        }
+        settled && fetched_all
     }
 
     async fn give_back(&mut self) -> usize {
@@ -219,7 +231,7 @@ impl QueueRunner {
         }
         tracing::warn!(jobs = left.len(), "the time to stop is up: running jobs are given back");
         let give = store::give_back(&self.shared.pool, &left);
-        if tokio::time::timeout(Duration::from_secs(5), give).await.is_err() {
+        if !matches!(tokio::time::timeout(Duration::from_secs(5), give).await, Ok(Ok(()))) {
             tracing::warn!("could not give jobs back: the next hub finds them");
         }
         left.len()
