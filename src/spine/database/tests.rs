@@ -132,7 +132,7 @@ async fn held_by_a_hub_until_it_is_killed() {
 }
 
 fn hold(directory: &Path) -> Child {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "database::tests::held_by_a_hub_until_it_is_killed"])
         .env(CHILD_DIRECTORY, directory)
         .spawn()
@@ -143,7 +143,8 @@ fn hold(directory: &Path) -> Child {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("the hub did not come up");
+    child.kill().unwrap();
+    panic!("the hub did not come up: {:?}", child.wait());
 }
 
 #[tokio::test]
