@@ -38,7 +38,7 @@ impl Default for Limits {
             variables: 256,
             functions: 128,
             call_depth: 16,
-            expression_depth: 32,
+            expression_depth: 64,
         }
     }
 }
