@@ -1,8 +1,10 @@
-//! What routes share: who calls, and how the spine's errors become problems.
+//! What routes share: who calls, from where, in which request, and how the spine's errors become problems.
 
-use axum::extract::FromRequestParts;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use contracts::Problem;
+use contracts::{CorrelationId, Problem};
 
 use crate::access::{AccessError, Principal, Scope};
 use crate::ports::GraphError;
@@ -34,6 +36,46 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("sign in first"))
+    }
+}
+
+tokio::task_local! {
+    static CORRELATION: CorrelationId;
+}
+
+/// Answers a request: whatever it publishes bears this id.
+pub async fn with_correlation<F: Future>(id: CorrelationId, request: F) -> F::Output {
+    CORRELATION.scope(id, request).await
+}
+
+/// The id of the request that is being answered; `None` outside of one.
+pub fn request_correlation() -> Option<CorrelationId> {
+    CORRELATION.try_with(|id| *id).ok()
+}
+
+/// The peer's address as the hub's socket saw it; never what a header claims. `None` on the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl Peer {
+    /// By what limits count: the address, or the /64 of IPv6, since one household has that many addresses.
+    pub fn limit_key(&self) -> String {
+        match self.0.map(|ip| ip.to_canonical()) {
+            None => "local".to_owned(),
+            Some(IpAddr::V4(ip)) => ip.to_string(),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())))
     }
 }
 

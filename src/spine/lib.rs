@@ -9,6 +9,7 @@ pub mod access;
 mod backoff;
 pub mod database;
 pub mod edge;
+pub mod limit;
 pub mod log;
 pub mod ports;
 pub mod queue;
