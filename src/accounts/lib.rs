@@ -6,6 +6,7 @@
 //! Begin with [`model`], then `http/setup.rs` (how the first account comes to be).
 
 mod create;
+mod directory;
 mod http;
 mod model;
 mod pages;
@@ -40,6 +41,7 @@ pub fn service(context: &Context) -> Service {
         per_handle: Arc::new(MinuteLimit::new(SIGN_INS_PER_HANDLE_MAX)),
         per_source: Arc::new(MinuteLimit::new(SIGN_INS_PER_SOURCE_MAX)),
     };
+    context.ports.provide_account_directory(Arc::new(directory::Directory(context.clone())));
     Service {
         name: "accounts",
         api: http::api(accounts.clone()),
@@ -59,26 +61,4 @@ pub async fn setup_link(context: &Context) -> Result<Option<String>, AccessError
     let issued = store::setup_issue(&mut tx, &secret).await?;
     tx.commit().await?;
     Ok(issued.then(|| format!("{}/setup?token={secret}", context.settings.public_url)))
-}
-
-/// The account with this handle or id: whom the operator means. `None`: there is none.
-///
-/// # Errors
-/// [`AccessError::Database`].
-pub async fn account_lookup(
-    context: &Context,
-    handle_or_id: &str,
-) -> Result<Option<contracts::AccountId>, AccessError> {
-    let mut tx = context.access.begin(&context.access.scope_of_stranger("operator"), Cause::outside()).await?;
-    store::account_lookup(&mut tx, handle_or_id).await
-}
-
-/// The only account, whom the operator means by saying nothing. `None`: there is none, or more than one.
-///
-/// # Errors
-/// [`AccessError::Database`].
-pub async fn account_only(context: &Context) -> Result<Option<contracts::AccountId>, AccessError> {
-    let mut tx = context.access.begin(&context.access.scope_of_stranger("operator"), Cause::outside()).await?;
-    let accounts = store::account_list(&mut tx).await?;
-    Ok(if let [only] = &accounts[..] { Some(only.id) } else { None })
 }

@@ -111,8 +111,7 @@ pub(crate) fn link_is_dead() -> impl IntoResponse + use<> {
         "This set-up link no longer works",
         "<p>It was used, it is older than a day, or a newer one took its place.</p>
 <p>If the hub is not set up yet, get a new link on the hub's machine:</p>
-<pre><code>allod account setup-link</code></pre>
-<p>If it is set up and you forgot the password: <code>allod account set-password</code>.</p>",
+<pre><code>allod account setup-link</code></pre>",
     )
 }
 
@@ -124,7 +123,7 @@ pub(crate) fn next_steps(account: &Account) -> impl IntoResponse + use<> {
             r#"<p>Welcome, {name}. The hub is yours; you sign in as <strong>{handle}</strong>.</p>
 <h2>Next steps</h2>
 <ul>
-<li>Let your phone report where it is: <code>allod account token --kind device --name phone</code></li>
+<li>Let your phone report where it is: <code>allod token create --kind device phone</code></li>
 <li>Connect a service: <code>allod connection --help</code></li>
 <li>See what runs: <code>allod status</code></li>
 <li>Build on it: <a href="/api/v1/openapi.json">the API's description</a></li>

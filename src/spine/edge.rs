@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use contracts::{CorrelationId, Problem};
 
-use crate::access::{AccessError, Principal, Scope};
+use crate::access::{AccessError, Principal, Scope, TokenKind};
 use crate::ports::GraphError;
 
 /// Who calls an `/api/v1` route, put there by the edge after it checked the credential.
@@ -28,6 +28,18 @@ impl Caller {
             return Ok(());
         }
         Err(Problem::forbidden("only the operator may do this").hint("use the allod command on the hub's machine"))
+    }
+
+    /// Refuses programs with an API token: what makes or ends keys, people and accounts is for people.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_person(&self) -> Result<(), Problem> {
+        match self.0.principal() {
+            Principal::Operator | Principal::Token { kind: TokenKind::Session, .. } => Ok(()),
+            _ => Err(Problem::forbidden("an API token may not do this")
+                .hint("sign in (POST /api/v1/sessions), or use the allod command on the hub's machine")),
+        }
     }
 }
 
@@ -107,6 +119,9 @@ impl From<AccessError> for Problem {
         if error.is_transient() {
             tracing::warn!(%error, cause = std::error::Error::source(&error).map(ToString::to_string), "answered 503");
             return Self::unavailable("the hub's database is not available right now; nothing was taken in", 5);
+        }
+        if matches!(error, AccessError::Erased) {
+            return Self::not_found(error.to_string());
         }
         Self::internal(&error)
     }

@@ -3,14 +3,14 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use contracts::events::accounts::TokenRevoked;
-use contracts::{AccountId, Problem, TokenId};
+use contracts::{Problem, TokenId};
 use serde::{Deserialize, Serialize};
 use spine::Cause;
 use spine::access::Principal;
 use spine::edge::{Caller, Json};
 use utoipa::ToSchema;
 
-use super::{no_account, require_person, scope_in};
+use super::{no_account, scope_in};
 use crate::create::{self, AccountError, Order, Wish};
 use crate::model::{self, Account};
 use crate::{Accounts, store};
@@ -41,7 +41,8 @@ pub(super) async fn account_list(
 }
 
 /// One account.
-#[utoipa::path(get, path = "/accounts/{id}", tag = "accounts", params(("id" = AccountId, Path)), responses(
+#[utoipa::path(get, path = "/accounts/{account}", tag = "accounts",
+    params(("account" = String, Path, description = "The handle or id.")), responses(
     (status = 200, body = Account),
     (status = 401, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
@@ -49,9 +50,10 @@ pub(super) async fn account_list(
 pub(super) async fn account_get(
     State(accounts): State<Accounts>,
     caller: Caller,
-    Path(id): Path<AccountId>,
+    Path(account): Path<String>,
 ) -> Result<Json<Account>, Problem> {
-    let mut tx = accounts.context.access.begin(&scope_in(&caller, id)?, Cause::outside()).await?;
+    let scope = scope_in(&accounts, &caller, &account).await?;
+    let mut tx = accounts.context.access.begin(&scope, Cause::outside()).await?;
     store::account_own(&mut tx).await?.map(Json).ok_or_else(no_account)
 }
 
@@ -61,8 +63,8 @@ pub(super) async fn account_get(
 pub(crate) struct AccountWish {
     /// 1 to 30 ASCII letters, digits, dots, hyphens or underscores.
     handle: String,
-    /// The name for people.
-    display_name: String,
+    /// The name for people; without one, the handle.
+    display_name: Option<String>,
     /// At least 10 characters. Without one nobody signs in, and only the operator acts in the account.
     password: Option<String>,
     /// An IANA time zone; without one, UTC.
@@ -84,11 +86,11 @@ pub(super) async fn account_create(
     caller: Caller,
     Json(wish): Json<AccountWish>,
 ) -> Result<(StatusCode, Json<Account>), Problem> {
-    require_person(&caller)?;
+    caller.require_person()?;
     require_owner(&accounts, &caller).await?;
     let wish = Wish {
         handle: &wish.handle,
-        display_name: &wish.display_name,
+        display_name: wish.display_name.as_deref().unwrap_or(&wish.handle),
         zone: wish.zone.as_deref(),
         locale: wish.locale.as_deref(),
         password: wish.password.as_deref(),
@@ -122,8 +124,8 @@ pub(crate) struct PasswordWish {
 }
 
 /// Sets the account's password and ends its other sessions. Device and API tokens stay.
-#[utoipa::path(put, path = "/accounts/{id}/password", tag = "accounts", params(("id" = AccountId, Path)),
-    request_body = PasswordWish, responses(
+#[utoipa::path(put, path = "/accounts/{account}/password", tag = "accounts",
+    params(("account" = String, Path, description = "The handle or id.")), request_body = PasswordWish, responses(
     (status = 204, description = "The password is set."),
     (status = 401, body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The present password is wrong.", body = Problem, content_type = "application/problem+json"),
@@ -133,11 +135,11 @@ pub(crate) struct PasswordWish {
 pub(super) async fn password_set(
     State(accounts): State<Accounts>,
     caller: Caller,
-    Path(id): Path<AccountId>,
+    Path(account): Path<String>,
     Json(wish): Json<PasswordWish>,
 ) -> Result<StatusCode, Problem> {
-    require_person(&caller)?;
-    let scope = scope_in(&caller, id)?;
+    caller.require_person()?;
+    let scope = scope_in(&accounts, &caller, &account).await?;
     if !caller.is_operator() {
         require_password(&accounts, &caller, wish.current.as_deref().unwrap_or_default()).await?;
     }
@@ -150,7 +152,7 @@ pub(super) async fn password_set(
     for token in store::session_revoke_others(&mut tx, own_token(&caller)).await? {
         tx.publish_about(token, &TokenRevoked { token })?;
     }
-    tx.audit("write", format!("account/{id}/password"), None)?;
+    tx.audit("write", format!("account/{}/password", scope.account()), None)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

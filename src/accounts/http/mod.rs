@@ -5,9 +5,8 @@ mod sessions;
 mod setup;
 mod tokens;
 
-use contracts::{AccountId, Problem};
+use contracts::Problem;
 use spine::Scope;
-use spine::access::{Principal, TokenKind};
 use spine::edge::Caller;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,18 +34,11 @@ pub(crate) fn public(state: Accounts) -> OpenApiRouter {
         .with_state(state)
 }
 
-/// Refuses programs with an API token: what makes or changes keys and people is for people.
-fn require_person(caller: &Caller) -> Result<(), Problem> {
-    match caller.0.principal() {
-        Principal::Operator | Principal::Token { kind: TokenKind::Session, .. } => Ok(()),
-        _ => Err(Problem::forbidden("an API token may not do this")
-            .hint("sign in (POST /api/v1/sessions), or use the allod command on the hub's machine")),
-    }
-}
-
-/// The caller's scope in that account: the operator's in any, everybody else's in their own. The answer to others is
-/// the same whether the account exists or not.
-fn scope_in(caller: &Caller, account: AccountId) -> Result<Scope, Problem> {
+/// The caller's scope in the account with that handle or id: the operator's in any, everybody else's in their own. The
+/// answer to others is the same whether the account exists or not.
+async fn scope_in(accounts: &Accounts, caller: &Caller, handle_or_id: &str) -> Result<Scope, Problem> {
+    let directory = accounts.context.ports.account_directory();
+    let account = directory.account_by_name(handle_or_id).await?.ok_or_else(no_account)?;
     if caller.0.account() == account {
         return Ok(caller.0.clone());
     }

@@ -39,11 +39,11 @@ impl From<SetupError> for Problem {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SetupLink {
     /// Where to set the hub up, once, within 24 hours.
-    url: String,
+    link: String,
 }
 
 /// A new set-up link in the place of every older one. For the operator, while nobody lives here.
-#[utoipa::path(post, path = "/setup-links", tag = "accounts", responses(
+#[utoipa::path(post, path = "/accounts/setup-link", tag = "accounts", responses(
     (status = 201, body = SetupLink),
     (status = 401, body = Problem, content_type = "application/problem+json"),
     (status = 403, body = Problem, content_type = "application/problem+json"),
@@ -55,7 +55,7 @@ pub(super) async fn setup_link_issue(
 ) -> Result<(StatusCode, Json<SetupLink>), Problem> {
     caller.require_operator()?;
     match crate::setup_link(&accounts.context).await? {
-        Some(url) => Ok((StatusCode::CREATED, Json(SetupLink { url }))),
+        Some(link) => Ok((StatusCode::CREATED, Json(SetupLink { link }))),
         None => Err(Problem::conflict("the hub is set up already")
             .hint("its owner, or `allod account create`, makes further accounts")),
     }

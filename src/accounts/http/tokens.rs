@@ -11,7 +11,6 @@ use spine::access::TokenKind;
 use spine::edge::{Caller, Json};
 use utoipa::ToSchema;
 
-use super::require_person;
 use crate::create::AccountError;
 use crate::model::{self, IssuedKind, IssuedToken, Token};
 use crate::store::{self, Revoked};
@@ -61,7 +60,7 @@ pub(super) async fn token_issue(
     caller: Caller,
     Json(wish): Json<TokenWish>,
 ) -> Result<impl IntoResponse, Problem> {
-    require_person(&caller)?;
+    caller.require_person()?;
     if caller.0.account() == AccountId::INSTANCE {
         return Err(Problem::unprocessable("a token speaks for an account")
             .hint("name the account: header Allod-Account, or --account on the command line"));
@@ -91,7 +90,7 @@ pub(super) async fn token_revoke(
     caller: Caller,
     Path(token): Path<TokenId>,
 ) -> Result<StatusCode, Problem> {
-    require_person(&caller)?;
+    caller.require_person()?;
     let mut tx = accounts.context.access.begin(&caller.0, Cause::outside()).await?;
     match store::token_revoke(&mut tx, token).await? {
         Revoked::Unknown => return Err(Problem::not_found("there is no such token")),
