@@ -16,6 +16,8 @@ pub mod ports;
 pub mod queue;
 mod runtime;
 pub mod service;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod vault;
 
 pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};

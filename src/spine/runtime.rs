@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessError, Gate};
 use crate::erase::Eraser;
+use crate::log::anchor::AnchorFile;
 use crate::log::chain::ChainKey;
 use crate::log::consumer::{self, Consumer, HandleError, Runtime};
 use crate::log::verify::{self, Report};
@@ -45,7 +46,14 @@ impl Spine {
         let access = Access::new(app, clock.clone(), vault.clone(), wake.clone());
         let context =
             Context { access: access.clone(), clock, ports: Ports::default(), vault, settings: Arc::new(settings) };
-        let inner = AdminInner { pool: spine, access, key: key.clone(), wake: wake.clone(), parts: OnceLock::new() };
+        let inner = AdminInner {
+            pool: spine,
+            access,
+            key: key.clone(),
+            anchor: context.settings.data_dir.join("log.anchor"),
+            wake: wake.clone(),
+            parts: OnceLock::new(),
+        };
         (Self { context, admin: Admin { inner: Arc::new(inner) }, wake, key }, Gate::new())
     }
 
@@ -73,6 +81,7 @@ impl Spine {
             self.key.clone(),
             self.context.clock.clone(),
             self.wake.clone(),
+            AnchorFile::new(self.admin.inner.anchor.clone()),
             stop.clone(),
         ));
         tasks.spawn(self.wake.clone().listen(pool.clone(), stop.clone()));
@@ -122,6 +131,7 @@ struct AdminInner {
     pool: PgPool,
     access: Access,
     key: ChainKey,
+    anchor: std::path::PathBuf,
     wake: Wake,
     parts: OnceLock<AdminParts>,
 }
@@ -169,7 +179,7 @@ impl Admin {
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn verify(&self) -> Result<Report, AccessError> {
-        Ok(verify::verify(&self.inner.pool, &self.inner.key).await?)
+        Ok(verify::verify(&self.inner.pool, &self.inner.key, &self.inner.anchor).await?)
     }
 
     /// Handles a parked event again. False: that consumer has not parked it.
