@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
+use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
 use super::wake::Wake;
 use crate::backoff::Backoff;
@@ -17,7 +18,7 @@ const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
 /// "allod" in ASCII, so that other users of advisory locks don't meet it by accident.
-const LOCK: i64 = 0x61_6c_6c_6f_64;
+const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
@@ -27,6 +28,7 @@ pub(crate) async fn run(
     key: ChainKey,
     clock: std::sync::Arc<dyn contracts::Clock>,
     wake: Wake,
+    mut anchor: AnchorFile,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::default();
@@ -35,19 +37,23 @@ pub(crate) async fn run(
             Ok(sealed) => {
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
-                contracts::failpoint::hit(if sealed.rows > 0 { "sealed" } else { "" });
+                if sealed.rows > 0 {
+                    anchor.head_is(sealed.head, &sealed.link);
+                    contracts::failpoint::hit("sealed");
+                }
                 if sealed.rows == BATCH_ROWS {
                     continue;
                 }
                 tokio::select! {
                     () = wake.sealer_called() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    () = tokio::time::sleep(POLL) => anchor.flush(),
                     () = stop.cancelled() => {}
                 }
             }
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     }
+    anchor.flush();
 }
 
 /// What one pass did.
@@ -57,6 +63,8 @@ pub(crate) struct Sealed {
     pub(crate) rows: i64,
     /// Where the log ends now.
     pub(crate) head: i64,
+    /// The link of the last row.
+    pub(crate) link: Vec<u8>,
 }
 
 /// Moves up to one batch. Returns at once when the outbox is empty.
@@ -71,7 +79,7 @@ pub(crate) async fn seal(
     let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head").fetch_one(&mut *tx).await?;
     let mut rows = take(&mut tx).await?;
     if rows.is_empty() {
-        return Ok(Sealed { rows: 0, head: head.position });
+        return Ok(Sealed { rows: 0, head: head.position, link: head.hash });
     }
     let batch = head.batch + 1;
     let mut links = Vec::with_capacity(rows.len());
@@ -112,7 +120,7 @@ pub(crate) async fn seal(
     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     metrics::counter!("allod_events_sealed_total").increment(rows.len() as u64);
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
-    Ok(Sealed { rows: count, head: position })
+    Ok(Sealed { rows: count, head: position, link: before })
 }
 
 async fn take(tx: &mut Transaction<'_, Postgres>) -> Result<Vec<chain::Row>, sqlx::Error> {
