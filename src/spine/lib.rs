@@ -12,6 +12,7 @@ pub mod edge;
 pub mod log;
 pub mod ports;
 pub mod queue;
+mod refusals;
 pub mod service;
 pub mod vault;
 
