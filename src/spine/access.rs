@@ -306,10 +306,6 @@ impl Access {
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
     }
-
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.inner.clock.now()
-    }
 }
 
 /// What is stored of a token: the SHA-256 of its secret. Secrets have 256 random bits, so no slow hash is needed.
