@@ -180,3 +180,12 @@ ALTER TABLE spine.parked_event FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON spine.parked_event TO allod_app USING (account = spine.account()) WITH CHECK (account = spine.account());
 CREATE POLICY spine ON spine.parked_event TO allod_spine USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON spine.parked_event TO allod_app, allod_spine;
+
+-- Accounts that were erased: nothing is written for them any more, and what was on its way is swept.
+CREATE TABLE spine.erasure (
+    account uuid PRIMARY KEY,
+    asked_at timestamptz NOT NULL,
+    done_at timestamptz
+);
+GRANT SELECT ON spine.erasure TO allod_app;
+GRANT SELECT, INSERT, UPDATE ON spine.erasure TO allod_spine;

@@ -34,6 +34,9 @@ pub enum AccessError {
     /// The job could not be queued.
     #[error("the job could not be queued")]
     Queue(#[from] QueueError),
+    /// The account was erased.
+    #[error("the account was erased")]
+    Erased,
     /// The chain of causes is too long.
     #[error("the chain of causes is longer than {DEPTH_MAX}: refused, since something feeds itself")]
     TooDeep,
@@ -45,7 +48,7 @@ impl AccessError {
         match self {
             Self::Database(error) => database_is_away(error),
             Self::Queue(error) => error.is_transient(),
-            Self::Payload(_) | Self::TooDeep => false,
+            Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }
 }
@@ -217,11 +220,31 @@ impl Access {
     /// Opens a transaction that sees and writes the scope's account only.
     ///
     /// # Errors
-    /// [`AccessError::Database`] when the database is away.
+    /// [`AccessError::Database`] when the database is away; [`AccessError::Erased`] when the account was erased.
     pub async fn begin(&self, scope: &Scope, cause: Cause) -> Result<ScopedTx, AccessError> {
+        let (tx, erased) = self.open(scope, cause).await?;
+        if erased { Err(AccessError::Erased) } else { Ok(tx) }
+    }
+
+    /// As [`Access::begin`], for an erased account too: what removes its rows needs to see them.
+    pub(crate) async fn begin_erasure(&self, scope: &Scope) -> Result<ScopedTx, AccessError> {
+        Ok(self.open(scope, Cause::outside()).await?.0)
+    }
+
+    async fn open(&self, scope: &Scope, cause: Cause) -> Result<(ScopedTx, bool), AccessError> {
         let mut tx = self.inner.app.begin().await?;
-        bind(&mut tx, scope.account).await?;
-        Ok(ScopedTx {
+        let erased = sqlx::query!(
+            r#"
+            SELECT set_config('allod.account', $1, true),
+                EXISTS (SELECT FROM spine.erasure WHERE account = $2) AS "erased!"
+            "#,
+            scope.account.to_string(),
+            scope.account.0
+        )
+        .fetch_one(&mut *tx)
+        .await?
+        .erased;
+        let tx = ScopedTx {
             tx,
             now: truncate_to_micros(self.inner.clock.now()),
             scope: scope.clone(),
@@ -229,7 +252,8 @@ impl Access {
             events: Vec::new(),
             jobs_queued: false,
             access: self.clone(),
-        })
+        };
+        Ok((tx, erased))
     }
 
     /// The scope of a token that was presented as `secret`, if it is good for this door.
@@ -269,6 +293,10 @@ impl Access {
         }))
     }
 
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        truncate_to_micros(self.inner.clock.now())
+    }
+
     pub(crate) fn wake(&self) -> &Wake {
         &self.inner.wake
     }
@@ -278,11 +306,6 @@ impl Access {
 pub fn token_hash(secret: &str) -> [u8; 32] {
     use sha2::{Digest, Sha256};
     Sha256::digest(secret.as_bytes()).into()
-}
-
-async fn bind(tx: &mut PgConnection, account: AccountId) -> Result<(), sqlx::Error> {
-    sqlx::query!("SELECT set_config('allod.account', $1, true)", account.to_string()).fetch_one(tx).await?;
-    Ok(())
 }
 
 /// PostgreSQL keeps microseconds; what we hash and compare must be what it gives back.

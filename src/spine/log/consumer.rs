@@ -122,6 +122,7 @@ struct LaneReader {
     position: Option<(Position, Position)>,
     head: watch::Receiver<Position>,
     gate: Option<watch::Receiver<Position>>,
+    rewinds: watch::Receiver<u64>,
     passed: watch::Sender<Position>,
 }
 
@@ -132,6 +133,7 @@ impl LaneReader {
             position: None,
             head: runtime.wake.head(),
             gate: consumer.after().map(|other| runtime.wake.passed(other, lane).subscribe()),
+            rewinds: runtime.wake.rewinds(),
             passed: runtime.wake.passed(consumer.name(), lane),
             runtime,
             consumer,
@@ -154,6 +156,7 @@ impl LaneReader {
         };
         tokio::select! {
             _ = self.head.changed() => {}
+            _ = self.rewinds.changed() => self.position = None,
             () = gate => {}
             () = tokio::time::sleep(POLL) => {}
             () = self.runtime.stop.cancelled() => {}
@@ -205,6 +208,7 @@ impl LaneReader {
         let error = match self.try_together(events, saved).await {
             Ok(position) => return Ok(position),
             Err(HandleError::Access(error)) if error.is_transient() => return Err(error),
+            Err(HandleError::Access(AccessError::Erased)) => return self.skip(events, saved).await,
             Err(error) => error,
         };
         if let [event] = events {
@@ -221,6 +225,13 @@ impl LaneReader {
         Ok(saved)
     }
 
+    /// Passes over events of an account that was erased.
+    async fn skip(&self, events: &[Event], saved: Position) -> Result<Position, AccessError> {
+        let to = events.last().map_or(saved, |event| event.position);
+        self.save(to, saved).await?;
+        Ok(to)
+    }
+
     async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, HandleError> {
         let Some((first, last)) = events.first().zip(events.last()) else { return Ok(saved) };
         let mut tx = self.begin(first).await?;
@@ -230,6 +241,7 @@ impl LaneReader {
         }
         self.advance(&mut tx, last.position, saved).await?;
         tx.commit().await?;
+        contracts::failpoint::hit(&format!("{} committed", self.consumer.name()));
         Ok(last.position)
     }
 

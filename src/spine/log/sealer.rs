@@ -17,7 +17,7 @@ const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
 /// "allod" in ASCII, so that other users of advisory locks don't meet it by accident.
-const LOCK: i64 = 0x61_6c_6c_6f_64;
+const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
@@ -35,7 +35,9 @@ pub(crate) async fn run(
             Ok(sealed) => {
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
-                contracts::failpoint::hit(if sealed.rows > 0 { "sealed" } else { "" });
+                if sealed.rows > 0 {
+                    contracts::failpoint::hit("sealed");
+                }
                 if sealed.rows == BATCH_ROWS {
                     continue;
                 }

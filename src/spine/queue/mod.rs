@@ -29,3 +29,4 @@ pub struct QueueError;
 impl QueueError { pub fn is_transient(&self) -> bool { false } }
 pub async fn enqueue<P: JobPayload>(_: &mut sqlx::PgConnection, _: AccountId, _: Cause, _: &P, _: JobOptions) -> Result<Option<JobId>, QueueError> { Ok(None) }
 pub fn wake() {}
+pub(crate) async fn erase_account(_: &mut sqlx::PgConnection, _: AccountId) -> Result<u64, sqlx::Error> { Ok(0) }
