@@ -61,11 +61,21 @@ pub(crate) struct Entry {
 /// A question that the script waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Read {
-    /// The function that asks.
-    pub(crate) name: String,
-    /// Its arguments, a list.
-    pub(crate) args: Value,
+    name: String,
+    args: Value,
     line: u32,
+}
+
+impl Read {
+    /// The function that asks.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its arguments, a list.
+    pub(crate) fn args(&self) -> &Value {
+        &self.args
+    }
 }
 
 /// The context of a script. One serves all rules that an event concerns, and what one of them asked is answered

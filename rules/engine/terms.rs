@@ -86,8 +86,7 @@ fn chain(body: &str, mut line: u32) -> Option<Vec<Condition>> {
             }
             ('(' | '[' | '{', _) => depth += 1,
             (')' | ']' | '}', _) => depth = depth.checked_sub(1)?,
-            (';', _) if depth == 1 => return None,
-            ('|', Some('|')) if depth == 1 => return None,
+            (';', _) | ('|', Some('|')) if depth == 1 => return None,
             ('&', Some('&')) if depth == 1 => {
                 chars.next();
                 terms.push(condition(&text, text_line.unwrap_or(line))?);

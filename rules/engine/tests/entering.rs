@@ -33,7 +33,7 @@ fn run(
             Entered::Returned(value) => return (Ok(value), host.take_entries(), entries),
             Entered::Failed(fault) => return (Err(fault), host.take_entries(), entries),
             Entered::Asks(read) => {
-                let value = answer(&read.name, &read.args);
+                let value = answer(read.name(), read.args());
                 if let Err(reason) = host.learn(read, value) {
                     return (Err(Fault { reason, mismatch: false }), host.take_entries(), entries);
                 }
