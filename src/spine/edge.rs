@@ -37,6 +37,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The peer's address as the hub's socket saw it: an IP address, or `unknown` where there is none (a unix socket).
+/// Never read from a header, which anybody can write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAddress(pub String);
+
+impl PeerAddress {
+    /// The peer of the request with these extensions.
+    pub fn of(extensions: &axum::http::Extensions) -> Self {
+        let peer = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        Self(peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_canonical().to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
 /// Reads a JSON body; what is wrong with it becomes a problem that says where.
 #[derive(Debug)]
 pub struct Json<T>(pub T);

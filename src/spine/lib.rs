@@ -13,6 +13,7 @@ mod erase;
 pub mod log;
 pub mod ports;
 pub mod queue;
+mod refusals;
 mod runtime;
 pub mod service;
 pub mod vault;
