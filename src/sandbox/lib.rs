@@ -6,6 +6,7 @@
 //! [`Budget`] as a value or as a [`ScriptError`].
 //! Begin with [`HostApi`], then [`Engine::call`] and [`Engine::lint`].
 
+mod closures;
 mod engine;
 mod error;
 mod fault;
@@ -18,6 +19,7 @@ mod run_state;
 mod script;
 mod text;
 mod value;
+mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,9 @@ pub struct Budget {
 impl Default for Budget {
     /// 200,000 operations (about 20 ms of plain arithmetic) and one second.
     fn default() -> Self {
-        Self { operations: 200_000, time: Duration::from_secs(1) }
+        Self {
+            operations: 200_000,
+            time: Duration::from_secs(1),
+        }
     }
 }
