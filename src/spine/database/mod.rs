@@ -15,6 +15,7 @@ mod lock;
 mod migrations;
 mod pools;
 mod postmaster;
+mod program;
 mod roles;
 mod server;
 mod socket;
