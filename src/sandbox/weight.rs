@@ -21,17 +21,17 @@ pub(crate) fn sample(scope: &Scope<'_>, limits: &Limits) -> Result<(), Box<EvalA
     if !run_state::is_time_to_weigh() {
         return Ok(());
     }
+    let elements_of_one = limits.array_elements.max(limits.map_entries);
     let mut left = Left {
-        elements: limits
-            .array_elements
-            .saturating_add(limits.map_entries)
-            .saturating_mul(ALL_TO_ONE),
+        elements: elements_of_one.saturating_mul(ALL_TO_ONE),
         bytes: limits.string_bytes.saturating_mul(ALL_TO_ONE),
     };
     // Constants are the host's arguments, which do not grow.
     let variables = scope.iter_raw().filter(|(_, constant, _)| !constant);
     for (name, _, value) in variables {
-        if left.take(value, DEPTH_MAX).is_none() {
+        let before = left.elements;
+        let fits = left.take(value, DEPTH_MAX).is_some() && before - left.elements <= elements_of_one;
+        if !fits {
             let what = format!("the variable `{name}`");
             return Err(EvalAltResult::ErrorDataTooLarge(what, Position::NONE).into());
         }
