@@ -5,5 +5,23 @@
 //! Begin with [`service`] (what a service is), then [`access`], then [`log`].
 #![warn(missing_docs)]
 
+pub mod access;
+mod backoff;
 pub mod database;
+pub mod edge;
+mod erase;
+pub mod limit;
+pub mod log;
+pub mod ports;
 pub mod queue;
+mod refusals;
+mod runtime;
+pub mod service;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod vault;
+
+pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
+pub use log::consumer::{Consumer, HandleError};
+pub use runtime::{Admin, ConsumerStatus, Running, Spine, SpineStatus};
+pub use service::{Context, Service, Settings};

@@ -1,0 +1,130 @@
+//! The CLI's side of the control socket: HTTP over a unix socket in the data directory.
+//!
+//! Invariant: the CLI never touches the database; what it can do, `/api/v1` can do.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use contracts::Problem;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+/// Why a command failed; what is printed after `error:`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No hub answers.
+    #[error("no hub is running on {0}\n  hint: start it with `allod serve`, or name its --data-dir")]
+    NotRunning(String),
+    /// The hub's socket belongs to somebody else.
+    #[error("the control socket {0} may not be used by this user\n  hint: run this as the hub's user, or as root")]
+    Forbidden(String),
+    /// The connection broke.
+    #[error("the hub did not answer: {0}")]
+    Broken(String),
+    /// The hub refused.
+    #[error("{}", told(.0))]
+    Refused(Box<Problem>),
+}
+
+fn told(problem: &Problem) -> String {
+    let detail = problem.detail.as_deref().unwrap_or(&problem.title);
+    match &problem.hint {
+        Some(hint) => format!("{detail}\n  hint: {hint}"),
+        None => detail.to_owned(),
+    }
+}
+
+/// Speaks to the hub of one data directory, for one account.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    socket: PathBuf,
+    account: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(socket: PathBuf, account: Option<String>) -> Self {
+        Self { socket, account }
+    }
+
+    /// The same hub, another account.
+    pub(crate) fn with_account(&self, account: &str) -> Self {
+        Self { socket: self.socket.clone(), account: Some(account.to_owned()) }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A path below `/api/v1`, or from the root when it begins with two slashes.
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+        let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).map_or_else(
+            || format!("/api/v1{path}"),
+            ToOwned::to_owned,
+        );
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "control");
+        if let Some(account) = &self.account {
+            request = request.header("allod-account", account);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let bytes = body.map(ToString::to_string).unwrap_or_default();
+        let request = request
+            .body(Full::new(Bytes::from(bytes)))
+            .map_err(|error| ClientError::Broken(format!("the request can't be made: {error}")))?;
+        let (status, bytes) = self.exchange(request).await?;
+        let value = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+        };
+        if status.is_success() {
+            return Ok(value);
+        }
+        let problem = serde_json::from_value(value.clone())
+            .unwrap_or_else(|_| Problem::new(status, value.as_str().unwrap_or_default()));
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
+        let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
+        let stream = connect(&self.socket).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(broken)?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
+    let shown = || socket.parent().unwrap_or(socket).display().to_string();
+    UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => ClientError::Forbidden(socket.display().to_string()),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => ClientError::NotRunning(shown()),
+        _ => ClientError::Broken(error.to_string()),
+    })
+}
+
+/// Escapes a value for a path segment or a query.
+pub(crate) fn escape(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,71 @@
+//! `allod entity` and `allod state`.
+
+use serde_json::{Value, json};
+
+use super::{CommandError, Session, assignments, one_line};
+use crate::cli::Entity;
+use crate::client::escape;
+use crate::render;
+
+pub(super) async fn run(session: &Session, command: Entity) -> Result<(), CommandError> {
+    let client = &session.client;
+    match command {
+        Entity::List { kind, limit } => {
+            let kind = kind.map(|kind| format!("&type={}", escape(&kind))).unwrap_or_default();
+            let answer = client.get(&format!("/entities?limit={limit}{kind}")).await?;
+            session.show(&answer, |answer| {
+                let columns = [("ID", "id"), ("TYPE", "type"), ("TITLE", "title"), ("UPDATED", "updated_at")];
+                render::table(answer, &columns, "nothing here yet: `allod entity add Person Sam --tel +1…` adds somebody");
+            });
+        }
+        Entity::Show { id } => {
+            let answer = client.get(&format!("/entities/{}", escape(&id))).await?;
+            session.show(&answer, |answer| {
+                for (key, value) in answer.as_object().into_iter().flatten() {
+                    match value {
+                        Value::Array(rows) => {
+                            render::line(format!("{key}:"));
+                            for row in rows {
+                                render::line(format!("  {}", one_line(row)));
+                            }
+                        }
+                        Value::Object(_) => render::line(format!("{key}: {}", one_line(value))),
+                        other => render::line(format!("{key}: {}", render::text(other))),
+                    }
+                }
+            });
+        }
+        Entity::Add { kind, name, tel, email, relation, props } => {
+            let mut set = assignments(&props)?;
+            set.insert("name".to_owned(), Value::String(name.clone()));
+            let schemes = [("tel", tel), ("email", email)];
+            let identifiers: Vec<Value> = schemes
+                .into_iter()
+                .flat_map(|(scheme, values)| {
+                    values.into_iter().map(move |value| json!({ "scheme": scheme, "value": value }))
+                })
+                .collect();
+            let mut body = json!({ "type": kind, "title": name, "props": set, "identifiers": identifiers });
+            if let Some(predicate) = relation {
+                body["relation"] = json!({ "predicate": predicate, "from": "me" });
+            }
+            let answer = client.post("/entities", &body).await?;
+            session.show(&answer, |answer| {
+                render::line(format!("{kind} {name} is in the graph ({})", render::cell(answer, "id")));
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn state(session: &Session, key: Option<String>) -> Result<(), CommandError> {
+    let path = key.map_or_else(|| "/state".to_owned(), |key| format!("/state/{}", escape(&key)));
+    let answer = session.client.get(&path).await?;
+    session.show(&answer, |answer| {
+        let rows = if answer.get("key").is_some() { json!([answer]) } else { answer.clone() };
+        let columns =
+            [("FACT", "key"), ("VALUE", "value"), ("SINCE", "since"), ("SOURCE", "source"), ("CONFIDENCE", "confidence")];
+        render::table(&rows, &columns, "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)");
+    });
+    Ok(())
+}

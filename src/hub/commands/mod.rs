@@ -1,0 +1,118 @@
+//! One file a noun: each command asks the running hub and prints what it answered.
+
+mod account;
+mod connection;
+mod data;
+mod event;
+mod job;
+mod rule;
+
+use serde_json::{Map, Value};
+
+pub(crate) use rule::{check as rule_check, trace as print_trace};
+
+use crate::cli::{Audit, Command, Global};
+use crate::client::{Client, ClientError};
+use crate::render;
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The hub refused or is not there.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What was typed can't be done; says what can.
+    #[error("{0}")]
+    Usage(String),
+    /// What was asked for is not well: the command said so already, the exit code says it again.
+    #[error("")]
+    Unwell,
+}
+
+/// Everything that a command needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) json: bool,
+}
+
+impl Session {
+    pub(crate) fn new(socket: std::path::PathBuf, global: &Global) -> Self {
+        Self { client: Client::new(socket, global.account.clone()), json: global.json }
+    }
+
+    /// Prints an answer: as it is with `--json`, else by `human`.
+    fn show(&self, answer: &Value, human: impl FnOnce(&Value)) {
+        if self.json { render::json(answer) } else { human(answer) }
+    }
+}
+
+/// Runs a command that needs a running hub.
+pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Status => status(session).await,
+        Command::Account(command) => account::run(session, command).await,
+        Command::Token(command) => account::run_token(session, command).await,
+        Command::Connection(command) => connection::run(session, command).await,
+        Command::Entity(command) => data::run(session, command).await,
+        Command::State { key } => data::state(session, key).await,
+        Command::Event(command) => event::run(session, command).await,
+        Command::Job(command) => job::run(session, command).await,
+        Command::Rule(command) => rule::run(session, command).await,
+        Command::Audit(Audit::Verify) => event::verify(session).await,
+        Command::Serve(_)
+        | Command::Doctor
+        | Command::Demo(_)
+        | Command::Config(_)
+        | Command::Db(_)
+        | Command::Completions { .. } => Err(CommandError::Usage("this command runs without a hub".to_owned())),
+    }
+}
+
+async fn status(session: &Session) -> Result<(), CommandError> {
+    let answer = session.client.get("/status").await?;
+    session.show(&answer, |answer| {
+        for (name, part) in answer.as_object().into_iter().flatten() {
+            match part {
+                Value::Object(fields) => {
+                    render::line(format!("{name}:"));
+                    for (key, value) in fields {
+                        if let Value::Array(rows) = value {
+                            render::line(format!("  {key}:"));
+                            for row in rows {
+                                render::line(format!("    {}", one_line(row)));
+                            }
+                        } else {
+                            render::line(format!("  {key}: {}", render::text(value)));
+                        }
+                    }
+                }
+                other => render::line(format!("{name}: {}", render::text(other))),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// An object in one line: `key value, key value`.
+fn one_line(row: &Value) -> String {
+    let Value::Object(fields) = row else { return render::text(row) };
+    fields.iter().map(|(key, value)| format!("{key} {}", render::text(value))).collect::<Vec<_>>().join(", ")
+}
+
+/// `KEY=VALUE` arguments; a value that is JSON (a number, true, a list) counts as such.
+fn assignments(arguments: &[String]) -> Result<Map<String, Value>, CommandError> {
+    arguments
+        .iter()
+        .map(|argument| {
+            let (key, value) = argument
+                .split_once('=')
+                .ok_or_else(|| CommandError::Usage(format!("`{argument}` should be KEY=VALUE")))?;
+            let value = match serde_json::from_str(value) {
+                Ok(parsed @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => parsed,
+                _ => Value::String(value.to_owned()),
+            };
+            Ok((key.to_owned(), value))
+        })
+        .collect()
+}

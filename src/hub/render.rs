@@ -1,0 +1,73 @@
+//! What commands print: tables for people, JSON for programs (`--json`).
+
+use serde_json::Value;
+
+/// A column: its head, and where its value stands in a row (a path with dots).
+pub(crate) type Column = (&'static str, &'static str);
+
+/// Prints a list as a table, or says that there is nothing and what to do about it.
+#[expect(clippy::print_stdout, reason = "this is what a command prints")]
+pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
+    let rows: Vec<Vec<String>> = list(rows)
+        .iter()
+        .map(|row| columns.iter().map(|(_, path)| cell(row, path)).collect())
+        .collect();
+    if rows.is_empty() {
+        println!("{empty}");
+        return;
+    }
+    let width = |index: usize| {
+        let cells = rows.iter().map(|row| row[index].chars().count());
+        cells.chain([columns[index].0.chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    println!("{}", line(columns.iter().map(|(head, _)| *head).collect()));
+    for row in &rows {
+        println!("{}", line(row.iter().map(String::as_str).collect()));
+    }
+}
+
+/// The rows of a list answer: the array itself, or the one under `items`.
+pub(crate) fn list(value: &Value) -> &[Value] {
+    let items = value.as_array().or_else(|| value.get("items").and_then(Value::as_array));
+    items.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The value at a path with dots, as text.
+pub(crate) fn cell(row: &Value, path: &str) -> String {
+    let found = path.split('.').try_fold(row, |value, key| value.get(key));
+    text(found.unwrap_or(&Value::Null))
+}
+
+/// A value as people read it: text without quotes, nothing for null.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// A time as people read it: the seconds and their thousandths, in UTC.
+pub(crate) fn time(value: &Value) -> String {
+    let parsed = value.as_str().and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+    parsed.map_or_else(|| text(value), |at| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string())
+}
+
+/// Prints JSON.
+#[expect(clippy::print_stdout, reason = "this is what a command prints")]
+pub(crate) fn json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// Prints a line.
+#[expect(clippy::print_stdout, reason = "this is what a command prints")]
+pub(crate) fn line(text: impl std::fmt::Display) {
+    println!("{text}");
+}

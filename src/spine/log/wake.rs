@@ -1,0 +1,106 @@
+//! Wake-ups within the process: who committed tells who waits. Across processes a NOTIFY does it, and polling is
+//! the floor, so a lost wake-up costs time and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contracts::{Lane, Position};
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+
+/// Wakes the sealer, the queue and the consumers.
+#[derive(Debug, Clone)]
+pub(crate) struct Wake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    sealer: Notify,
+    head: watch::Sender<Position>,
+    rewinds: watch::Sender<u64>,
+    passed: Mutex<HashMap<(&'static str, Lane), watch::Sender<Position>>>,
+}
+
+impl Wake {
+    pub(crate) fn new() -> Self {
+        let inner = Inner {
+            sealer: Notify::new(),
+            head: watch::Sender::new(0),
+            rewinds: watch::Sender::new(0),
+            passed: Mutex::new(HashMap::new()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Something lies in the outbox.
+    pub(crate) fn sealer(&self) {
+        self.inner.sealer.notify_one();
+    }
+
+    pub(crate) async fn sealer_called(&self) {
+        self.inner.sealer.notified().await;
+    }
+
+    /// A job was queued.
+    pub(crate) fn queue(&self) {
+        crate::queue::wake();
+    }
+
+    /// The log ends here now.
+    pub(crate) fn head_moved(&self, head: Position) {
+        self.inner.head.send_if_modified(|old| {
+            let moved = head > *old;
+            *old = (*old).max(head);
+            moved
+        });
+    }
+
+    pub(crate) fn head(&self) -> watch::Receiver<Position> {
+        self.inner.head.subscribe()
+    }
+
+    /// A consumer's position was set back: all read theirs again.
+    pub(crate) fn rewound(&self) {
+        self.inner.rewinds.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn rewinds(&self) -> watch::Receiver<u64> {
+        self.inner.rewinds.subscribe()
+    }
+
+    /// Hears what other processes seal. Polling covers the time in which it can't.
+    pub(crate) async fn listen(self, pool: PgPool, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        while !stop.is_cancelled() {
+            let heard = tokio::select! {
+                heard = self.hear(&pool) => heard,
+                () = stop.cancelled() => return,
+            };
+            if let Err(error) = heard {
+                backoff.failed("listener", &error, &stop).await;
+            }
+        }
+    }
+
+    async fn hear(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen("allod_sealed").await?;
+        while let Some(told) = listener.try_recv().await? {
+            if let Ok(head) = told.payload().parse() {
+                self.head_moved(head);
+            }
+        }
+        Ok(())
+    }
+
+    /// The position that a consumer has passed, as a thing to set and to wait for.
+    pub(crate) fn passed(&self, consumer: &'static str, lane: Lane) -> watch::Sender<Position> {
+        let mut passed = self.inner.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.entry((consumer, lane)).or_insert_with(|| watch::Sender::new(0)).clone()
+    }
+}

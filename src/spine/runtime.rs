@@ -1,0 +1,296 @@
+//! The running spine: opens it, starts sealer, consumers, queue and sweeps, and drains them again.
+//!
+//! Invariant: nothing is lost by stopping, however it happens; draining only makes the next start quicker.
+//! Begin with [`Spine::new`], then [`Spine::start`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use contracts::{AccountId, Clock, EventId, Lane, Position};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::{Access, AccessError, Gate};
+use crate::erase::Eraser;
+use crate::log::anchor::AnchorFile;
+use crate::log::chain::ChainKey;
+use crate::log::consumer::{self, Consumer, HandleError, Runtime};
+use crate::log::verify::{self, Report};
+use crate::log::{sealer, wake::Wake};
+use crate::ports::Ports;
+use crate::queue::{JobRegistry, QueueAdmin, QueueError, QueueRunner, RunnerOptions};
+use crate::service::{Context, Service, Settings};
+use crate::vault::Vault;
+
+/// The spine, opened but not yet running.
+#[derive(Debug)]
+pub struct Spine {
+    context: Context,
+    admin: Admin,
+    wake: Wake,
+    key: ChainKey,
+}
+
+impl Spine {
+    /// A spine over a database. The [`Gate`] goes to the edge and to nobody else.
+    pub fn new(
+        app: PgPool,
+        spine: PgPool,
+        vault: Vault,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> (Self, Gate) {
+        let wake = Wake::new();
+        let key = vault.chain_key();
+        let access = Access::new(app, clock.clone(), vault.clone(), wake.clone());
+        let context =
+            Context { access: access.clone(), clock, ports: Ports::default(), vault, settings: Arc::new(settings) };
+        let inner = AdminInner {
+            pool: spine,
+            access,
+            key: key.clone(),
+            anchor: context.settings.data_dir.join("log.anchor"),
+            wake: wake.clone(),
+            parts: OnceLock::new(),
+        };
+        (Self { context, admin: Admin { inner: Arc::new(inner) }, wake, key }, Gate::new())
+    }
+
+    /// What services are built with.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Work on the spine itself.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Starts everything that the services need.
+    ///
+    /// # Errors
+    /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    pub async fn start(self, services: Vec<Service>, jobs: RunnerOptions) -> Result<Running, QueueError> {
+        let parts = AdminParts {
+            consumers: services.iter().flat_map(|service| service.consumers.iter().cloned()).collect(),
+            tables: services.iter().flat_map(|service| service.personal_tables.iter().copied()).collect(),
+        };
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let pool = self.admin.inner.pool.clone();
+        tasks.spawn(sealer::run(
+            pool.clone(),
+            self.key.clone(),
+            self.context.clock.clone(),
+            self.wake.clone(),
+            AnchorFile::new(self.admin.inner.anchor.clone()),
+            stop.clone(),
+        ));
+        tasks.spawn(self.wake.clone().listen(pool.clone(), stop.clone()));
+        let runtime = Runtime {
+            pool: pool.clone(),
+            access: self.context.access.clone(),
+            wake: self.wake.clone(),
+            stop: stop.clone(),
+        };
+        for reader in &parts.consumers {
+            for lane in reader.lanes() {
+                tasks.spawn(consumer::run(runtime.clone(), reader.clone(), *lane));
+            }
+        }
+        let eraser = Eraser { spine: pool.clone(), access: self.context.access.clone(), tables: parts.tables.clone() };
+        tasks.spawn(eraser.run(stop.clone()));
+        tasks.spawn(crate::refusals::run(self.context.access.clone(), stop.clone()));
+        let _ = self.admin.inner.parts.set(parts);
+        let mut registry = JobRegistry::default();
+        for service in services {
+            registry.extend(service.jobs);
+            for task in service.tasks {
+                tasks.spawn(task(stop.clone()));
+            }
+        }
+        let clock = self.context.clock.clone();
+        let queue = QueueRunner::start(&pool, registry, jobs, clock, CancellationToken::new()).await?;
+        tasks.close();
+        Ok(Running { stop, tasks, queue })
+    }
+}
+
+/// The running spine.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    queue: QueueRunner,
+}
+
+impl Running {
+    /// Lets everything finish what it has in hand, for so long at the most. Jobs first: they publish and queue.
+    pub async fn drain(self, deadline: Duration) {
+        self.queue.drain(deadline).await;
+        self.stop.cancel();
+        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some work was still running when the hub stopped; it goes on at the next start");
+        }
+    }
+}
+
+/// Work on the spine itself: proving, retrying, replaying, erasing. Given to the edge.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    inner: Arc<AdminInner>,
+}
+
+struct AdminInner {
+    pool: PgPool,
+    access: Access,
+    key: ChainKey,
+    anchor: std::path::PathBuf,
+    wake: Wake,
+    parts: OnceLock<AdminParts>,
+}
+
+struct AdminParts {
+    consumers: Vec<Arc<dyn Consumer>>,
+    tables: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for AdminInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminInner")
+    }
+}
+
+/// How far a consumer is.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct ConsumerStatus {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The lane.
+    pub lane: Lane,
+    /// The last position that it has passed.
+    pub position: Position,
+    /// How many positions it is behind the end of the log.
+    pub behind: i64,
+    /// How many events it has parked.
+    pub parked: i64,
+}
+
+/// How the spine is doing.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct SpineStatus {
+    /// Where the log ends.
+    pub head: Position,
+    /// Events that wait to be sealed.
+    pub unsealed: i64,
+    /// Each consumer.
+    pub consumers: Vec<ConsumerStatus>,
+}
+
+impl Admin {
+    /// Proves the whole log.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn verify(&self) -> Result<Report, AccessError> {
+        Ok(verify::verify(&self.inner.pool, &self.inner.key, &self.inner.anchor).await?)
+    }
+
+    /// Handles a parked event again. False: that consumer has not parked it.
+    ///
+    /// # Errors
+    /// [`HandleError`]: it failed again and stays parked with the new reason.
+    pub async fn parked_retry(
+        &self,
+        consumer: &str,
+        account: AccountId,
+        event: EventId,
+    ) -> Result<bool, HandleError> {
+        let found = self.parts().and_then(|parts| parts.consumers.iter().find(|one| one.name() == consumer));
+        match found {
+            Some(found) => consumer::parked_retry(&self.inner.access, found.as_ref(), account, event).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Lets a consumer read a lane again from after a position. Handlers are idempotent, so nothing doubles.
+    /// False: there is no such consumer.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn replay(&self, consumer: &str, lane: Lane, after: Position) -> Result<bool, AccessError> {
+        let moved = sqlx::query!(
+            "UPDATE spine.consumer_position SET position = $3 WHERE consumer = $1 AND lane = $2 AND position >= $3",
+            consumer,
+            lane.as_str(),
+            after.max(0)
+        )
+        .execute(&self.inner.pool)
+        .await?;
+        self.inner.wake.rewound();
+        Ok(moved.rows_affected() == 1)
+    }
+
+    /// How far sealer and consumers are.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn status(&self) -> Result<SpineStatus, AccessError> {
+        let log = sqlx::query!(
+            r#"
+            SELECT position AS head, (SELECT count(*) FROM spine.outbox) AS "unsealed!" FROM spine.log_head
+            "#
+        )
+        .fetch_one(&self.inner.pool)
+        .await?;
+        let parked = sqlx::query!(
+            r#"SELECT consumer, count(*) AS "count!" FROM spine.parked_event GROUP BY consumer"#
+        )
+        .fetch_all(&self.inner.pool)
+        .await?;
+        let mut consumers = Vec::new();
+        for consumer in self.parts().map(|parts| parts.consumers.as_slice()).unwrap_or_default() {
+            for lane in consumer.lanes() {
+                let position = *self.inner.wake.passed(consumer.name(), *lane).borrow();
+                let parked = parked.iter().find(|row| row.consumer == consumer.name()).map_or(0, |row| row.count);
+                consumers.push(ConsumerStatus {
+                    consumer: consumer.name().to_owned(),
+                    lane: *lane,
+                    position,
+                    behind: (log.head - position).max(0),
+                    parked,
+                });
+            }
+        }
+        Ok(SpineStatus { head: log.head, unsealed: log.unsealed, consumers })
+    }
+
+    /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`]; what is left is removed later or by a second call.
+    pub async fn erase_account(&self, account: AccountId) -> Result<BTreeMap<String, u64>, AccessError> {
+        let eraser = Eraser {
+            spine: self.inner.pool.clone(),
+            access: self.inner.access.clone(),
+            tables: self.parts().map(|parts| parts.tables.clone()).unwrap_or_default(),
+        };
+        eraser.erase(account).await
+    }
+
+    /// The jobs.
+    pub fn queue(&self) -> QueueAdmin {
+        QueueAdmin::new(self.inner.pool.clone())
+    }
+
+    /// Where the log ends, to wait for its moving.
+    pub fn head(&self) -> tokio::sync::watch::Receiver<Position> {
+        self.inner.wake.head()
+    }
+
+    fn parts(&self) -> Option<&AdminParts> {
+        self.inner.parts.get()
+    }
+}
