@@ -33,7 +33,7 @@ pub(crate) struct Live {
     pub(crate) filter: Filter,
     pub(crate) after: Position,
     pub(crate) head: watch::Receiver<Position>,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) _place: OwnedSemaphorePermit,
 }
 
 struct Reading {

@@ -20,6 +20,7 @@ use crate::log::consumer::{self, Consumer, HandleError, Runtime};
 use crate::log::verify::{self, Report};
 use crate::log::{sealer, wake::Wake};
 use crate::ports::Ports;
+use crate::queue::QueueAdmin;
 use crate::service::{Context, Service, Settings};
 use crate::vault::Vault;
 
@@ -262,6 +263,11 @@ impl Admin {
             tables: self.parts().map(|parts| parts.tables.clone()).unwrap_or_default(),
         };
         eraser.erase(account).await
+    }
+
+    /// The queue as people see it.
+    pub fn jobs(&self) -> QueueAdmin {
+        QueueAdmin::new(self.inner.pool.clone())
     }
 
     /// Where the log ends, to wait for its moving.
