@@ -17,6 +17,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::log::{outbox, wake::Wake};
 use crate::queue::{JobOptions, QueueError};
+use crate::refusals::Refusals;
 use crate::vault::Vault;
 
 /// Chains of causes longer than this are refused, so that two rules (or two hubs) can't feed each other for ever.
@@ -222,11 +223,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     vault: Vault,
     wake: Wake,
+    refusals: Refusals,
 }
 
 impl Access {
     pub(crate) fn new(app: PgPool, clock: Arc<dyn Clock>, vault: Vault, wake: Wake) -> Self {
-        Self { inner: Arc::new(Inner { app, clock, vault, wake }) }
+        Self { inner: Arc::new(Inner { app, clock, vault, wake, refusals: Refusals::default() }) }
     }
 
     /// Opens a transaction that sees and writes the scope's account only.
@@ -317,6 +319,10 @@ impl Access {
 
     pub(crate) fn wake(&self) -> &Wake {
         &self.inner.wake
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 }
 

@@ -70,6 +70,11 @@ pub fn request_correlation() -> Option<CorrelationId> {
 pub struct Peer(pub Option<IpAddr>);
 
 impl Peer {
+    /// The peer of the request with these extensions.
+    pub fn of(extensions: &axum::http::Extensions) -> Self {
+        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
+    }
+
     /// By what limits count: the address, or the /64 of IPv6, since one household has that many addresses.
     pub fn limit_key(&self) -> String {
         match self.0.map(|ip| ip.to_canonical()) {
@@ -83,11 +88,20 @@ impl Peer {
     }
 }
 
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(ip) => ip.fmt(f),
+            None => f.write_str("local"),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())))
+        Ok(Self::of(&parts.extensions))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod limit;
 pub mod log;
 pub mod ports;
 pub mod queue;
+mod refusals;
 mod runtime;
 pub mod service;
 #[cfg(any(test, feature = "testing"))]

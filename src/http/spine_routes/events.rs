@@ -76,14 +76,22 @@ pub(super) async fn event_stream(
         Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
         None => wish.after,
     };
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+    let place = state.places.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
     })?;
     let after = match last {
         Some(after) => after,
         None => state.context.access.begin(&caller.0, Cause::outside()).await?.log_head().await?,
     };
-    let live = sse::Live { context: state.context, scope: caller.0, filter: wish.filter, after, head: state.admin.head(), _place: place };
+    let live = sse::Live {
+        scope: caller.0,
+        filter: wish.filter,
+        after,
+        head: state.admin.head(),
+        stop: state.streams,
+        context: state.context,
+        _place: place,
+    };
     Ok(live.stream().into_response())
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn job_list(
     caller: Caller,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<JobList>, Problem> {
-    let page = state.admin.jobs().list(&caller.0, &filter(pairs)?).await.map_err(told)?;
+    let page = state.admin.queue().list(&caller.0, &filter(pairs)?).await.map_err(told)?;
     Ok(Json(JobList { items: page.jobs, next: page.next }))
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn job_get(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Json<JobView>, Problem> {
-    state.admin.jobs().get(&caller.0, job).await.map_err(told)?.map(Json).ok_or_else(no_job)
+    state.admin.queue().get(&caller.0, job).await.map_err(told)?.map(Json).ok_or_else(no_job)
 }
 
 /// Which job runs now.
@@ -100,7 +100,7 @@ pub(super) async fn job_retry(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Json<Requeued>, Problem> {
-    match state.admin.jobs().retry(&caller.0, job).await.map_err(told)? {
+    match state.admin.queue().retry(&caller.0, job).await.map_err(told)? {
         RetryOutcome::Queued(queued) => {
             record(&state, &caller, format!("job/{job}/retry")).await?;
             Ok(Json(Requeued { job: queued }))
@@ -123,7 +123,7 @@ pub(super) async fn job_cancel(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
-    if !state.admin.jobs().cancel(&caller.0, job).await.map_err(told)? {
+    if !state.admin.queue().cancel(&caller.0, job).await.map_err(told)? {
         return Err(no_job());
     }
     record(&state, &caller, format!("job/{job}/cancel")).await?;
@@ -141,7 +141,7 @@ pub(super) async fn job_delete(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
-    if !state.admin.jobs().delete(&caller.0, job).await.map_err(told)? {
+    if !state.admin.queue().delete(&caller.0, job).await.map_err(told)? {
         return Err(no_job());
     }
     record(&state, &caller, format!("job/{job}")).await?;

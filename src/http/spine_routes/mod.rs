@@ -5,7 +5,6 @@ mod erasure;
 mod events;
 mod jobs;
 mod parked;
-mod status;
 
 use contracts::Problem;
 use spine::AccessError;
@@ -29,7 +28,6 @@ pub(crate) fn api(state: State) -> OpenApiRouter {
         .routes(routes!(jobs::job_retry))
         .routes(routes!(jobs::job_cancel))
         .routes(routes!(audit::verify))
-        .routes(routes!(status::status))
         .routes(routes!(erasure::account_erase))
         .with_state(state)
 }

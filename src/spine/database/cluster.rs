@@ -128,7 +128,13 @@ pub(super) fn clean_environment(mut command: Command) -> Command {
 /// Writes the three configuration files; done at each start, so that a moved directory, another system user or a newer
 /// hub's settings need no migration.
 pub(super) fn configure(directory: &Path, socket_dir: &Path, system_user: &str) -> Result<(), DatabaseError> {
-    write_if_changed(&directory.join("postgresql.conf"), &settings(socket_dir))?;
+    let own_file = directory
+        .parent()
+        .is_some_and(|data| data.join("postgresql.local.conf").is_file());
+    write_if_changed(
+        &directory.join("postgresql.conf"),
+        &settings(socket_dir, own_file),
+    )?;
     write_if_changed(&directory.join("pg_hba.conf"), HBA)?;
     write_if_changed(&directory.join("pg_ident.conf"), &ident_map(system_user))
 }
@@ -158,7 +164,12 @@ fn ident_map(system_user: &str) -> String {
     text
 }
 
-fn settings(socket_dir: &Path) -> String {
+fn settings(socket_dir: &Path, own_file: bool) -> String {
+    let include = if own_file {
+        "include '../postgresql.local.conf'"
+    } else {
+        ""
+    };
     // The folder's characters were checked when it was chosen.
     format!(
         "# Written by allod at each start. Settings of your own go into ../postgresql.local.conf, which is read here;
@@ -174,15 +185,12 @@ max_locks_per_transaction = 128
 jit = off
 log_checkpoints = off
 log_min_messages = warning
-include_if_exists = '../postgresql.local.conf'
+{include}
 
 listen_addresses = ''
 port = 5432
-unix_socket_directories = '{}'
+unix_socket_directories = '{socket}'
 unix_socket_permissions = 0700
-external_pid_file = ''
-hba_file = 'pg_hba.conf'
-ident_file = 'pg_ident.conf'
 fsync = on
 synchronous_commit = on
 full_page_writes = on
@@ -202,7 +210,7 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_line_prefix = '%m [%p] %u '
 ",
-        socket_dir.display()
+        socket = socket_dir.display()
     )
 }
 
@@ -251,8 +259,8 @@ mod tests {
 
     #[test]
     fn durability_and_the_socket_stand_after_the_owners_own_settings() {
-        let text = settings(Path::new("/var/lib/allod/run"));
-        let include = text.find("include_if_exists").unwrap();
+        let text = settings(Path::new("/var/lib/allod/run"), true);
+        let include = text.find("include '").unwrap();
         for fixed in [
             "listen_addresses = ''",
             "fsync = on",

@@ -312,6 +312,15 @@ pub fn database_name(external: Option<&ExternalDatabase>) -> Result<String, Data
     external.map_or_else(|| Ok(embedded::DATABASE.to_owned()), ExternalDatabase::database)
 }
 
+/// Where the private server's programs were found, for `allod doctor`.
+///
+/// # Errors
+/// [`DatabaseError::NotInstalled`] and its like; the text names the package.
+pub fn installed(chosen: Option<&Path>) -> Result<String, DatabaseError> {
+    let found = binaries::find(chosen, None)?;
+    Ok(format!("{} in {}", found.major, found.directory.display()))
+}
+
 /// Whether a private database was ever made in this data directory.
 pub fn has_embedded_data(data_dir: &Path) -> bool {
     cluster::directory(data_dir).join("PG_VERSION").is_file()
