@@ -324,6 +324,22 @@ async fn who_guesses_passwords_waits_for_the_next_minute() {
 }
 
 #[tokio::test]
+async fn wrong_sign_ins_of_a_minute_are_one_entry_of_the_audit_with_their_count() {
+    let house = house().await;
+    house.alice().await;
+    for _ in 0..3 {
+        house.sign_in("alice", "wrong").await;
+    }
+    house.hub.context.access.refusals_flush().await.unwrap();
+    house.hub.settle().await;
+    let instance = house.hub.gate.operator(AccountId::INSTANCE);
+    let events = house.hub.events(&instance).await;
+    let refused: Vec<_> = events.iter().filter(|event| event.kind == "audit.SignInsRefused").collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].body.as_ref().unwrap()["count"], 3);
+}
+
+#[tokio::test]
 async fn the_owner_makes_an_account_whose_things_she_does_not_see_nor_it_hers() {
     let house = house().await;
     let alice = house.alice().await;

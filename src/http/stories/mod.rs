@@ -1,4 +1,7 @@
-//! What anybody at the door may count on, database or not: these run without one.
+//! What anybody at the door may count on, database or not: these run without one. Those that need one are in
+//! [`with_database`].
+
+mod with_database;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
