@@ -87,6 +87,10 @@ impl Spine {
                 tasks.spawn(consumer::run(runtime.clone(), reader.clone(), *lane));
             }
         }
+        for work in services.iter().flat_map(|service| service.background.iter().cloned()) {
+            let stop = stop.clone();
+            tasks.spawn(async move { work.run(stop).await });
+        }
         let eraser = Eraser { spine: pool, access: self.context.access.clone(), tables: parts.tables.clone() };
         tasks.spawn(eraser.run(stop.clone()));
         let _ = self.admin.inner.parts.set(parts);

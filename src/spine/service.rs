@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use contracts::Clock;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Access;
@@ -45,6 +47,13 @@ pub struct Context {
     pub settings: Arc<Settings>,
 }
 
+/// Work that goes on while the hub runs, from its start until it is told to stop.
+#[async_trait]
+pub trait Background: Send + Sync {
+    /// Returns soon after `stop` is cancelled. Finds its own way through a database that is away.
+    async fn run(&self, stop: CancellationToken);
+}
+
 /// A service.
 #[derive(Default)]
 pub struct Service {
@@ -54,6 +63,8 @@ pub struct Service {
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// Its handlers of jobs.
     pub jobs: JobRegistry,
+    /// Its work beside consumers and jobs, such as looking what is due.
+    pub background: Vec<Arc<dyn Background>>,
     /// Its routes below `/api/v1`, each behind a [`crate::edge::Caller`].
     pub api: OpenApiRouter,
     /// Its routes at the root, which check their callers themselves (signatures, device tokens).
