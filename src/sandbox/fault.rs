@@ -17,8 +17,9 @@ pub(crate) fn from_parse(file: &str, source: &str, error: &ParseError) -> Script
 
 fn parse_hint(error: &ParseErrorType) -> Option<String> {
     match error {
-        ParseErrorType::Reserved(word) => reserved_hint(word),
-        ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => reserved_hint(word),
+        ParseErrorType::Reserved(word) | ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => {
+            reserved_hint(word)
+        }
         ParseErrorType::ExprTooDeep => Some("split the expression with `let`".to_owned()),
         ParseErrorType::TooManyFunctions => Some("split the script in two".to_owned()),
         _ => None,

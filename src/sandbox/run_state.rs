@@ -58,6 +58,7 @@ pub(crate) struct Finished {
 
 impl Running {
     pub(crate) fn begin(host: Box<dyn Any>, constants: Constants, budget: &Budget) -> Self {
+        ACCESSES.set(0);
         let frame = Frame {
             host: Some(host),
             constants,
@@ -113,11 +114,11 @@ pub(crate) fn is_stopped() -> bool {
     STOPPED.get()
 }
 
-/// True at every 64th access to a variable on this thread.
+/// True at every 16th access to a variable of this run.
 pub(crate) fn is_time_to_weigh() -> bool {
     let accesses = ACCESSES.get().wrapping_add(1);
     ACCESSES.set(accesses);
-    accesses & 0x3F == 0
+    accesses & 0xF == 0
 }
 
 /// Called at every operation; true ends the run.

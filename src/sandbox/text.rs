@@ -3,6 +3,11 @@
 //! `trim` answers the trimmed text instead of changing its receiver; `replace` answers too, and looks at the
 //! size before it builds the result; `parse_json` and `to_json` for what plugins send and receive.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the interpreter passes arguments and context by value"
+)]
+
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use crate::value;

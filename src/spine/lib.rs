@@ -10,12 +10,15 @@ mod backoff;
 pub mod database;
 pub mod edge;
 mod erase;
+pub mod limit;
 pub mod log;
 pub mod ports;
 pub mod queue;
 mod refusals;
 mod runtime;
 pub mod service;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod vault;
 
 pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};

@@ -52,13 +52,17 @@ impl Refusals {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = slots.entry(slot).or_default();
         let known = sources.contains_key(source) || sources.len() < SOURCES_MAX;
-        let counted = sources.entry(if known { source } else { OTHERS }.to_owned()).or_default();
+        let counted = sources
+            .entry(if known { source } else { OTHERS }.to_owned())
+            .or_default();
         *counted = counted.saturating_add(count);
     }
 
     fn take_before(&self, minute: DateTime<Utc>) -> BTreeMap<Slot, Sources> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (over, current) = std::mem::take(&mut *slots).into_iter().partition(|((at, _), _)| *at < minute);
+        let (over, current) = std::mem::take(&mut *slots)
+            .into_iter()
+            .partition(|((at, _), _)| *at < minute);
         *slots = current;
         over
     }
@@ -120,10 +124,18 @@ async fn write(access: &Access, (minute, door): Slot, sources: &Sources) -> Resu
     for (source, count) in sources {
         let (source, count) = (source.clone(), *count);
         let event = match door {
-            Door::SignIn => NewEvent::of(&SignInsRefused { source, minute, count })?,
-            Door::Webhook(_, connection) => {
-                NewEvent::of(&WebhooksRefused { connection, source, minute, count })?.about(connection)
-            }
+            Door::SignIn => NewEvent::of(&SignInsRefused {
+                source,
+                minute,
+                count,
+            })?,
+            Door::Webhook(_, connection) => NewEvent::of(&WebhooksRefused {
+                connection,
+                source,
+                minute,
+                count,
+            })?
+            .about(connection),
         };
         tx.publish(event.occurred(minute))?;
     }
@@ -136,7 +148,10 @@ fn minute(at: DateTime<Utc>) -> DateTime<Utc> {
 
 fn until_next_minute(now: DateTime<Utc>) -> Duration {
     let next = minute(now) + TimeDelta::minutes(1);
-    (next - now).to_std().unwrap_or(Duration::from_secs(60)).max(Duration::from_millis(100))
+    (next - now)
+        .to_std()
+        .unwrap_or(Duration::from_secs(60))
+        .max(Duration::from_millis(100))
 }
 
 #[cfg(test)]
@@ -155,7 +170,10 @@ mod tests {
             refusals.add(slot, "192.0.2.1", 1);
         }
         let taken = refusals.take_before(at("2026-11-21T10:01:00Z"));
-        assert_eq!(taken.into_iter().collect::<Vec<_>>(), [(slot, [("192.0.2.1".to_owned(), 1000)].into())]);
+        assert_eq!(
+            taken.into_iter().collect::<Vec<_>>(),
+            [(slot, [("192.0.2.1".to_owned(), 1000)].into())]
+        );
     }
 
     #[test]
@@ -177,12 +195,18 @@ mod tests {
         refusals.add((at("2026-11-21T10:00:00Z"), Door::SignIn), "192.0.2.1", 1);
         assert!(refusals.take_before(at("2026-11-21T10:00:00Z")).is_empty());
         assert_eq!(refusals.take_before(at("2026-11-21T10:01:00Z")).len(), 1);
-        assert!(refusals.take_before(at("2026-11-21T10:01:00Z")).is_empty(), "taken once");
+        assert!(
+            refusals.take_before(at("2026-11-21T10:01:00Z")).is_empty(),
+            "taken once"
+        );
     }
 
     #[test]
     fn it_sleeps_until_the_minute_turns() {
-        assert_eq!(until_next_minute(at("2026-11-21T10:00:45Z")), Duration::from_secs(15));
+        assert_eq!(
+            until_next_minute(at("2026-11-21T10:00:45Z")),
+            Duration::from_secs(15)
+        );
         assert_eq!(minute(at("2026-11-21T10:00:45.5Z")), at("2026-11-21T10:00:00Z"));
     }
 }

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use contracts::Clock;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -47,12 +47,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
 }
 
-/// Work that goes on while the hub runs, from its start until it is told to stop.
-#[async_trait]
-pub trait Background: Send + Sync {
-    /// Returns soon after `stop` is cancelled. Finds its own way through a database that is away.
-    async fn run(&self, stop: CancellationToken);
-}
+/// Work that goes on beside events and jobs until the token is cancelled, such as writing down what was counted.
+pub type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
 /// A service.
 #[derive(Default)]
@@ -63,8 +59,8 @@ pub struct Service {
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// Its handlers of jobs.
     pub jobs: JobRegistry,
-    /// Its work beside consumers and jobs, such as looking what is due.
-    pub background: Vec<Arc<dyn Background>>,
+    /// What it does beside; started once everything else runs.
+    pub tasks: Vec<Task>,
     /// Its routes below `/api/v1`, each behind a [`crate::edge::Caller`].
     pub api: OpenApiRouter,
     /// Its routes at the root, which check their callers themselves (signatures, device tokens).

@@ -9,6 +9,8 @@ mod rule;
 
 use serde_json::{Map, Value};
 
+pub(crate) use rule::{check as rule_check, trace as print_trace};
+
 use crate::cli::{Audit, Command, Global};
 use crate::client::{Client, ClientError};
 use crate::render;

@@ -110,7 +110,7 @@ fn read(file: &Path) -> Result<String, CommandError> {
 }
 
 /// A run as people read it, in the order in which it happened.
-fn trace(run: &Value) {
+pub(crate) fn trace(run: &Value) {
     let cell = |path| render::cell(run, path);
     render::line(format!("run {}  rule {}  {}  {}", cell("id"), cell("rule"), cell("status"), cell("reason")));
     render::line(format!("correlation {}", cell("correlation")));

@@ -280,10 +280,10 @@ impl Walk<'_> {
         call.args.iter().for_each(|arg| self.expression(arg));
         match rest {
             Expr::Dot(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => {
-                self.chain(false, *next, &parts.rhs)
+                self.chain(false, *next, &parts.rhs);
             }
             Expr::Index(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => {
-                self.chain(true, *next, &parts.rhs)
+                self.chain(true, *next, &parts.rhs);
             }
             _ => {}
         }

@@ -56,7 +56,7 @@ fn engine() -> Engine<Journal> {
 
 fn budget() -> Budget {
     Budget {
-        operations: 1_000_000,
+        operations: 200_000,
         time: Duration::from_secs(20),
     }
 }

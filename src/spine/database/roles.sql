@@ -1,0 +1,32 @@
+-- The hub's four roles, once for the whole server. Run as a superuser, or as a role with CREATEROLE and CREATEDB.
+-- Running it again changes nothing.
+--   allod_owner    migrates; owns the schemas and tables
+--   allod_app      the services; owns nothing; row-level security holds it to one account
+--   allod_spine    outbox, event log and queue, across accounts
+--   allod_definer  owns the narrow look-up functions that run before an account is known; nobody logs in as it
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7031942051);
+    FOREACH wanted IN ARRAY ARRAY['allod_owner', 'allod_app', 'allod_spine', 'allod_definer'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I NOCREATEDB NOCREATEROLE %s', wanted,
+                           CASE wanted WHEN 'allod_definer' THEN 'NOLOGIN' ELSE 'LOGIN' END);
+        END IF;
+    END LOOP;
+    -- Lets a migration give a function to allod_definer. PostgreSQL 16 and newer take this as WITH SET TRUE.
+    IF NOT pg_has_role('allod_owner', 'allod_definer', 'MEMBER') THEN
+        GRANT allod_definer TO allod_owner;
+    END IF;
+    -- An administrator who isn't superuser may act for a role only as its member.
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        IF NOT pg_has_role(current_user, 'allod_owner', 'MEMBER') THEN
+            EXECUTE format('GRANT allod_owner TO %I', current_user);
+        END IF;
+        IF NOT pg_has_role(current_user, 'allod_definer', 'MEMBER') THEN
+            EXECUTE format('GRANT allod_definer TO %I', current_user);
+        END IF;
+    END IF;
+END
+$$;
