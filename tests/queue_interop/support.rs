@@ -23,7 +23,12 @@ impl Db {
     pub(super) async fn new() -> Self {
         let test = database().await;
         let (app, spine) = (test.db.app().clone(), test.db.spine().clone());
-        Self { app, spine, alice: AccountId::new(), test }
+        Self {
+            app,
+            spine,
+            alice: AccountId::new(),
+            test,
+        }
     }
 
     /// Every table, column, index and function of pg-boss's schema, as text.
@@ -44,12 +49,14 @@ impl Db {
 
     pub(super) async fn until(&self, job: JobId, state: &str) -> PgRow {
         for _ in 0..200 {
-            let row = sqlx::query("SELECT output FROM pgboss.job WHERE id = $1 AND state = $2::text::pgboss.job_state")
-                .bind(job.0)
-                .bind(state)
-                .fetch_optional(&self.spine)
-                .await
-                .unwrap();
+            let row = sqlx::query(
+                "SELECT output FROM pgboss.job WHERE id = $1 AND state = $2::text::pgboss.job_state",
+            )
+            .bind(job.0)
+            .bind(state)
+            .fetch_optional(&self.spine)
+            .await
+            .unwrap();
             if let Some(row) = row {
                 return row;
             }
@@ -70,7 +77,10 @@ impl Boss {
     pub(super) async fn start(db: &Db, role: &str, options: Value) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pgboss");
         let node = folder.join("node_modules/.bin/node");
-        assert!(node.exists(), "run `npm install` in tests/pgboss first (scripts/test does)");
+        assert!(
+            node.exists(),
+            "run `npm install` in tests/pgboss first (scripts/test does)"
+        );
         let mut child = Command::new(node)
             .arg(folder.join("client.mjs"))
             .arg(db.test.socket_dir())
@@ -81,12 +91,21 @@ impl Boss {
             .spawn()
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, input, output: BufReader::new(output).lines() }
+        Self {
+            child,
+            input,
+            output: BufReader::new(output).lines(),
+        }
     }
 
     /// Started, as the role that runs the queue, without timekeeper and supervisor.
     pub(super) async fn connected(db: &Db) -> Self {
-        let mut boss = Self::start(db, "allod_spine", json!({ "schedule": false, "supervise": false })).await;
+        let mut boss = Self::start(
+            db,
+            "allod_spine",
+            json!({ "schedule": false, "supervise": false }),
+        )
+        .await;
         boss.call("start", json!([])).await;
         boss
     }
@@ -96,7 +115,9 @@ impl Boss {
         let line = format!("{}\n", json!({ "call": call, "args": args }));
         self.input.write_all(line.as_bytes()).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(30), self.output.next_line()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("pg-boss doesn't answer {call}")).unwrap();
+        let answer = answer
+            .unwrap_or_else(|_| panic!("pg-boss doesn't answer {call}"))
+            .unwrap();
         let answer: Value = serde_json::from_str(&answer.expect("the Node process ended")).unwrap();
         assert!(answer.get("error").is_none(), "{call}: {}", answer["error"]);
         answer["ok"].clone()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use contracts::AccountId;
-use sqlx::postgres::PgPool;
 use sqlx::PgConnection;
+use sqlx::postgres::PgPool;
 
 use crate::access::{Principal, Scope};
 use crate::queue::QueueAdmin;
@@ -22,7 +22,13 @@ impl Db {
     pub(super) async fn new() -> Self {
         let test = database().await;
         let (app, spine) = (test.db.app().clone(), test.db.spine().clone());
-        Self { app, spine, alice: AccountId::new(), mallory: AccountId::new(), test }
+        Self {
+            app,
+            spine,
+            alice: AccountId::new(),
+            mallory: AccountId::new(),
+            test,
+        }
     }
 
     pub(super) fn admin(&self) -> QueueAdmin {
@@ -56,5 +62,9 @@ impl Db {
 }
 
 pub(super) async fn bind(conn: &mut PgConnection, account: AccountId) {
-    sqlx::query("SELECT set_config('allod.account', $1, true)").bind(account.to_string()).execute(conn).await.unwrap();
+    sqlx::query("SELECT set_config('allod.account', $1, true)")
+        .bind(account.to_string())
+        .execute(conn)
+        .await
+        .unwrap();
 }
