@@ -104,10 +104,10 @@ pub(super) async fn fetch(
     sqlx::query_as!(
         Fetched,
         r#"WITH due AS (
-            SELECT c.name, c.id
+            SELECT c.name, c.id, c.attempt
             FROM unnest($1::text[]) AS q (name)
             CROSS JOIN LATERAL (
-                SELECT j.name, j.id, j.priority, j.created_on
+                SELECT j.name, j.id, j.priority, j.created_on, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
                 FROM pgboss.job j
                 WHERE j.name = q.name AND j.state < 'active' AND NOT j.blocked AND j.start_after <= now()
                     -- Policies that a Node program may have given to a queue: one active a key; strictly in order.
@@ -128,20 +128,16 @@ pub(super) async fn fetch(
                                     AND a.start_after <= now() AND (a.created_on, a.id) < (j.created_on, j.id))))
                 ORDER BY j.priority DESC, j.created_on
                 LIMIT $2
+                FOR UPDATE OF j SKIP LOCKED
             ) c
             ORDER BY c.priority DESC, c.created_on
             LIMIT $2
-        ), locked AS (
-            SELECT j.name, j.id, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
-            FROM due JOIN pgboss.job j ON j.name = due.name AND j.id = due.id
-            WHERE j.state < 'active'
-            FOR UPDATE OF j SKIP LOCKED
         )
         UPDATE pgboss.job j
-        SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = l.attempt,
-            output = jsonb_build_object('hub', $3::int, 'attempt', l.attempt)
-        FROM locked l
-        WHERE j.name = l.name AND j.id = l.id
+        SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = due.attempt,
+            output = jsonb_build_object('hub', $3::int, 'attempt', due.attempt)
+        FROM due
+        WHERE j.name = due.name AND j.id = due.id
         RETURNING j.id, j.name, j.data, j.priority, j.retry_count, j.retry_limit, j.expire_seconds,
             j.started_on AS "started_on!""#,
         queues,

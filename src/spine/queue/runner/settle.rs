@@ -118,12 +118,37 @@ impl Settler {
             }
         }
         if !batch.failed.is_empty() {
-            let outcomes = store::fail(pool, &batch.failed).await?;
-            for (failure, (_, outcome)) in batch.failed.drain(..).zip(outcomes) {
-                count(
-                    &failure.fence,
-                    if outcome == "retry" { "retried" } else { &outcome },
-                );
+            match store::fail(pool, &batch.failed).await {
+                Ok(outcomes) => {
+                    for (failure, (_, outcome)) in batch.failed.drain(..).zip(outcomes) {
+                        count(
+                            &failure.fence,
+                            if outcome == "retry" { "retried" } else { &outcome },
+                        );
+                    }
+                }
+                Err(error) if crate::access::database_is_away(&error) => return Err(error),
+                Err(error) => self.fail_one_by_one(batch, &error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the database refuses for a reason of its own is left to expiry, and must not keep the others.
+    async fn fail_one_by_one(&self, batch: &mut Batch, error: &sqlx::Error) -> Result<(), sqlx::Error> {
+        tracing::warn!(%error, "attempts can't be ended together: one by one");
+        while let Some(one) = batch.failed.pop() {
+            match store::fail(&self.shared.pool, std::slice::from_ref(&one)).await {
+                Ok(outcomes) => {
+                    let outcome = outcomes.first().map_or("lost", |(_, outcome)| outcome);
+                    count(&one.fence, if outcome == "retry" { "retried" } else { outcome });
+                }
+                Err(error) if crate::access::database_is_away(&error) => {
+                    batch.failed.push(one);
+                    return Err(error);
+                }
+                Err(error) => tracing::error!(queue = %one.fence.queue, job = %one.fence.id, %error,
+                    "the database refuses to end this attempt: it will expire"),
             }
         }
         Ok(())
