@@ -12,6 +12,10 @@
     reason = "a test that has no database can only stop, and its message is all that its author reads"
 )]
 
+mod hub;
+
+pub use hub::{TestHub, hub, hub_at};
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 

@@ -4,10 +4,13 @@
 //! Invariant: positions have no gaps and never change; a body may vanish, its hash and link stay.
 //! Begin with [`outbox`], then [`sealer`] (which moves), [`chain`] (which links), [`consumer`] (which reads).
 
+pub(crate) mod anchor;
 pub mod chain;
 pub mod consumer;
 pub(crate) mod outbox;
 pub mod reader;
 pub(crate) mod sealer;
 pub mod verify;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wake;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
+use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
 use super::wake::Wake;
 use crate::backoff::Backoff;
@@ -27,6 +28,7 @@ pub(crate) async fn run(
     key: ChainKey,
     clock: std::sync::Arc<dyn contracts::Clock>,
     wake: Wake,
+    mut anchor: AnchorFile,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::default();
@@ -36,6 +38,7 @@ pub(crate) async fn run(
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
                 if sealed.rows > 0 {
+                    anchor.head_is(sealed.head, &sealed.link);
                     contracts::failpoint::hit("sealed");
                 }
                 if sealed.rows == BATCH_ROWS {
@@ -43,13 +46,14 @@ pub(crate) async fn run(
                 }
                 tokio::select! {
                     () = wake.sealer_called() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    () = tokio::time::sleep(POLL) => anchor.flush(),
                     () = stop.cancelled() => {}
                 }
             }
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     }
+    anchor.flush();
 }
 
 /// What one pass did.
@@ -59,6 +63,8 @@ pub(crate) struct Sealed {
     pub(crate) rows: i64,
     /// Where the log ends now.
     pub(crate) head: i64,
+    /// The link of the last row.
+    pub(crate) link: Vec<u8>,
 }
 
 /// Moves up to one batch. Returns at once when the outbox is empty.
@@ -73,7 +79,7 @@ pub(crate) async fn seal(
     let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head").fetch_one(&mut *tx).await?;
     let mut rows = take(&mut tx).await?;
     if rows.is_empty() {
-        return Ok(Sealed { rows: 0, head: head.position });
+        return Ok(Sealed { rows: 0, head: head.position, link: head.hash });
     }
     let batch = head.batch + 1;
     let mut links = Vec::with_capacity(rows.len());
@@ -114,7 +120,7 @@ pub(crate) async fn seal(
     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     metrics::counter!("allod_events_sealed_total").increment(rows.len() as u64);
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
-    Ok(Sealed { rows: count, head: position })
+    Ok(Sealed { rows: count, head: position, link: before })
 }
 
 async fn take(tx: &mut Transaction<'_, Postgres>) -> Result<Vec<chain::Row>, sqlx::Error> {

@@ -1,13 +1,16 @@
 //! Proving the log: every link, body and signature is computed again from what the database holds.
 //!
 //! Invariant: a row that was changed, removed or put elsewhere is found and named, as long as the key is the
-//! owner's own. A body that is gone is counted as erased; a body that was changed is named.
+//! owner's own. An end that was cut off is found by the anchor beside the keys. A body that is gone is counted as erased; a body that was changed is named.
+
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use contracts::Position;
 use serde::Serialize;
 use sqlx::PgPool;
 
+use super::anchor;
 use super::chain::{self, ChainKey};
 use super::outbox::body_hash;
 
@@ -111,16 +114,23 @@ struct Row {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn verify(pool: &PgPool, key: &ChainKey) -> Result<Report, sqlx::Error> {
-    let head = sqlx::query!("SELECT position, hash FROM spine.log_head").fetch_one(pool).await?;
+pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Report, sqlx::Error> {
+    let anchor = anchor::read(anchor); // before the head, which only grows
+    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head").fetch_one(pool).await?;
     let mut report = Report { rows: 0, batches: 0, erased: 0, head: head.position, faults: Vec::new() };
-    let mut last = (0, Vec::new());
+    let mut last = Seen::default();
     loop {
-        let rows = page(pool, last.0, head.position).await?;
+        let rows = page(pool, last.position, head.position).await?;
         if rows.is_empty() {
             break;
         }
         for row in rows {
+            let anchored = anchor.as_ref().filter(|anchor| anchor.position == row.position);
+            if let Some(anchor) = anchored
+                && anchor.link != hex::encode(&row.hash)
+            {
+                report.faults.push(Fault::Changed { position: row.position, event: row.id });
+            }
             last = check(&mut report, row, last, key);
         }
         if report.faults.len() >= 100 {
@@ -128,17 +138,26 @@ pub async fn verify(pool: &PgPool, key: &ChainKey) -> Result<Report, sqlx::Error
             return Ok(report);
         }
     }
-    if last.0 < head.position {
-        report.faults.push(Fault::Removed { from: last.0 + 1, to: head.position });
-    } else if last.1 != head.hash {
-        report.faults.push(Fault::Unsigned { batch: 0, position: head.position });
+    let end = anchor.map_or(0, |anchor| anchor.position).max(head.position);
+    if last.position < end {
+        report.faults.push(Fault::Removed { from: last.position + 1, to: end });
+    } else if last.link != head.hash || last.batch != head.batch {
+        report.faults.push(Fault::Unsigned { batch: head.batch, position: head.position });
     }
     Ok(report)
 }
 
-/// Checks one row after the position and link of the one before it; returns its own.
-fn check(report: &mut Report, row: Row, last: (Position, Vec<u8>), key: &ChainKey) -> (Position, Vec<u8>) {
-    let (before, mut link_before) = last;
+/// Where the last row stood, and its link.
+#[derive(Debug, Default)]
+struct Seen {
+    position: Position,
+    batch: i64,
+    link: Vec<u8>,
+}
+
+/// Checks one row after the one before it.
+fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
+    let before = last.position;
     let (position, event) = (row.position, row.id);
     report.rows += 1;
     if position != before + 1 {
@@ -155,17 +174,17 @@ fn check(report: &mut Report, row: Row, last: (Position, Vec<u8>), key: &ChainKe
     let gap = position != before + 1;
     let stored = row.hash.clone();
     let batch = (row.batch, row.batch_end, row.batch_hash.clone(), row.key_id.clone(), row.signature.clone());
-    let computed = chain::link(&link_before, &envelope(row));
+    let computed = chain::link(&last.link, &envelope(row));
     // After a gap the link before is unknown: the gap is named, and the row is taken on from its own link.
     if !gap && computed[..] != stored {
         report.faults.push(Fault::Changed { position, event });
     }
-    link_before = stored;
+    let seen = Seen { position, batch: batch.0, link: stored };
     match batch {
         (batch, Some(end), Some(hash), Some(key_id), Some(signature)) => {
             if end == position {
                 report.batches += 1;
-                let good = hash == link_before && key_id == key.id() && key.verify(batch, end, &hash, &signature);
+                let good = hash == seen.link && key_id == key.id() && key.verify(batch, end, &hash, &signature);
                 if !good {
                     report.faults.push(Fault::Unsigned { batch, position });
                 }
@@ -173,7 +192,7 @@ fn check(report: &mut Report, row: Row, last: (Position, Vec<u8>), key: &ChainKe
         }
         (batch, ..) => report.faults.push(Fault::Unsigned { batch, position }),
     }
-    (position, link_before)
+    seen
 }
 
 fn envelope(row: Row) -> chain::Row {
