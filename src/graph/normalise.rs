@@ -79,14 +79,37 @@ fn tel(text: &str) -> Result<String, String> {
     }
     let number = phonenumber::parse(None, format!("+{digits}"))
         .map_err(|_| format!("`tel` {text} is not a possible phone number: no country has this code"))?;
-    if !phonenumber::is_valid(&number) {
-        return Err(format!(
+    valid(&number, &digits).or_else(|| valid_with_prefix(number.country().code(), &digits)).ok_or_else(|| {
+        format!(
             "`tel` {text} is not a possible phone number: country code {} has no numbers of this length and \
              beginning; check it digit by digit",
             number.country().code()
-        ));
-    }
-    Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+        )
+    })
+}
+
+/// The number in E.164, if it can exist and has the digits that were given (but for a trunk zero, which many write).
+fn valid(number: &phonenumber::PhoneNumber, digits: &str) -> Option<String> {
+    let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
+    let given = e164.strip_prefix('+').is_some_and(|read| {
+        let code = number.country().code().to_string();
+        read == digits || read.strip_prefix(&code).is_some_and(|rest| digits == format!("{code}0{rest}"))
+    });
+    (given && phonenumber::is_valid(number)).then_some(e164)
+}
+
+/// The parser takes leading digits that look like the country's national prefix away, also where none belongs: +7 800
+/// … loses its 8. Given one in addition, it takes that one.
+fn valid_with_prefix(code: u16, digits: &str) -> Option<String> {
+    let national = digits.strip_prefix(&code.to_string())?;
+    let regions = phonenumber::metadata::DATABASE.by_code(&code)?;
+    let mut prefixes: Vec<&str> = regions.iter().filter_map(|region| region.national_prefix()).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes.into_iter().find_map(|prefix| {
+        let number = phonenumber::parse(None, format!("+{code}{prefix}{national}")).ok()?;
+        valid(&number, digits).filter(|e164| e164.strip_prefix('+') == Some(digits))
+    })
 }
 
 /// The digits after + (or 00, or `tel:+`), without separators and without the trunk zero in `(0)`.
