@@ -19,7 +19,6 @@ mod store;
 #[cfg(test)]
 mod stories;
 
-
 use std::sync::Arc;
 
 use spine::vault::Vault;

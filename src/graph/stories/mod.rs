@@ -22,7 +22,9 @@ async fn hub() -> TestHub {
 }
 
 fn props(value: Value) -> Map<String, Value> {
-    let Value::Object(props) = value else { panic!("props are an object") };
+    let Value::Object(props) = value else {
+        panic!("props are an object")
+    };
     props
 }
 
@@ -48,7 +50,13 @@ fn identified(kind: &str, scheme: &str, value: &str, said: Value) -> EntityChang
 }
 
 fn change(by: AssertedBy, source: &str, entities: Vec<EntityChange>) -> Change {
-    Change { by, source: source.to_owned(), raw: None, entities, relations: Vec::new() }
+    Change {
+        by,
+        source: source.to_owned(),
+        raw: None,
+        entities,
+        relations: Vec::new(),
+    }
 }
 
 fn record(stream: &str, remote_id: &str, revision: &str) -> RawRecord {
@@ -83,9 +91,16 @@ async fn apply(hub: &TestHub, scope: &Scope, change: Change) -> Result<Applied, 
 async fn alice_and_sam(hub: &TestHub, alice: &Scope) -> (contracts::EntityId, contracts::EntityId) {
     let me = identified("Person", "allod", "me", json!({"name": "Alice"}));
     let sam = identified("Person", "tel", "+1 (415) 555-2671", json!({"name": "Sam"}));
-    let people = apply(hub, alice, change(AssertedBy::User, "user", vec![me, sam])).await.unwrap().entities;
+    let people = apply(hub, alice, change(AssertedBy::User, "user", vec![me, sam]))
+        .await
+        .unwrap()
+        .entities;
     let mut partner = change(AssertedBy::User, "user", vec![]);
-    partner.relations.push(RelationChange { from: people[0].id, predicate: "partner".to_owned(), to: people[1].id });
+    partner.relations.push(RelationChange {
+        from: people[0].id,
+        predicate: "partner".to_owned(),
+        to: people[1].id,
+    });
     apply(hub, alice, partner).await.unwrap();
     (people[0].id, people[1].id)
 }
@@ -104,5 +119,8 @@ fn kinds(events: &[Event]) -> Vec<&str> {
 
 async fn count(hub: &TestHub, table: &str) -> i64 {
     let mut behind = hub.database.superuser().await;
-    sqlx::query_scalar(&format!("SELECT count(*) FROM graph.{table}")).fetch_one(&mut behind).await.unwrap()
+    sqlx::query_scalar(&format!("SELECT count(*) FROM graph.{table}"))
+        .fetch_one(&mut behind)
+        .await
+        .unwrap()
 }

@@ -14,7 +14,13 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-pub(super) async fn call(hub: &TestHub, who: &Scope, method: &str, path: &str, body: Option<Value>) -> Answer {
+pub(super) async fn call(
+    hub: &TestHub,
+    who: &Scope,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Answer {
     send(hub, who, method, path, body, None).await
 }
 
@@ -29,9 +35,19 @@ pub(super) async fn call_with_key(
     send(hub, who, method, path, body, Some(key)).await
 }
 
-async fn send(hub: &TestHub, who: &Scope, method: &str, path: &str, body: Option<Value>, key: Option<&str>) -> Answer {
+async fn send(
+    hub: &TestHub,
+    who: &Scope,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+    key: Option<&str>,
+) -> Answer {
     let (router, _) = crate::service(&hub.context).api.split_for_parts();
-    let mut request = Request::builder().method(method).uri(path).extension(Caller(who.clone()));
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .extension(Caller(who.clone()));
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
     }
@@ -40,7 +56,11 @@ async fn send(hub: &TestHub, who: &Scope, method: &str, path: &str, body: Option
     let status = response.status().as_u16();
     let replayed = response.headers().contains_key("idempotency-replayed");
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, replayed, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    Answer {
+        status,
+        replayed,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
 }
 
 fn sam() -> Value {
@@ -53,7 +73,9 @@ fn sam() -> Value {
 async fn with_me(hub: &TestHub) -> Scope {
     let alice = hub.somebody();
     let me = identified("Person", "allod", "me", json!({"name": "Alice"}));
-    apply(hub, &alice, change(AssertedBy::User, "user", vec![me])).await.unwrap();
+    apply(hub, &alice, change(AssertedBy::User, "user", vec![me]))
+        .await
+        .unwrap();
     alice
 }
 
@@ -63,7 +85,10 @@ async fn alice_writes_down_her_partner_and_reads_where_everything_comes_from() {
     let alice = with_me(&hub).await;
     let made = call(&hub, &alice, "POST", "/entities", Some(sam())).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    assert_eq!((&made.body["title"], &made.body["version"], &made.body["type"]), (&json!("Sam"), &json!(1), &json!("Person")));
+    assert_eq!(
+        (&made.body["title"], &made.body["version"], &made.body["type"]),
+        (&json!("Sam"), &json!(1), &json!("Person"))
+    );
     assert_eq!(made.body["identifiers"][0]["value"], SAM_TEL);
     assert_eq!(made.body["relations"][0]["predicate"], "partner");
     assert_eq!(made.body["relations"][0]["other_title"], "Alice");
@@ -75,9 +100,20 @@ async fn alice_writes_down_her_partner_and_reads_where_everything_comes_from() {
     assert_eq!(again.body["relations"].as_array().unwrap().len(), 1);
 
     let path = format!("/entities/{}", made.body["id"].as_str().unwrap());
-    let patched = call(&hub, &alice, "PATCH", &path, Some(json!({"props": {"nickname": "S"}}))).await;
+    let patched = call(
+        &hub,
+        &alice,
+        "PATCH",
+        &path,
+        Some(json!({"props": {"nickname": "S"}})),
+    )
+    .await;
     assert_eq!((patched.status, &patched.body["version"]), (200, &json!(2)));
-    assert_eq!(patched.body["claims"].as_array().unwrap().len(), 2, "what was said before is kept");
+    assert_eq!(
+        patched.body["claims"].as_array().unwrap().len(),
+        2,
+        "what was said before is kept"
+    );
     assert!(patched.body["claims"][1]["recorded_to"].is_string());
     let me = call(&hub, &alice, "GET", "/entities/me", None).await;
     assert_eq!((me.status, &me.body["title"]), (200, &json!("Alice")));
@@ -94,16 +130,46 @@ async fn a_repeated_request_under_its_key_answers_the_same_and_does_nothing() {
     assert_eq!((second.status, second.replayed), (200, true));
     assert_eq!(first.body["id"], second.body["id"]);
     let other = call_with_key(&hub, &alice, "POST", "/entities", Some(work.clone()), "two").await;
-    assert_ne!(first.body["id"], other.body["id"], "without its key it is a second place");
+    assert_ne!(
+        first.body["id"], other.body["id"],
+        "without its key it is a second place"
+    );
     let mut changed = work;
     changed["title"] = json!("Home");
     let clash = call_with_key(&hub, &alice, "POST", "/entities", Some(changed), "one").await;
     assert_eq!(clash.status, 422);
     // What was refused has not used its key up.
-    let bad = call_with_key(&hub, &alice, "POST", "/entities", Some(json!({"type": "Plaice"})), "three").await;
+    let bad = call_with_key(
+        &hub,
+        &alice,
+        "POST",
+        "/entities",
+        Some(json!({"type": "Plaice"})),
+        "three",
+    )
+    .await;
     assert_eq!(bad.status, 422);
-    assert!(bad.body["detail"].as_str().unwrap().contains("did you mean Place?"), "{}", bad.body);
-    assert_eq!(call_with_key(&hub, &alice, "POST", "/entities", Some(json!({"type": "Place"})), "three").await.status, 201);
+    assert!(
+        bad.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean Place?"),
+        "{}",
+        bad.body
+    );
+    assert_eq!(
+        call_with_key(
+            &hub,
+            &alice,
+            "POST",
+            "/entities",
+            Some(json!({"type": "Place"})),
+            "three"
+        )
+        .await
+        .status,
+        201
+    );
 
     let relation = json!({"from": "me", "predicate": "works-at", "to": first.body["id"]});
     let one = call_with_key(&hub, &alice, "POST", "/relations", Some(relation.clone()), "r").await;
@@ -131,23 +197,107 @@ async fn wrong_requests_are_told_what_would_be_right() {
     let alice = with_me(&hub).await;
     let unknown = contracts::EntityId::new();
     for (method, path, body, status, part) in [
-        ("GET", format!("/entities/{unknown}"), None, 404, "there is no entity"),
+        (
+            "GET",
+            format!("/entities/{unknown}"),
+            None,
+            404,
+            "there is no entity",
+        ),
         ("GET", "/entities/12".to_owned(), None, 400, "a UUID"),
         ("GET", "/entities?limit=0".to_owned(), None, 400, "1 to 200"),
         ("GET", "/entities?cursor=x".to_owned(), None, 400, "cursor"),
-        ("GET", "/entities?type=Persn".to_owned(), None, 400, "did you mean Person?"),
-        ("GET", "/entities?identifier=tel:12345".to_owned(), None, 422, "internationally"),
-        ("GET", "/raw-records?status=lost".to_owned(), None, 400, "`parked` or `processed`"),
-        ("POST", "/entities".to_owned(), Some(json!({"type": "Person", "props": {"nmae": "Sam"}})), 422, "did you mean `name`?"),
-        ("POST", "/entities".to_owned(), Some(json!({"type": "Place", "props": {"latitude": 91}})), 422, "from -90 to 90"),
-        ("POST", "/entities".to_owned(), Some(json!({"type": "Person", "identifiers": [{"scheme": "tel", "value": "12345"}]})), 422, "internationally"),
-        ("POST", "/entities".to_owned(), Some(json!({"type": "Person", "identifiers": [{"scheme": "allod", "value": "me"}]})), 422, "the hub's own"),
-        ("POST", "/entities".to_owned(), Some(json!({"kind": "Person"})), 400, "unknown field"),
-        ("POST", "/entities".to_owned(), Some(json!({"type": "Place", "relation": {"predicate": "home", "from": unknown}})), 404, "there is no entity"),
-        ("PATCH", format!("/entities/{unknown}"), Some(json!({})), 404, "there is no entity"),
-        ("POST", "/relations".to_owned(), Some(json!({"from": "me", "predicate": "friend", "to": "me"})), 422, "itself"),
-        ("POST", "/relations".to_owned(), Some(json!({"from": "me", "predicate": "My Friend", "to": unknown})), 422, "lower-case"),
-        ("DELETE", format!("/relations/{}", contracts::RelationId::new()), None, 404, "no relation"),
+        (
+            "GET",
+            "/entities?type=Persn".to_owned(),
+            None,
+            400,
+            "did you mean Person?",
+        ),
+        (
+            "GET",
+            "/entities?identifier=tel:12345".to_owned(),
+            None,
+            422,
+            "internationally",
+        ),
+        (
+            "GET",
+            "/raw-records?status=lost".to_owned(),
+            None,
+            400,
+            "`parked` or `processed`",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"type": "Person", "props": {"nmae": "Sam"}})),
+            422,
+            "did you mean `name`?",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"type": "Place", "props": {"latitude": 91}})),
+            422,
+            "from -90 to 90",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"type": "Person", "identifiers": [{"scheme": "tel", "value": "12345"}]})),
+            422,
+            "internationally",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"type": "Person", "identifiers": [{"scheme": "allod", "value": "me"}]})),
+            422,
+            "the hub's own",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"kind": "Person"})),
+            400,
+            "unknown field",
+        ),
+        (
+            "POST",
+            "/entities".to_owned(),
+            Some(json!({"type": "Place", "relation": {"predicate": "home", "from": unknown}})),
+            404,
+            "there is no entity",
+        ),
+        (
+            "PATCH",
+            format!("/entities/{unknown}"),
+            Some(json!({})),
+            404,
+            "there is no entity",
+        ),
+        (
+            "POST",
+            "/relations".to_owned(),
+            Some(json!({"from": "me", "predicate": "friend", "to": "me"})),
+            422,
+            "itself",
+        ),
+        (
+            "POST",
+            "/relations".to_owned(),
+            Some(json!({"from": "me", "predicate": "My Friend", "to": unknown})),
+            422,
+            "lower-case",
+        ),
+        (
+            "DELETE",
+            format!("/relations/{}", contracts::RelationId::new()),
+            None,
+            404,
+            "no relation",
+        ),
     ] {
         let answer = call(&hub, &alice, method, &path, body).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
@@ -163,15 +313,29 @@ async fn a_long_list_comes_in_pages_without_gap_or_double_and_each_read_is_in_th
     let alice = with_me(&hub).await;
     for number in 0..5 {
         let place = json!({"type": "Place", "title": format!("Place {number}")});
-        assert_eq!(call(&hub, &alice, "POST", "/entities", Some(place)).await.status, 201);
+        assert_eq!(
+            call(&hub, &alice, "POST", "/entities", Some(place)).await.status,
+            201
+        );
     }
     let mut titles = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = call(&hub, &alice, "GET", &format!("/entities?type=Place&limit=2{cursor}"), None).await;
+        let page = call(
+            &hub,
+            &alice,
+            "GET",
+            &format!("/entities?type=Place&limit=2{cursor}"),
+            None,
+        )
+        .await;
         assert_eq!(page.status, 200, "{}", page.body);
         let items = page.body["items"].as_array().unwrap();
-        titles.extend(items.iter().map(|item| item["title"].as_str().unwrap().to_owned()));
+        titles.extend(
+            items
+                .iter()
+                .map(|item| item["title"].as_str().unwrap().to_owned()),
+        );
         match page.body["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -193,7 +357,15 @@ async fn a_long_list_comes_in_pages_without_gap_or_double_and_each_read_is_in_th
         .collect();
     let list = |on: &str, count| (on.to_owned(), Some(count));
     let places = "entities?type=Place&identifier=*";
-    assert_eq!(audit, [list(places, 2), list(places, 2), list(places, 1), list("entities?type=*&identifier=*", 6)]);
+    assert_eq!(
+        audit,
+        [
+            list(places, 2),
+            list(places, 2),
+            list(places, 1),
+            list("entities?type=*&identifier=*", 6)
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,13 +374,30 @@ async fn somebody_is_listed_by_her_number_and_what_is_parked_by_its_reason() {
     let alice = hub.somebody();
     let (_, sam) = alice_and_sam(&hub, &alice).await;
     for spelling in ["tel:%2B1%20415%20555%202671", "tel:+14155552671"] {
-        let found = call(&hub, &alice, "GET", &format!("/entities?type=Person&identifier={spelling}"), None).await;
-        assert_eq!(found.body["items"].as_array().unwrap().len(), 1, "{spelling}: {}", found.body);
+        let found = call(
+            &hub,
+            &alice,
+            "GET",
+            &format!("/entities?type=Person&identifier={spelling}"),
+            None,
+        )
+        .await;
+        assert_eq!(
+            found.body["items"].as_array().unwrap().len(),
+            1,
+            "{spelling}: {}",
+            found.body
+        );
         assert_eq!(found.body["items"][0]["id"], sam.to_string());
     }
     let mut tx = hub.begin(&alice).await;
     let raw = record("calls", "CA9", "");
-    hub.context.ports.graph_write().park(&mut tx, "twilio/1", raw, "`tel` 12345\nis no number").await.unwrap();
+    hub.context
+        .ports
+        .graph_write()
+        .park(&mut tx, "twilio/1", raw, "`tel` 12345\nis no number")
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     apply(&hub, &alice, call_change()).await.unwrap();
     let parked = call(&hub, &alice, "GET", "/raw-records?status=parked", None).await;
