@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::events::communication::Party;
-use contracts::{AttemptId, ConnectionId, EntityId, Position, RawRecordId, RelationId};
+use contracts::{AccountId, AttemptId, ConnectionId, EntityId, Position, RawRecordId, RelationId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -407,6 +407,19 @@ pub trait ChannelDriver: Send + Sync {
     ) -> Result<Vec<Found>, ChannelError>;
 }
 
+/// Tells whom a name means and in which zone an account lives.
+#[async_trait]
+pub trait AccountDirectory: Send + Sync {
+    /// The account with this handle or id.
+    async fn account_by_name(&self, handle_or_id: &str) -> Result<Option<AccountId>, AccessError>;
+
+    /// Whom the operator means by naming nobody: the hub's owner, else the only account.
+    async fn account_by_default(&self) -> Result<Option<AccountId>, AccessError>;
+
+    /// The account's time zone, by IANA name; UTC for who has none.
+    async fn zone(&self, tx: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError>;
+}
+
 /// The wired ports. Services provide theirs while they are built and ask others' once everything runs.
 #[derive(Clone, Default)]
 pub struct Ports {
@@ -420,6 +433,7 @@ struct Slots {
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
     channel_driver: OnceLock<Arc<dyn ChannelDriver>>,
+    account_directory: OnceLock<Arc<dyn AccountDirectory>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -464,4 +478,5 @@ ports! {
     raw_records, provide_raw_records: RawRecords;
     state_read, provide_state_read: StateRead;
     channel_driver, provide_channel_driver: ChannelDriver;
+    account_directory, provide_account_directory: AccountDirectory;
 }

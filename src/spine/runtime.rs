@@ -20,6 +20,7 @@ use crate::log::consumer::{self, Consumer, HandleError, Runtime};
 use crate::log::verify::{self, Report};
 use crate::log::{sealer, wake::Wake};
 use crate::ports::Ports;
+use crate::queue::{JobRegistry, QueueAdmin, QueueError, QueueRunner, RunnerOptions};
 use crate::service::{Context, Service, Settings};
 use crate::vault::Vault;
 
@@ -67,8 +68,11 @@ impl Spine {
         &self.admin
     }
 
-    /// Starts everything that the services need. Returns at once.
-    pub fn start(self, services: &[Service]) -> Running {
+    /// Starts everything that the services need.
+    ///
+    /// # Errors
+    /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    pub async fn start(self, services: Vec<Service>, jobs: RunnerOptions) -> Result<Running, QueueError> {
         let parts = AdminParts {
             consumers: services.iter().flat_map(|service| service.consumers.iter().cloned()).collect(),
             tables: services.iter().flat_map(|service| service.personal_tables.iter().copied()).collect(),
@@ -96,11 +100,21 @@ impl Spine {
                 tasks.spawn(consumer::run(runtime.clone(), reader.clone(), *lane));
             }
         }
-        let eraser = Eraser { spine: pool, access: self.context.access.clone(), tables: parts.tables.clone() };
+        let eraser = Eraser { spine: pool.clone(), access: self.context.access.clone(), tables: parts.tables.clone() };
         tasks.spawn(eraser.run(stop.clone()));
+        tasks.spawn(crate::refusals::run(self.context.access.clone(), stop.clone()));
         let _ = self.admin.inner.parts.set(parts);
+        let mut registry = JobRegistry::default();
+        for service in services {
+            registry.extend(service.jobs);
+            for task in service.tasks {
+                tasks.spawn(task(stop.clone()));
+            }
+        }
+        let clock = self.context.clock.clone();
+        let queue = QueueRunner::start(&pool, registry, jobs, clock, CancellationToken::new()).await?;
         tasks.close();
-        Running { stop, tasks }
+        Ok(Running { stop, tasks, queue })
     }
 }
 
@@ -109,11 +123,13 @@ impl Spine {
 pub struct Running {
     stop: CancellationToken,
     tasks: TaskTracker,
+    queue: QueueRunner,
 }
 
 impl Running {
-    /// Lets everything finish what it has in hand, for so long at the most.
+    /// Lets everything finish what it has in hand, for so long at the most. Jobs first: they publish and queue.
     pub async fn drain(self, deadline: Duration) {
+        self.queue.drain(deadline).await;
         self.stop.cancel();
         if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work was still running when the hub stopped; it goes on at the next start");
@@ -262,6 +278,11 @@ impl Admin {
             tables: self.parts().map(|parts| parts.tables.clone()).unwrap_or_default(),
         };
         eraser.erase(account).await
+    }
+
+    /// The jobs.
+    pub fn queue(&self) -> QueueAdmin {
+        QueueAdmin::new(self.inner.pool.clone())
     }
 
     /// Where the log ends, to wait for its moving.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contracts::Clock;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Access;
@@ -45,6 +47,9 @@ pub struct Context {
     pub settings: Arc<Settings>,
 }
 
+/// Work that goes on beside events and jobs until the token is cancelled, such as writing down what was counted.
+pub type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
 /// A service.
 #[derive(Default)]
 pub struct Service {
@@ -54,6 +59,8 @@ pub struct Service {
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// Its handlers of jobs.
     pub jobs: JobRegistry,
+    /// What it does beside; started once everything else runs.
+    pub tasks: Vec<Task>,
     /// Its routes below `/api/v1`, each behind a [`crate::edge::Caller`].
     pub api: OpenApiRouter,
     /// Its routes at the root, which check their callers themselves (signatures, device tokens).

@@ -1,32 +1,28 @@
-//! Durable jobs.
-#![allow(missing_docs)]
-use std::time::Duration;
-use async_trait::async_trait;
-use contracts::{AccountId, JobId, JobPayload};
-use crate::access::{Cause, Scope};
+//! The queue: durable jobs over pg-boss's own tables, in three classes with reserved concurrency each.
+//!
+//! Invariant: a job is put in by the commit of what it follows from, and runs at least once; what an attempt has to
+//! say counts only while it is the running one (queue, id, retry count and start are the fence). Jobs carry ids and
+//! the account, no content.
+//! Begin with [`JobHandler`] (what a service writes), then [`enqueue`], then [`QueueRunner`].
 
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct JobError { pub reason: String, pub retry: bool, pub after: Option<Duration> }
-impl JobError {
-    pub fn retry(error: impl std::fmt::Display) -> Self { Self { reason: error.to_string(), retry: true, after: None } }
-    pub fn retry_after(after: Duration, error: impl std::fmt::Display) -> Self { Self { reason: error.to_string(), retry: true, after: Some(after) } }
-    pub fn fail(error: impl std::fmt::Display) -> Self { Self { reason: error.to_string(), retry: false, after: None } }
-}
-#[derive(Debug)]
-pub struct JobContext { pub job: JobId, pub attempt: u32, pub scope: Scope, pub cause: Cause }
-impl JobContext { pub fn scope(&self) -> &Scope { &self.scope } pub fn cause(&self) -> Cause { self.cause } }
-#[async_trait]
-pub trait JobHandler: Send + Sync + 'static { type Payload: JobPayload; async fn run(&self, job: &JobContext, payload: Self::Payload) -> Result<serde_json::Value, JobError>; }
-#[derive(Debug, Default)]
-pub struct JobRegistry {}
-impl JobRegistry { pub fn register<H: JobHandler>(&mut self, _handler: H) {} }
-#[derive(Debug, Default)]
-pub struct JobOptions { pub priority: i32, pub start_after: Option<chrono::DateTime<chrono::Utc>>, pub singleton_key: Option<String> }
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct QueueError;
-impl QueueError { pub fn is_transient(&self) -> bool { false } }
-pub async fn enqueue<P: JobPayload>(_: &mut sqlx::PgConnection, _: AccountId, _: Cause, _: &P, _: JobOptions) -> Result<Option<JobId>, QueueError> { Ok(None) }
-pub fn wake() {}
-pub(crate) async fn erase_account(_: &mut sqlx::PgConnection, _: AccountId) -> Result<u64, sqlx::Error> { Ok(0) }
+mod admin;
+mod cron;
+mod enqueue;
+mod model;
+mod registry;
+mod runner;
+mod store;
+mod supervise;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use admin::erase_account;
+pub use admin::{JobFilter, JobPage, JobView, QueueAdmin, QueueCount, RetryOutcome};
+pub use cron::{Schedule, schedule_delete, schedule_list, schedule_put};
+pub use enqueue::{enqueue, enqueue_all};
+pub use model::{JobContext, JobError, JobHandler, JobOptions, JobState, QueueError, RateLimit, Slot};
+pub use registry::JobRegistry;
+pub use runner::{Concurrency, DrainReport, QueueRunner, RunnerOptions};
+pub use wake::{announce, wake, wake_class};

@@ -8,6 +8,7 @@ use contracts::{AccountId, Clock, Event, SystemClock};
 use super::{TempDir, TestDatabase, database};
 use crate::access::{Cause, Gate, Scope, ScopedTx};
 use crate::log::reader::{self, Filter};
+use crate::queue::RunnerOptions;
 use crate::runtime::{Admin, Running, Spine};
 use crate::service::{Context, Service, Settings};
 use crate::vault::Vault;
@@ -53,7 +54,7 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
     let context = spine.context().clone();
     let admin = spine.admin().clone();
     let services = build(&context);
-    let running = spine.start(&services);
+    let running = spine.start(services, RunnerOptions::default()).await.expect("the database answers");
     TestHub { context, admin, gate, database, running: Some(running), _dir: dir }
 }
 

@@ -1,0 +1,195 @@
+//! The fetcher of one class: takes as many jobs as there are free slots, and runs each in a task of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contracts::{JobClass, JobId, failpoint};
+use futures::FutureExt;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::settle::{Fence, Verdict};
+use super::{RunnerOptions, Shared};
+use crate::backoff::Backoff;
+use crate::queue::model::{Envelope, JobContext, JobError};
+use crate::queue::store::{self, Fetched};
+use crate::queue::wake;
+
+/// While there is a backlog, slots are gathered for so long before the next fetch, so that it isn't for one job.
+const GATHER: Duration = Duration::from_millis(2);
+
+pub(super) struct Fetcher {
+    class: JobClass,
+    queues: Vec<String>,
+    options: RunnerOptions,
+    shared: Shared,
+    slots: Arc<Semaphore>,
+    verdicts: mpsc::Sender<Verdict>,
+}
+
+impl Fetcher {
+    pub(super) fn new(
+        class: JobClass,
+        queues: Vec<String>,
+        options: RunnerOptions,
+        shared: Shared,
+        verdicts: mpsc::Sender<Verdict>,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(options.concurrency.of(class)));
+        Self { class, queues, options, shared, slots, verdicts }
+    }
+
+    pub(super) async fn run(self) {
+        let who = format!("queue {}", self.class.as_str());
+        let (mut bell, mut backoff) = (wake::listen(self.class), Backoff::default());
+        let mut backlog = false;
+        while let Some(mut slots) = self.free_slots(backlog).await {
+            bell.mark_unchanged();
+            let asked = slots.num_permits();
+            let limit = i64::try_from(asked).unwrap_or(i64::MAX);
+            let fetched = store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
+            match fetched {
+                Ok(jobs) => {
+                    backoff.succeeded(&who);
+                    backlog = jobs.len() == asked;
+                    jobs.into_iter().zip(std::iter::from_fn(|| slots.split(1))).for_each(|(job, slot)| self.spawn(job, slot));
+                }
+                // Another runner made a job of the same key active at the same moment: look again.
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => backlog = true,
+                Err(error) => {
+                    backlog = false;
+                    backoff.failed(&who, &error, &self.shared.stop).await;
+                    continue;
+                }
+            }
+            drop(slots);
+            if !backlog {
+                tokio::select! {
+                    _ = bell.changed() => {}
+                    () = tokio::time::sleep(self.options.poll) => {}
+                    () = self.shared.stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// At least one slot, and all others that are free; `None` when it is time to stop.
+    async fn free_slots(&self, backlog: bool) -> Option<OwnedSemaphorePermit> {
+        let acquire = self.slots.clone().acquire_owned();
+        let mut slots = tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => return None,
+            slot = acquire => slot.ok()?,
+        };
+        if backlog {
+            let half = self.options.concurrency.of(self.class).div_ceil(2) - 1;
+            let more = self.slots.clone().acquire_many_owned(u32::try_from(half).unwrap_or(1));
+            if let Ok(Ok(more)) = tokio::time::timeout(GATHER, more).await {
+                slots.merge(more);
+            }
+        }
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(0);
+        if let Ok(more) = self.slots.clone().try_acquire_many_owned(free) {
+            slots.merge(more);
+        }
+        Some(slots)
+    }
+
+    fn spawn(&self, job: Fetched, slot: OwnedSemaphorePermit) {
+        let fence = Fence {
+            queue: Arc::from(job.name.as_str()),
+            id: job.id,
+            attempt: job.retry_count,
+            started_on: job.started_on,
+        };
+        let (shared, verdicts, cancelled) = (self.shared.clone(), self.verdicts.clone(), CancellationToken::new());
+        let (token, of_task) = (cancelled.clone(), fence.clone());
+        // The task waits for its entry, so that it can't be over before it is entered.
+        let (entered, entry) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let _ = entry.await;
+            let verdict = attempt(&shared, job, of_task.clone(), token, verdicts.clone()).await;
+            drop(slot);
+            let _ = verdicts.send(verdict).await;
+            shared.running.remove(&of_task);
+        });
+        self.shared.running.add(fence, cancelled, task.abort_handle());
+        let _ = entered.send(());
+    }
+}
+
+/// One attempt, from envelope to verdict.
+async fn attempt(
+    shared: &Shared,
+    job: Fetched,
+    fence: Fence,
+    cancelled: CancellationToken,
+    settle: mpsc::Sender<Verdict>,
+) -> Verdict {
+    failpoint::hit("job active");
+    let began = Instant::now();
+    let said = run_handler(shared, job, fence.clone(), cancelled, settle).await;
+    let took = began.elapsed();
+    metrics::histogram!("allod_job_duration_seconds", "queue" => fence.queue.to_string()).record(took);
+    match said {
+        Ok(output) => Verdict::Done { fence, output: as_output(output) },
+        Err(error) => {
+            tracing::info!(queue = %fence.queue, job = %fence.id, attempt = fence.attempt + 1, %error, "attempt failed");
+            let (reason, again, after) = match error {
+                JobError::Retry { reason, after } => (reason, true, after),
+                JobError::Fail { reason } => (reason, false, None),
+            };
+            let output = json!({ "message": reason });
+            Verdict::Failed { fence, output, again, after: after.map(|after| after.as_secs_f64()) }
+        }
+    }
+}
+
+async fn run_handler(
+    shared: &Shared,
+    job: Fetched,
+    fence: Fence,
+    cancelled: CancellationToken,
+    settle: mpsc::Sender<Verdict>,
+) -> Result<Value, JobError> {
+    let Some(handler) = shared.registry.handler(&job.name) else {
+        return Err(JobError::retry("no handler for this queue"));
+    };
+    let envelope = Envelope::read(job.data).map_err(JobError::fail)?;
+    let context = JobContext {
+        job: JobId(job.id),
+        attempt: u32::try_from(job.retry_count).unwrap_or(0) + 1,
+        attempts_max: u32::try_from(job.retry_limit).unwrap_or(0) + 1,
+        priority: job.priority,
+        scope: envelope.scope(&job.name),
+        cause: envelope.cause(),
+        fence,
+        cancelled,
+        settle,
+    };
+    let limit = Duration::from_secs(u64::try_from(job.expire_seconds).unwrap_or(1).max(1));
+    let run = AssertUnwindSafe(handler.run(&context, envelope.payload)).catch_unwind();
+    match tokio::time::timeout(limit, run).await {
+        Ok(Ok(said)) => said,
+        Ok(Err(panic)) => Err(JobError::retry(format!("the handler panicked: {}", panic_text(panic.as_ref())))),
+        Err(_) => {
+            context.cancelled.cancel();
+            Err(JobError::retry(format!("the job took longer than its {} s", limit.as_secs())))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
+
+/// pg-boss keeps objects: anything else goes under "value".
+fn as_output(output: Value) -> Value {
+    match output {
+        Value::Null | Value::Object(_) => output,
+        value => json!({ "value": value }),
+    }
+}

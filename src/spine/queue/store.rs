@@ -1,0 +1,431 @@
+//! All SQL of the queue. What changes states in several steps stands in the functions of schema `mq`.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use uuid::Uuid;
+
+use super::enqueue::Retry;
+use super::model::RateLimit;
+use super::runner::settle::Fence;
+
+/// The channel on which hubs tell each other of new work.
+pub(super) const CHANNEL: &str = "allod_jobs";
+/// On [`CHANNEL`]: look which jobs were cancelled.
+pub(super) const CANCELLED: &str = "cancelled";
+
+/// What `mq.send` takes.
+pub(super) struct Send<'a> {
+    pub(super) queue: &'a str,
+    pub(super) ids: &'a [Uuid],
+    pub(super) data: &'a [Value],
+    pub(super) priority: i32,
+    pub(super) start_after: Option<DateTime<Utc>>,
+    pub(super) singleton_key: Option<&'a str>,
+    pub(super) slot: Option<i32>,
+    pub(super) next_slot: bool,
+    pub(super) retry: Retry,
+    pub(super) heartbeat: Option<i32>,
+    pub(super) rate: Option<&'a RateLimit>,
+}
+
+pub(super) async fn send(conn: &mut PgConnection, send: Send<'_>) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id!" FROM mq.send($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS id"#,
+        send.queue,
+        send.ids,
+        send.data,
+        send.priority,
+        send.start_after,
+        send.singleton_key,
+        send.slot,
+        send.next_slot,
+        send.retry.limit,
+        send.retry.delay,
+        send.retry.delay_max,
+        send.retry.expire,
+        send.heartbeat,
+        send.rate.map(|rate| rate.key.as_str()),
+        send.rate.map(|rate| i32::try_from(rate.count).unwrap_or(i32::MAX)),
+        send.rate.map(|rate| rate.period.as_secs_f64()),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn queue_create(pool: impl PgExecutor<'_>, queue: &str, retry: Retry) -> Result<(), sqlx::Error> {
+    let Retry { limit, delay, delay_max, expire } = retry;
+    sqlx::query!("SELECT mq.queue_create($1, $2, $3, $4, $5)", queue, limit, delay, delay_max, expire)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// A job that was just made active by us.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) data: Option<Value>,
+    pub(super) priority: i32,
+    pub(super) retry_count: i32,
+    pub(super) retry_limit: i32,
+    pub(super) expire_seconds: i32,
+    pub(super) started_on: DateTime<Utc>,
+}
+
+/// Makes up to `limit` jobs of these queues active, most urgent and oldest first, and marks them as this hub's.
+pub(super) async fn fetch(
+    pool: &PgPool,
+    queues: &[String],
+    hub: i32,
+    limit: i64,
+) -> Result<Vec<Fetched>, sqlx::Error> {
+    sqlx::query_as!(
+        Fetched,
+        r#"WITH due AS (
+            SELECT c.name, c.id
+            FROM unnest($1::text[]) AS q (name)
+            CROSS JOIN LATERAL (
+                SELECT j.name, j.id, j.priority, j.created_on
+                FROM pgboss.job j
+                WHERE j.name = q.name AND j.state < 'active' AND NOT j.blocked AND j.start_after <= now()
+                    -- Policies that a Node program may have given to a queue: one active a key; strictly in order.
+                    AND (j.policy IS NULL OR j.policy IN ('standard', 'exclusive', 'short')
+                        OR j.policy IN ('singleton', 'stately') AND NOT EXISTS (
+                            SELECT FROM pgboss.job a
+                            WHERE a.name = q.name AND a.policy = j.policy AND a.id <> j.id
+                                AND coalesce(a.singleton_key, '') = coalesce(j.singleton_key, '')
+                                AND (a.state = 'active' OR a.state < 'active' AND a.start_after <= now()
+                                    AND NOT a.blocked
+                                    AND (-a.priority, a.created_on, a.id) < (-j.priority, j.created_on, j.id)))
+                        OR j.policy = 'key_strict_fifo' AND NOT EXISTS (
+                            SELECT FROM pgboss.job a
+                            WHERE a.name = q.name AND a.policy = 'key_strict_fifo' AND a.id <> j.id
+                                AND a.singleton_key = j.singleton_key
+                                AND (a.state IN ('active', 'retry', 'failed')
+                                    OR j.state = 'created' AND a.state = 'created' AND NOT a.blocked
+                                    AND a.start_after <= now() AND (a.created_on, a.id) < (j.created_on, j.id))))
+                ORDER BY j.priority DESC, j.created_on
+                LIMIT $2
+            ) c
+            ORDER BY c.priority DESC, c.created_on
+            LIMIT $2
+        ), locked AS (
+            SELECT j.name, j.id, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
+            FROM due JOIN pgboss.job j ON j.name = due.name AND j.id = due.id
+            WHERE j.state < 'active'
+            FOR UPDATE OF j SKIP LOCKED
+        )
+        UPDATE pgboss.job j
+        SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = l.attempt,
+            output = jsonb_build_object('hub', $3::int, 'attempt', l.attempt)
+        FROM locked l
+        WHERE j.name = l.name AND j.id = l.id
+        RETURNING j.id, j.name, j.data, j.priority, j.retry_count, j.retry_limit, j.expire_seconds,
+            j.started_on AS "started_on!""#,
+        queues,
+        limit,
+        hub,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The columns that say which attempt of which job is meant, as arrays for `unnest`.
+struct Fences {
+    queues: Vec<String>,
+    ids: Vec<Uuid>,
+    attempts: Vec<i32>,
+    started: Vec<DateTime<Utc>>,
+}
+
+impl<'a> FromIterator<&'a Fence> for Fences {
+    fn from_iter<I: IntoIterator<Item = &'a Fence>>(fences: I) -> Self {
+        let mut all = Self { queues: vec![], ids: vec![], attempts: vec![], started: vec![] };
+        for fence in fences {
+            all.queues.push(fence.queue.to_string());
+            all.ids.push(fence.id);
+            all.attempts.push(fence.attempt);
+            all.started.push(fence.started_on);
+        }
+        all
+    }
+}
+
+/// Completes what still runs under these fences; returns the ids of what did.
+pub(super) async fn complete(pool: &PgPool, done: &[(Fence, Value)]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let fences: Fences = done.iter().map(|(fence, _)| fence).collect();
+    let outputs: Vec<Value> = done.iter().map(|(_, output)| output.clone()).collect();
+    sqlx::query_scalar!(
+        "UPDATE pgboss.job j
+        SET state = 'completed', completed_on = now(), output = nullif(d.output, 'null'::jsonb)
+        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[])
+            AS d (name, id, attempt, started_on, output)
+        WHERE j.name = d.name AND j.id = d.id AND j.state = 'active' AND j.retry_count = d.attempt
+            AND j.started_on = d.started_on
+        RETURNING j.id",
+        &fences.queues,
+        &fences.ids,
+        &fences.attempts,
+        &fences.started,
+        &outputs,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// An attempt without success: what it says, whether and when to try again.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) fence: Fence,
+    pub(super) output: Value,
+    pub(super) again: bool,
+    pub(super) after: Option<f64>,
+}
+
+/// Ends these attempts; returns id and `retry`, `failed` or `lost` of each.
+pub(super) async fn fail(pool: &PgPool, failures: &[Failure]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let fences: Fences = failures.iter().map(|failure| &failure.fence).collect();
+    let outputs: Vec<Value> = failures.iter().map(|failure| failure.output.clone()).collect();
+    let again: Vec<bool> = failures.iter().map(|failure| failure.again).collect();
+    let after: Vec<f64> = failures.iter().map(|failure| failure.after.unwrap_or(-1.0)).collect();
+    let rows = sqlx::query!(
+        r#"SELECT f.id AS "id!", mq.fail(f.name, f.id, f.attempt, f.started_on, f.output, f.again, nullif(f.after, -1))
+            AS "outcome!"
+        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::bool[], $7::float8[])
+            AS f (name, id, attempt, started_on, output, again, after)"#,
+        &fences.queues,
+        &fences.ids,
+        &fences.attempts,
+        &fences.started,
+        &outputs,
+        &again,
+        &after,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.outcome)).collect())
+}
+
+/// Gives back what a stopping hub can't finish; the attempts don't count.
+pub(super) async fn give_back(pool: &PgPool, fences: &[Fence]) -> Result<(), sqlx::Error> {
+    let all: Fences = fences.iter().collect();
+    sqlx::query!(
+        "SELECT mq.give_back(f.name, f.id, f.attempt, f.started_on)
+        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[]) AS f (name, id, attempt, started_on)",
+        &all.queues,
+        &all.ids,
+        &all.attempts,
+        &all.started,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(())
+}
+
+/// Shows progress; returns the ids of the attempts that still run.
+pub(super) async fn progress(pool: &PgPool, said: &[(Fence, Value)]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let fences: Fences = said.iter().map(|(fence, _)| fence).collect();
+    let values: Vec<Value> = said.iter().map(|(_, value)| value.clone()).collect();
+    sqlx::query_scalar!(
+        "UPDATE pgboss.job j
+        SET output = j.output || jsonb_build_object('progress', p.value), heartbeat_on = now()
+        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[])
+            AS p (name, id, attempt, started_on, value)
+        WHERE j.name = p.name AND j.id = p.id AND j.state = 'active' AND j.retry_count = p.attempt
+            AND j.started_on = p.started_on
+        RETURNING j.id",
+        &fences.queues,
+        &fences.ids,
+        &fences.attempts,
+        &fences.started,
+        &values,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Lets the hearts of long jobs beat; returns those that don't run under their fences any more.
+pub(super) async fn watch(pool: &PgPool, running: &[Fence]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let all: Fences = running.iter().collect();
+    sqlx::query_scalar!(
+        r#"WITH mine AS (
+            SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[])
+                AS m (name, id, attempt, started_on)
+        ), beat AS (
+            UPDATE pgboss.job j SET heartbeat_on = now()
+            FROM mine m
+            WHERE j.name = m.name AND j.id = m.id AND j.state = 'active' AND j.retry_count = m.attempt
+                AND j.started_on = m.started_on
+                AND j.heartbeat_on + make_interval(secs => j.heartbeat_seconds / 3.0) < now()
+        )
+        SELECT m.id AS "id!" FROM mine m
+        WHERE NOT EXISTS (
+            SELECT FROM pgboss.job j
+            WHERE j.name = m.name AND j.id = m.id AND j.state = 'active' AND j.retry_count = m.attempt
+                AND j.started_on = m.started_on
+        )"#,
+        &all.queues,
+        &all.ids,
+        &all.attempts,
+        &all.started,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub(super) async fn notify(pool: impl PgExecutor<'_>, payload: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, payload).execute(pool).await?;
+    Ok(())
+}
+
+/// The channel on which pg-boss tells of jobs that Node programs send.
+pub(super) async fn pgboss_channel(pool: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT 'pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24) AS "channel!""#)
+        .fetch_one(pool)
+        .await
+}
+
+/// Enters a hub into the list, with its lock held by this very session for as long as the session lives.
+pub(super) async fn hub_enter(session: impl PgExecutor<'_>) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!("INSERT INTO mq.instance DEFAULT VALUES RETURNING number").fetch_one(session).await
+}
+
+pub(super) async fn hub_lock(session: impl PgExecutor<'_>, hub: i32) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT (pg_try_advisory_lock(1634495599, $1) AND EXISTS (SELECT FROM mq.instance WHERE number = $1)) AS "held!""#,
+        hub
+    )
+    .fetch_one(session)
+    .await
+}
+
+pub(super) async fn hub_leave(pool: &PgPool, hub: i32) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM mq.instance WHERE number = $1", hub).execute(pool).await?;
+    Ok(())
+}
+
+/// The hubs whose lock nobody holds.
+pub(super) async fn hub_silent(pool: &PgPool, but: i32) -> Result<Vec<i32>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT i.number FROM mq.instance i
+        WHERE i.number <> $1 AND NOT EXISTS (
+            SELECT FROM pg_locks l
+            WHERE l.locktype = 'advisory' AND l.classid = 1634495599 AND l.objid = i.number::oid AND l.objsubid = 2
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        )",
+        but
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Tries again what dead hubs were running, and forgets them. Returns how many jobs.
+pub(super) async fn hub_bury(pool: &PgPool, hubs: &[i32]) -> Result<i32, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let count = sqlx::query_scalar!(r#"SELECT mq.requeue($1) AS "count!""#, hubs).fetch_one(&mut *tx).await?;
+    sqlx::query!("DELETE FROM mq.instance WHERE number = ANY($1)", hubs).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
+pub(super) async fn expire(pool: &PgPool, grace: f64) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT mq.expire($1, 500) AS "count!""#, grace).fetch_one(pool).await
+}
+
+pub(super) async fn prune(pool: &PgPool) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT mq.prune(2000) AS "count!""#).fetch_one(pool).await
+}
+
+/// How many jobs of each of these queues could start now.
+pub(super) async fn waiting(pool: &PgPool, queues: &[String]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM pgboss.job
+        WHERE name = ANY($1) AND state IN ('created', 'retry') AND NOT blocked AND start_after <= now()"#,
+        queues
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// A row of `pgboss.schedule`.
+#[derive(Debug, Clone)]
+pub(super) struct ScheduleRow {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) cron: String,
+    pub(super) timezone: Option<String>,
+    pub(super) data: Option<Value>,
+    pub(super) missed: Option<String>,
+    pub(super) created_on: DateTime<Utc>,
+}
+
+pub(super) async fn schedules(conn: impl PgExecutor<'_>) -> Result<Vec<ScheduleRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ScheduleRow,
+        "SELECT name, key, cron, timezone, data, options ->> 'missed' AS missed, created_on FROM pgboss.schedule
+        WHERE kind = 'cron' ORDER BY name, key LIMIT 10000"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn schedule_put(
+    conn: &mut PgConnection,
+    (queue, key): (&str, &str),
+    (cron, timezone): (&str, &str),
+    data: &Value,
+    options: &Value,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO pgboss.schedule (name, key, kind, cron, timezone, data, options)
+        VALUES ($1, $2, 'cron', $3, $4, $5, $6)
+        ON CONFLICT (name, key) DO UPDATE SET kind = 'cron', cron = excluded.cron, timezone = excluded.timezone,
+            data = excluded.data, options = excluded.options, updated_on = now()",
+        queue,
+        key,
+        cron,
+        timezone,
+        data,
+        options,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn schedule_delete(conn: &mut PgConnection, queue: &str, key: &str) -> Result<bool, sqlx::Error> {
+    let done =
+        sqlx::query!("DELETE FROM pgboss.schedule WHERE name = $1 AND key = $2", queue, key).execute(conn).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Fires one occurrence, unless somebody did. The job's id, if it was us and no key swallowed it.
+pub(super) async fn fire(
+    pool: &PgPool,
+    schedule: &ScheduleRow,
+    claim_key: &str,
+    slot: NaiveDateTime,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT mq.fire($1, $2, $3, $4)", schedule.name, schedule.key, claim_key, slot)
+        .fetch_one(pool)
+        .await
+}
+
+pub(super) async fn forward_left(pool: &PgPool) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT mq.forward_left(20) AS "count!""#).fetch_one(pool).await
+}
+
+/// When a timekeeper, ours or a Node program's, last looked; moved to now when that is long ago.
+pub(super) async fn cron_seen(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"WITH before AS (SELECT cron_on FROM pgboss.version), seen AS (
+            UPDATE pgboss.version SET cron_on = now()
+            WHERE cron_on IS NULL OR cron_on < now() - interval '45 seconds'
+        )
+        SELECT cron_on FROM before"#
+    )
+    .fetch_one(pool)
+    .await
+}
