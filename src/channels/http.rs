@@ -69,6 +69,7 @@ async fn message_queue(
     headers: HeaderMap,
     Json(request): Json<NewMessage>,
 ) -> Result<(StatusCode, Json<QueuedMessage>), Problem> {
+    channel_check(&request.channel)?;
     text_check(&request.channel, &request.text).map_err(Problem::unprocessable)?;
     let key = idempotency_key(&headers)?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
@@ -125,7 +126,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 fn message_id(tx: &ScopedTx, key: &str) -> EntityId {
     let bytes = tx.pseudonym("channels.message-id", format!("{}:{key}", tx.account()).as_bytes());
     let (half, _) = bytes.split_at(16);
-    EntityId(uuid::Builder::from_slice(half).map(uuid::Builder::into_uuid).unwrap_or_default())
+    EntityId(uuid::Builder::from_slice(half)
+        .map(|id| id.with_version(uuid::Version::Custom).with_variant(uuid::Variant::RFC4122).into_uuid())
+        .unwrap_or_default())
 }
 
 /// Answers a request whose key was used before.
@@ -172,6 +175,14 @@ async fn recipient(context: &Context, tx: &mut ScopedTx, request: &NewMessage) -
         return Ok(party.address);
     }
     Err(Problem::unprocessable("the address is not a phone number").hint("write it with its country code: +41 …"))
+}
+
+fn channel_check(channel: &str) -> Result<(), Problem> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&channel.len()) && channel.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Problem::unprocessable("the channel is not a channel's name").hint("such as sms or log"))
 }
 
 fn is_e164(address: &str) -> bool {

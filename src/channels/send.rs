@@ -69,21 +69,30 @@ impl Stop {
 
 impl From<AccessError> for Stop {
     fn from(error: AccessError) -> Self {
-        // What is wrong for good fails on each try and ends in the dead letters by itself.
-        Self::retry(error)
+        match error {
+            AccessError::Database(_) | AccessError::Queue(_) => Self::retry(error),
+            // Nothing can be written for this message any more, not even that it failed.
+            AccessError::Payload(_) | AccessError::Erased | AccessError::TooDeep => {
+                Self::Fail { reason: error.to_string(), told: true }
+            }
+        }
     }
 }
 
 impl From<GraphError> for Stop {
     fn from(error: GraphError) -> Self {
-        Self::retry(error)
+        match error {
+            GraphError::Access(error) => error.into(),
+            GraphError::Invalid(_) | GraphError::NotFound(_) => Self::fail(error),
+        }
     }
 }
 
 impl From<ChannelError> for Stop {
     fn from(error: ChannelError) -> Self {
         match error {
-            ChannelError::Access(_) | ChannelError::Transient(_) => Self::retry(error),
+            ChannelError::Access(error) => error.into(),
+            ChannelError::Transient(_) => Self::retry(error),
             // The owner has something to do first, and then retries the dead letter.
             ChannelError::Configuration(_) | ChannelError::Bug(_) => Self::fail(error),
         }

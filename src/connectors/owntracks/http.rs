@@ -24,7 +24,6 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"allod dev
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(device_events))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(context.clone())
 }
 
@@ -71,7 +70,8 @@ async fn sender(
     )))
 }
 
-async fn keep(context: &Context, scope: &Scope, sender: &Sender, request: Request) -> Result<(), Problem> {
+async fn keep(context: &Context, scope: &Scope, sender: &Sender, mut request: Request) -> Result<(), Problem> {
+    DefaultBodyLimit::max(BODY_MAX).apply(&mut request);
     let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let report = report::read(&body, context.clock.now());
@@ -95,3 +95,6 @@ fn refused() -> Response {
     response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     response
 }
+
+#[cfg(test)]
+mod tests;
