@@ -70,7 +70,12 @@ async fn sender(
     )))
 }
 
-async fn keep(context: &Context, scope: &Scope, sender: &Sender, mut request: Request) -> Result<(), Problem> {
+async fn keep(
+    context: &Context,
+    scope: &Scope,
+    sender: &Sender,
+    mut request: Request,
+) -> Result<(), Problem> {
     DefaultBodyLimit::max(BODY_MAX).apply(&mut request);
     let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::access::ScopedTx;
 use crate::ports::{
-    Applied, AppliedEntity, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
-    Target,
+    Applied, AppliedEntity, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite, Identifier,
+    RawRecord, Target,
 };
 
 /// Source, stream, remote id and revision of a raw record.
@@ -47,7 +47,12 @@ impl MemoryGraph {
 
     /// All entities of a type, of all accounts.
     pub fn all(&self, kind: &str) -> Vec<Entity> {
-        self.lock().entities.values().filter(|entity| entity.kind == kind).cloned().collect()
+        self.lock()
+            .entities
+            .values()
+            .filter(|entity| entity.kind == kind)
+            .cloned()
+            .collect()
     }
 }
 
@@ -55,7 +60,10 @@ impl Inner {
     fn write(&mut self, tx: &ScopedTx, change: EntityChange) -> Result<AppliedEntity, GraphError> {
         let account = tx.account();
         let known = |identifier: &Identifier| {
-            let found = self.identifiers.iter().find(|(of, each, _)| *of == account && each == identifier);
+            let found = self
+                .identifiers
+                .iter()
+                .find(|(of, each, _)| *of == account && each == identifier);
             found.map(|(.., id)| *id)
         };
         let id = match change.target {
@@ -87,12 +95,22 @@ impl Inner {
             }
         }
         let version = entity.version;
-        self.identifiers.extend(change.identifiers.into_iter().map(|identifier| (account, identifier, id)));
+        self.identifiers.extend(
+            change
+                .identifiers
+                .into_iter()
+                .map(|identifier| (account, identifier, id)),
+        );
         Ok(AppliedEntity { id, version, created })
     }
 
     fn take_in(&mut self, tx: &ScopedTx, source: &str, raw: &RawRecord) -> (RawRecordId, bool) {
-        let RawRecord { stream, remote_id, revision, .. } = raw.clone();
+        let RawRecord {
+            stream,
+            remote_id,
+            revision,
+            ..
+        } = raw.clone();
         let key = (tx.account(), source.to_owned(), stream, remote_id, revision);
         let duplicate = self.raw.contains_key(&key);
         (*self.raw.entry(key).or_default(), duplicate)
@@ -142,26 +160,41 @@ impl GraphRead for MemoryGraph {
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError> {
         let (inner, account) = (self.lock(), tx.account());
-        let mut bearers = inner.identifiers.iter().filter(|(of, each, _)| *of == account && each == identifier);
-        let found = bearers.find_map(|(.., id)| inner.entities.get(&(account, *id)).filter(|one| one.kind == kind));
+        let mut bearers = inner
+            .identifiers
+            .iter()
+            .filter(|(of, each, _)| *of == account && each == identifier);
+        let found =
+            bearers.find_map(|(.., id)| inner.entities.get(&(account, *id)).filter(|one| one.kind == kind));
         Ok(found.cloned())
     }
 
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
         let (inner, account) = (self.lock(), tx.account());
-        let own = inner.entities.iter().filter(|((of, _), entity)| *of == account && entity.kind == kind);
+        let own = inner
+            .entities
+            .iter()
+            .filter(|((of, _), entity)| *of == account && entity.kind == kind);
         Ok(own.map(|(_, entity)| entity.clone()).collect())
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {
         let (inner, account) = (self.lock(), tx.account());
-        let own = inner.identifiers.iter().filter(|(of, _, bearer)| *of == account && *bearer == id);
+        let own = inner
+            .identifiers
+            .iter()
+            .filter(|(of, _, bearer)| *of == account && *bearer == id);
         Ok(own.map(|(_, identifier, _)| identifier.clone()).collect())
     }
 
     async fn party(&self, _: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError> {
         let address = identifier.value.replace(' ', "");
-        Ok(Party { id: None, name: None, address, relations: Vec::new() })
+        Ok(Party {
+            id: None,
+            name: None,
+            address,
+            relations: Vec::new(),
+        })
     }
 
     async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError> {

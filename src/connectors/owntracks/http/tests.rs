@@ -29,7 +29,15 @@ async fn story() -> Story {
     })
     .await;
     let alice = hub.somebody();
-    Story { hub, graph, alice, phone: Sender { token: TokenId::new(), name: Some("Alice's phone".to_owned()) } }
+    Story {
+        hub,
+        graph,
+        alice,
+        phone: Sender {
+            token: TokenId::new(),
+            name: Some("Alice's phone".to_owned()),
+        },
+    }
 }
 
 impl Story {
@@ -42,7 +50,11 @@ impl Story {
     async fn positions(&self) -> Vec<PositionReported> {
         self.hub.settle().await;
         let events = self.hub.events(&self.alice).await;
-        events.iter().filter_map(|event| event.payload::<PositionReported>()).map(Result::unwrap).collect()
+        events
+            .iter()
+            .filter_map(|event| event.payload::<PositionReported>())
+            .map(Result::unwrap)
+            .collect()
     }
 
     fn location(&self, latitude: f64, age_s: i64) -> Value {
@@ -60,15 +72,26 @@ async fn a_position_becomes_record_reading_and_event_and_the_same_one_again_chan
     story.keep(story.location(47.38, 30).to_string()).await.unwrap();
     let positions = story.positions().await;
     assert_eq!(positions.len(), 2);
-    assert_eq!((positions[0].latitude, positions[0].battery_percent), (47.37, Some(40)));
+    assert_eq!(
+        (positions[0].latitude, positions[0].battery_percent),
+        (47.37, Some(40))
+    );
     assert_eq!(story.graph.raw_records(), 2);
     let devices = story.graph.all("Device");
     assert_eq!(devices.len(), 1, "one token is one device");
     assert_eq!(devices[0].title.as_deref(), Some("Alice's phone"));
     let readings = story.graph.all("Reading");
     assert_eq!(readings.len(), 2);
-    assert!(readings.iter().all(|reading| reading.props["device"] == json!(devices[0].id)));
-    assert!(positions.iter().all(|position| readings.iter().any(|reading| reading.id == position.reading)));
+    assert!(
+        readings
+            .iter()
+            .all(|reading| reading.props["device"] == json!(devices[0].id))
+    );
+    assert!(
+        positions
+            .iter()
+            .all(|position| readings.iter().any(|reading| reading.id == position.reading))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,9 +101,16 @@ async fn the_event_occurred_when_the_fix_was_taken() {
     story.keep(report.to_string()).await.unwrap();
     story.hub.settle().await;
     let events = story.hub.events(&story.alice).await;
-    let event = events.iter().find(|event| event.kind == PositionReported::TYPE).unwrap();
+    let event = events
+        .iter()
+        .find(|event| event.kind == PositionReported::TYPE)
+        .unwrap();
     assert_eq!(json!(event.occurred_at.timestamp()), report["tst"]);
-    assert_eq!(event.lane, contracts::Lane::Live, "late, but live: the state decides what it means");
+    assert_eq!(
+        event.lane,
+        contracts::Lane::Live,
+        "late, but live: the state decides what it means"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +127,10 @@ async fn what_can_not_be_understood_is_parked_with_its_reason_and_answered_as_ta
         "the body is not JSON",
         "the body is not a JSON object",
     ];
-    assert_eq!(story.graph.parked(), reasons.map(|reason| (source.clone(), reason.to_owned())));
+    assert_eq!(
+        story.graph.parked(),
+        reasons.map(|reason| (source.clone(), reason.to_owned()))
+    );
     assert!(story.positions().await.is_empty());
     assert!(story.graph.all("Device").is_empty(), "nothing comes of it");
 }
@@ -113,7 +146,10 @@ async fn other_messages_of_the_app_are_kept_and_an_empty_body_is_not() {
     assert_eq!(story.graph.raw_records(), 1);
     story.hub.settle().await;
     let events = story.hub.events(&story.alice).await;
-    let received: Vec<_> = events.iter().filter_map(|event| event.payload::<DataReceived>()).collect();
+    let received: Vec<_> = events
+        .iter()
+        .filter_map(|event| event.payload::<DataReceived>())
+        .collect();
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].as_ref().unwrap().stream, "lwt");
 }
@@ -124,7 +160,11 @@ async fn a_body_over_the_limit_is_413_and_one_at_the_limit_is_kept() {
     let refused = story.keep(" ".repeat(BODY_MAX + 1)).await.unwrap_err();
     assert_eq!(refused.status, 413);
     let chunks = chunked(vec!["x".repeat(40_000); 2]);
-    assert_eq!(story.keep(chunks).await.unwrap_err().status, 413, "without a content length too");
+    assert_eq!(
+        story.keep(chunks).await.unwrap_err().status,
+        413,
+        "without a content length too"
+    );
     assert!(story.graph.parked().is_empty());
     story.keep("x".repeat(BODY_MAX)).await.unwrap();
     assert_eq!(story.graph.parked().len(), 1);
@@ -147,7 +187,11 @@ async fn without_a_token_nobody_gets_in_and_the_audit_counts_the_tries() {
         if let Some(value) = authorization {
             request = request.header(header::AUTHORIZATION, value);
         }
-        let response = router.clone().oneshot(request.body(Body::from("{}")).unwrap()).await.unwrap();
+        let response = router
+            .clone()
+            .oneshot(request.body(Body::from("{}")).unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], CHALLENGE);
     }
@@ -155,10 +199,16 @@ async fn without_a_token_nobody_gets_in_and_the_audit_counts_the_tries() {
     story.hub.settle().await;
     let instance = story.hub.gate.operator(AccountId::INSTANCE);
     let events = story.hub.events(&instance).await;
-    let refused: Vec<_> =
-        events.iter().filter_map(|event| event.payload::<SignInsRefused>()).map(Result::unwrap).collect();
+    let refused: Vec<_> = events
+        .iter()
+        .filter_map(|event| event.payload::<SignInsRefused>())
+        .map(Result::unwrap)
+        .collect();
     let told: Vec<_> = refused.iter().map(|entry| entry.source.as_str()).collect();
-    assert!(refused.len() <= 2 && told.iter().all(|source| *source == "192.0.2.7"), "one a minute: {refused:?}");
+    assert!(
+        refused.len() <= 2 && told.iter().all(|source| *source == "192.0.2.7"),
+        "one a minute: {refused:?}"
+    );
     assert_eq!(refused.iter().map(|entry| entry.count).sum::<u64>(), 3);
     assert!(story.graph.parked().is_empty());
 }
