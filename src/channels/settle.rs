@@ -115,7 +115,7 @@ fn status_props(message: &Entity, proof: &Proof<'_>) -> Option<Map<String, Value
         .unwrap_or_default();
     let proven = message.props.contains_key("remote_id");
     may_become(from, proven, status)
-        .then(|| object(json!({ "status": status.as_str(), "error": proof.error })))
+        .then(|| object(json!({ "status": status.as_str(), "error": null, "error_code": proof.error })))
 }
 
 async fn message_update(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::events::device::PositionReported;
 use contracts::events::state::FactChanged;
-use contracts::{EntityId, EventPayload, Lane, NewEvent, Position};
+use contracts::{EntityId, Event, EventPayload, Lane, NewEvent, Position};
 use serde_json::{Value, json};
 use spine::Scope;
 use spine::ports::{AssertedBy, Change, EntityChange, Fact, GraphWrite, Target};
@@ -114,7 +114,7 @@ impl Story {
     /// From, to and since of each change of a fact.
     async fn changes(&self, key: &str) -> Vec<(Value, Value, DateTime<Utc>)> {
         let events = self.hub.events(&self.alice).await;
-        let changed = events.iter().filter_map(|event| event.payload::<FactChanged>());
+        let changed = events.iter().filter_map(Event::payload::<FactChanged>);
         let changed = changed.map(Result::unwrap).filter(|changed| changed.key == key);
         changed
             .map(|changed| (changed.from, changed.to, changed.since))

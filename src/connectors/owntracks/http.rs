@@ -88,7 +88,7 @@ async fn keep(
         write: context.ports.graph_write(),
     };
     let mut tx = context.access.begin(scope, Cause::outside()).await?;
-    take_in(&mut tx, &graph, sender, &report, body.to_vec()).await?;
+    take_in(&mut tx, &graph, sender, &report, &body).await?;
     Ok(tx.commit().await?)
 }
 

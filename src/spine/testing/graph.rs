@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use contracts::events::communication::Party;
+use contracts::events::connector::DataReceived;
 use contracts::{AccountId, EntityId, RawRecordId};
 use serde_json::Value;
 
@@ -122,12 +123,17 @@ impl GraphWrite for MemoryGraph {
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
         let mut inner = self.lock();
         let mut applied = Applied::default();
-        if let Some(raw) = &change.raw {
-            let (id, duplicate) = inner.take_in(tx, &change.source, raw);
-            (applied.raw, applied.duplicate) = (Some(id), duplicate);
+        if let Some(raw) = change.raw {
+            let (raw_record, duplicate) = inner.take_in(tx, &change.source, &raw);
+            (applied.raw, applied.duplicate) = (Some(raw_record), duplicate);
             if duplicate {
                 return Ok(applied);
             }
+            let RawRecord { connection, stream, .. } = raw;
+            tx.publish_about(
+                raw_record,
+                &DataReceived { raw_record, connection, source: change.source, stream },
+            )?;
         }
         for entity in change.entities {
             applied.entities.push(inner.write(tx, entity)?);

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use contracts::events::audit::SignInsRefused;
 use contracts::events::connector::DataReceived;
 use contracts::events::device::PositionReported;
-use contracts::{AccountId, EventPayload, TokenId};
+use contracts::{AccountId, Event, EventPayload, TokenId};
 use serde_json::json;
 use spine::testing::{MemoryGraph, TestHub, hub};
 use tower::ServiceExt;
@@ -52,7 +52,7 @@ impl Story {
         let events = self.hub.events(&self.alice).await;
         events
             .iter()
-            .filter_map(|event| event.payload::<PositionReported>())
+            .filter_map(Event::payload::<PositionReported>)
             .map(Result::unwrap)
             .collect()
     }
@@ -148,7 +148,7 @@ async fn other_messages_of_the_app_are_kept_and_an_empty_body_is_not() {
     let events = story.hub.events(&story.alice).await;
     let received: Vec<_> = events
         .iter()
-        .filter_map(|event| event.payload::<DataReceived>())
+        .filter_map(Event::payload::<DataReceived>)
         .collect();
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].as_ref().unwrap().stream, "lwt");
@@ -201,7 +201,7 @@ async fn without_a_token_nobody_gets_in_and_the_audit_counts_the_tries() {
     let events = story.hub.events(&instance).await;
     let refused: Vec<_> = events
         .iter()
-        .filter_map(|event| event.payload::<SignInsRefused>())
+        .filter_map(Event::payload::<SignInsRefused>)
         .map(Result::unwrap)
         .collect();
     let told: Vec<_> = refused.iter().map(|entry| entry.source.as_str()).collect();
