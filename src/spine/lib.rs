@@ -10,6 +10,7 @@ mod backoff;
 pub mod database;
 pub mod edge;
 mod erase;
+pub mod limit;
 pub mod log;
 pub mod ports;
 pub mod queue;

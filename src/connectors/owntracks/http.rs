@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use contracts::Problem;
 use serde_json::Value;
 use spine::access::TokenKind;
-use spine::edge::{Json, PeerAddress};
+use spine::edge::{Json, Peer};
 use spine::{Access, AccessError, Cause, Context, Principal, Scope};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,11 +33,11 @@ pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     responses((status = OK, description = "Kept; an empty list, as the app expects", body = Vec<Value>),
         (status = 401, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
 async fn device_events(State(context): State<Context>, request: Request) -> Response {
-    let peer = PeerAddress::of(request.extensions());
+    let peer = Peer::of(request.extensions());
     match sender(&context.access, request.headers()).await {
         Err(error) => Problem::from(error).into_response(),
         Ok(None) => {
-            context.access.sign_in_refused(&peer.0);
+            context.access.sign_in_refused(&peer.to_string());
             refused()
         }
         // The body is read after the token was checked: strangers can't make the hub hold it.

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::cluster::{self, SUPERUSER};
 use super::error::{DatabaseError, is_transient};
+use super::postmaster::{is_ready, wait_for_old_server};
 use super::roles;
 use super::server::{Launch, Server};
 use super::socket::socket_directory;
@@ -82,6 +83,11 @@ impl EmbeddedPostgres {
         let mut told = begun;
         let mut database = DATABASE;
         loop {
+            if !is_ready(&self.directory) && begun.elapsed() < READY_MAX && self.server.failure().is_none() {
+                told = tell(begun, told);
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
             let error = match admin.clone().database(database).connect().await {
                 Ok(conn) => return Ok(conn),
                 Err(error) => error,
@@ -104,13 +110,7 @@ impl EmbeddedPostgres {
                     source: error,
                 });
             }
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                tracing::info!(
-                    waited_s = begun.elapsed().as_secs(),
-                    "the database is not ready yet (recovering?)"
-                );
-            }
+            told = tell(begun, told);
             tokio::time::sleep(POLL).await;
         }
     }
@@ -151,9 +151,23 @@ impl EmbeddedPostgres {
     }
 }
 
+/// Says now and then that the start goes on; returns when that was last said.
+fn tell(begun: Instant, told: Instant) -> Instant {
+    if told.elapsed() < TELL_EVERY {
+        return told;
+    }
+    tracing::info!(
+        waited_s = begun.elapsed().as_secs(),
+        "the database is not ready yet (recovering?)"
+    );
+    Instant::now()
+}
+
 fn prepare(data_dir: &Path, binaries: Option<&Path>) -> Result<(Launch, PathBuf), DatabaseError> {
     let binaries = cluster::prepare(data_dir, binaries)?;
     let directory = cluster::directory(data_dir);
+    // Before the first connection is tried: it would reach the old server, which is about to end.
+    wait_for_old_server(&directory)?;
     let socket_dir = socket_directory(data_dir)?;
     cluster::configure(&directory, &socket_dir, &cluster::system_user()?)?;
     let start_log = data_dir.join("postgres-start.log");

@@ -61,6 +61,13 @@ pub(super) fn wait_for_old_server(directory: &Path) -> Result<(), DatabaseError>
     remove_stale(directory)
 }
 
+/// Whether the server of `directory` says that it takes connections. Asking it by connecting would write a line into
+/// its log each time.
+pub(super) fn is_ready(directory: &Path) -> bool {
+    std::fs::read_to_string(directory.join("postmaster.pid"))
+        .is_ok_and(|text| text.lines().nth(7).is_some_and(|status| status.trim() == "ready"))
+}
+
 /// The live server that holds `directory`, if any.
 fn old_server(directory: &Path) -> Option<Pid> {
     let pid = recorded_pid(directory)?;

@@ -5,10 +5,11 @@
 //! Invariant: a signal is only ever sent to a process that has not been collected yet, so never to a stranger.
 //! Begin with [`Server::start`].
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
 
 use super::binaries::Binaries;
-use super::cluster::clean_environment;
 use super::error::DatabaseError;
 use super::postmaster::wait_for_old_server;
+use super::program::{command, has_parent_death_signal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -89,13 +90,18 @@ impl Server {
     /// Why the first start failed, once it has.
     pub(super) fn failure(&self) -> Option<DatabaseError> {
         let status = self.shared.lock().failed.clone()?;
-        let output = std::fs::read_to_string(&self.launch.start_log).unwrap_or_default();
         let log = self.launch.directory.join("log");
-        Some(DatabaseError::NotStarted {
-            status,
-            log,
-            output: last_lines(&output, 12),
-        })
+        let said = std::fs::read_to_string(&self.launch.start_log).unwrap_or_default();
+        let logged = newest_file(&log)
+            .and_then(|file| std::fs::read_to_string(file).ok())
+            .unwrap_or_default();
+        let output = format!(
+            "{}
+{}",
+            last_lines(&said, 8),
+            last_lines(&logged, 8)
+        );
+        Some(DatabaseError::NotStarted { status, log, output })
     }
 
     /// From now on the server is started again when it ends.
@@ -238,15 +244,8 @@ fn collect(child: &mut Child, launch: &Launch) -> Result<ExitStatus, DatabaseErr
 fn spawn(launch: &Launch, with_death_signal: bool) -> Result<Child, DatabaseError> {
     let program = launch.binaries.program("postgres");
     let said =
-        File::create(&launch.start_log).map_err(DatabaseError::file("cannot write", &launch.start_log))?;
-    let command = if with_death_signal {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "INT", "--"]).arg(&program);
-        command
-    } else {
-        Command::new(&program)
-    };
-    clean_environment(command)
+        start_log(&launch.start_log).map_err(DatabaseError::file("cannot write", &launch.start_log))?;
+    command(&program, with_death_signal.then_some("INT"))
         .arg("-D")
         .arg(&launch.directory)
         .stdin(Stdio::null())
@@ -258,21 +257,26 @@ fn spawn(launch: &Launch, with_death_signal: bool) -> Result<Child, DatabaseErro
         .map_err(DatabaseError::file("cannot start", &program))
 }
 
-/// util-linux has it; busybox's setpriv and macOS don't.
-fn has_parent_death_signal() -> bool {
-    clean_environment(Command::new("setpriv"))
-        .args(["--pdeathsig", "INT", "--", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 /// Backends outlive a killed server for a moment; until they notice, PostgreSQL refuses to start beside them.
 fn leftovers_are_in_the_way(launch: &Launch) -> bool {
     std::fs::read_to_string(&launch.start_log)
         .is_ok_and(|said| said.contains("pre-existing shared memory block"))
+}
+
+fn start_log(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn newest_file(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    entries
+        .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
+        .map(|entry| entry.path())
 }
 
 fn last_lines(text: &str, count: usize) -> String {

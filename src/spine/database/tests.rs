@@ -132,7 +132,7 @@ async fn held_by_a_hub_until_it_is_killed() {
 }
 
 fn hold(directory: &Path) -> Child {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "database::tests::held_by_a_hub_until_it_is_killed"])
         .env(CHILD_DIRECTORY, directory)
         .spawn()
@@ -143,7 +143,8 @@ fn hold(directory: &Path) -> Child {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("the hub did not come up");
+    child.kill().unwrap();
+    panic!("the hub did not come up: {:?}", child.wait());
 }
 
 #[tokio::test]
@@ -326,6 +327,15 @@ async fn a_newer_database_and_an_edited_migration_are_refused_and_a_second_run_c
         .unwrap();
     let newer = migrate(&mut owner).await.unwrap_err().to_string();
     assert!(newer.contains("newer allod (migration 999999"), "{newer}");
+    owner
+        .execute(
+            "DELETE FROM public._sqlx_migrations WHERE version = 999999;
+             UPDATE public._sqlx_migrations SET checksum = 'x' WHERE version = 1",
+        )
+        .await
+        .unwrap();
+    let edited = migrate(&mut owner).await.unwrap_err().to_string();
+    assert!(edited.contains("migration 1 differs"), "{edited}");
 }
 
 #[tokio::test]
@@ -371,4 +381,82 @@ async fn a_server_that_is_not_there_is_named_as_something_that_may_pass() {
     });
     let error = Database::open(&config).await.unwrap_err();
     assert!(error.may_pass(), "{error}");
+}
+
+/// Roles belong to a whole server, so this one has a server of its own, which asks for passwords.
+#[tokio::test]
+async fn an_administrator_who_is_no_superuser_prepares_a_server_and_the_hub_logs_in_by_password() {
+    if !unprivileged("an_administrator_who_is_no_superuser_prepares_a_server_and_the_hub_logs_in_by_password")
+    {
+        return;
+    }
+    let (theirs, data) = (TempDir::new(), TempDir::new());
+    let server = EmbeddedPostgres::start(theirs.path(), None).await.unwrap();
+    let mut root = server
+        .options()
+        .username("postgres")
+        .database("postgres")
+        .connect()
+        .await
+        .unwrap();
+    for sql in [
+        "DROP DATABASE allod",
+        "DROP ROLE allod_owner, allod_app, allod_spine, allod_definer",
+        "CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'boss'",
+    ] {
+        root.execute(sql).await.unwrap();
+    }
+    let hba = "local all postgres peer map=allod\nlocal all all scram-sha-256\n";
+    std::fs::write(server.directory().join("pg_hba.conf"), hba).unwrap();
+    root.execute("SELECT pg_reload_conf()").await.unwrap();
+    let url = |login: &str, database: &str| {
+        format!(
+            "postgres://{login}@localhost/{database}?host={}",
+            server.socket_dir().display()
+        )
+    };
+    let external = ExternalDatabase::at(url("ignored:ignored", "hub"));
+    let mut order = DbInit {
+        admin_url: url("boss:boss", "postgres"),
+        external: external.clone(),
+        data_dir: data.path().to_owned(),
+        reset_passwords: false,
+    };
+    let mut config = DatabaseConfig::new(data.path());
+    config.external = Some(external);
+    assert!(matches!(
+        Database::open(&config).await,
+        Err(DatabaseError::NotInitialised(_))
+    ));
+
+    // The server may take a moment to read its new rules, and until then it lets boss in nowhere.
+    let mut prepared = db_init(&order).await;
+    for _ in 0..100 {
+        if prepared.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        prepared = db_init(&order).await;
+    }
+    prepared.unwrap();
+    let file = std::fs::read_to_string(data.path().join("database.toml")).unwrap();
+    let db = Database::open(&config).await.unwrap();
+    assert!(db.health().await.ready);
+    db.stop().await;
+
+    db_init(&order).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(data.path().join("database.toml")).unwrap(),
+        file,
+        "a second run keeps them"
+    );
+    std::fs::remove_file(data.path().join("database.toml")).unwrap();
+    assert!(
+        matches!(db_init(&order).await, Err(DatabaseError::RolesExist(_))),
+        "they may be another hub's"
+    );
+    order.reset_passwords = true;
+    db_init(&order).await.unwrap();
+    Database::open(&config).await.unwrap().stop().await;
+    server.stop().await;
 }

@@ -1,0 +1,49 @@
+//! The consumer `rules`: every event meets the rules that listen to it.
+//!
+//! Events in: all types of both lanes, since owners add rules while the hub runs; what no rule listens to is passed
+//! over by a look into memory. Rules see the present as of the event: the consumer `state` goes before.
+
+use async_trait::async_trait;
+use contracts::{AccountId, Event};
+use sandbox::SharedValue;
+use spine::access::ScopedTx;
+use spine::{Consumer, HandleError};
+
+use super::runner::{Occasion, Runner};
+use crate::engine::host::Host;
+
+/// Hands events to rules.
+#[derive(Debug)]
+pub(crate) struct OnEvent {
+    pub(crate) runner: Runner,
+}
+
+#[async_trait]
+impl Consumer for OnEvent {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn types(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn after(&self) -> Option<&'static str> {
+        Some("state")
+    }
+
+    async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        let (Some(body), true) = (&event.body, event.account != AccountId::INSTANCE) else { return Ok(()) };
+        let rules = self.runner.catalog.of(tx).await?;
+        let matching = rules.index.matching(event);
+        if matching.is_empty() {
+            return Ok(());
+        }
+        let occasion = Occasion { event, body: SharedValue::new(body.clone()) };
+        let mut host = Host::new(tx.now());
+        for rule in matching {
+            self.runner.consider(tx, rule, &occasion, &mut host).await?;
+        }
+        Ok(())
+    }
+}

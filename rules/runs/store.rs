@@ -1,0 +1,299 @@
+//! The SQL of runs, their journals, and limits.
+
+use chrono::{DateTime, Utc};
+use contracts::{CorrelationId, EventId, Position, RunId};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use spine::access::{AccessError, ScopedTx};
+
+use super::model::{Purpose, RunRow, Status, Step};
+
+/// A run that is about to be written down.
+#[derive(Debug)]
+pub(crate) struct NewRun<'a> {
+    pub(crate) id: RunId,
+    pub(crate) rule: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) event: EventId,
+    pub(crate) event_position: Position,
+    pub(crate) correlation: CorrelationId,
+    pub(crate) key: [u8; 32],
+    pub(crate) started_at: DateTime<Utc>,
+}
+
+/// Writes a run down as running. False: this event has had its run of this rule.
+pub(crate) async fn run_begin(tx: &mut ScopedTx, run: &NewRun<'_>) -> Result<bool, AccessError> {
+    let account = tx.account();
+    let done = sqlx::query!(
+        r#"
+        INSERT INTO rules.run (id, account, rule, version, event, event_position, correlation, key, status, actions,
+            started_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', 0, $9)
+        ON CONFLICT (account, rule, event) DO NOTHING
+        "#,
+        run.id.0,
+        account.0,
+        run.rule,
+        run.version,
+        run.event.0,
+        run.event_position,
+        run.correlation.0,
+        &run.key[..],
+        run.started_at
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes the end of a run down.
+pub(crate) async fn run_finish(
+    tx: &mut ScopedTx,
+    run: RunId,
+    status: Status,
+    reason: Option<&str>,
+    actions: i32,
+    finished_at: DateTime<Utc>,
+) -> Result<(), AccessError> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        UPDATE rules.run SET status = $3, reason = $4, actions = $5, finished_at = $6 WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        run.0,
+        status.as_str(),
+        reason,
+        actions,
+        finished_at
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Writes a run's journal down, from step 1 on, in one statement.
+pub(crate) async fn journal_insert(tx: &mut ScopedTx, run: RunId, steps: &[Step]) -> Result<(), AccessError> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let account = tx.account();
+    macro_rules! column {
+        (|$step:ident| $value:expr) => {
+            &steps.iter().map(|$step| $value).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query!(
+        r#"
+        INSERT INTO rules.journal_entry (run, account, seq, kind, name, args_hash, args, value, line, message, job, at)
+        SELECT $1, $2, row.ord, row.kind, row.name, row.args_hash, row.args, row.value, row.line, row.message, row.job,
+            row.at
+        FROM unnest(
+            $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::integer[], $9::uuid[], $10::uuid[],
+            $11::timestamptz[]
+        ) WITH ORDINALITY AS row (kind, name, args_hash, args, value, line, message, job, at, ord)
+        "#,
+        run.0,
+        account.0,
+        column!(|step| step.kind.as_str().to_owned()),
+        column!(|step| step.name.clone()),
+        column!(|step| args_hash(&step.args).to_vec()),
+        column!(|step| step.args.clone()),
+        column!(|step| step.value.clone()),
+        column!(|step| i32::try_from(step.line).unwrap_or(0)),
+        column!(|step| step.message.map(|id| id.0)) as &[Option<uuid::Uuid>],
+        column!(|step| step.job.map(|id| id.0)) as &[Option<uuid::Uuid>],
+        column!(|step| step.at),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What tells whether a step of a later entry is the same: keys in order, so that it doesn't hang on a map's order.
+fn args_hash(args: &Value) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    feed(args, &mut hash);
+    hash.finalize().into()
+}
+
+fn feed(value: &Value, hash: &mut Sha256) {
+    match value {
+        Value::Array(items) => {
+            hash.update(b"[");
+            items.iter().for_each(|item| feed(item, hash));
+            hash.update(b"]");
+        }
+        Value::Object(fields) => {
+            let mut keys: Vec<_> = fields.iter().collect();
+            keys.sort_by_key(|(key, _)| *key);
+            hash.update(b"{");
+            for (key, item) in keys {
+                feed(&Value::String(key.clone()), hash);
+                feed(item, hash);
+            }
+            hash.update(b"}");
+        }
+        plain => {
+            hash.update(plain.to_string());
+            hash.update(b",");
+        }
+    }
+}
+
+/// A journal entry as it is stored.
+#[derive(Debug)]
+pub(crate) struct StoredStep {
+    pub(crate) seq: i32,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) args: Value,
+    pub(crate) value: Value,
+    pub(crate) line: i32,
+    pub(crate) message: Option<uuid::Uuid>,
+    pub(crate) job: Option<uuid::Uuid>,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// A run's journal, in order.
+pub(crate) async fn journal_list(tx: &mut ScopedTx, run: RunId) -> Result<Vec<StoredStep>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_as!(
+        StoredStep,
+        r#"
+        SELECT seq, kind, name, args, value, line, message, job, at
+        FROM rules.journal_entry WHERE account = $1 AND run = $2 ORDER BY seq LIMIT 1000
+        "#,
+        account.0,
+        run.0
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Runs, newest first: those of a rule, and those before a run, if given.
+pub(crate) async fn run_list(
+    tx: &mut ScopedTx,
+    rule: Option<&str>,
+    before: Option<RunId>,
+    limit: i64,
+) -> Result<Vec<RunRow>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_as!(
+        RunRow,
+        r#"
+        SELECT id AS "id: uuid::Uuid", rule, version, event AS "event: uuid::Uuid", event_position,
+            correlation AS "correlation: uuid::Uuid", status, reason, actions, started_at, finished_at
+        FROM rules.run
+        WHERE account = $1 AND ($2::text IS NULL OR rule = $2) AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+        "#,
+        account.0,
+        rule,
+        before.map(|id| id.0),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// One run.
+pub(crate) async fn run_by_id(tx: &mut ScopedTx, id: RunId) -> Result<Option<RunRow>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_as!(
+        RunRow,
+        r#"
+        SELECT id AS "id: uuid::Uuid", rule, version, event AS "event: uuid::Uuid", event_position,
+            correlation AS "correlation: uuid::Uuid", status, reason, actions, started_at, finished_at
+        FROM rules.run WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        id.0
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// How often something limited happened after `since`. Whoever asks holds the counter until the transaction ends,
+/// so that nobody else counts at the same time.
+pub(crate) async fn limit_used(
+    tx: &mut ScopedTx,
+    rule: &str,
+    purpose: Purpose,
+    key: &[u8; 32],
+    since: DateTime<Utc>,
+) -> Result<usize, AccessError> {
+    let account = tx.account();
+    let hits = sqlx::query_scalar!(
+        r#"
+        INSERT INTO rules.limit_counter AS counter (account, rule, purpose, key, hits) VALUES ($1, $2, $3, $4, '{}')
+        ON CONFLICT (account, rule, purpose, key)
+        DO UPDATE SET hits = ARRAY(SELECT hit FROM unnest(counter.hits) AS hit WHERE hit > $5)
+        RETURNING cardinality(hits) AS "count!"
+        "#,
+        account.0,
+        rule,
+        purpose.as_str(),
+        &key[..],
+        since
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(usize::try_from(hits).unwrap_or(0))
+}
+
+/// Counts one more.
+pub(crate) async fn limit_take(
+    tx: &mut ScopedTx,
+    rule: &str,
+    purpose: Purpose,
+    key: &[u8; 32],
+) -> Result<(), AccessError> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE rules.limit_counter SET hits = hits || $5::timestamptz
+        WHERE account = $1 AND rule = $2 AND purpose = $3 AND key = $4
+        "#,
+        account.0,
+        rule,
+        purpose.as_str(),
+        &key[..],
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Forgets what a rule has counted, so that it begins anew.
+pub(crate) async fn limit_clear(tx: &mut ScopedTx, rule: &str, purpose: Purpose) -> Result<(), AccessError> {
+    let account = tx.account();
+    sqlx::query!(
+        "DELETE FROM rules.limit_counter WHERE account = $1 AND rule = $2 AND purpose = $3",
+        account.0,
+        rule,
+        purpose.as_str()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_same_arguments_have_the_same_hash_whatever_their_order() {
+        let one: Value = serde_json::from_str(r#"[{"a":1,"b":"x"}]"#).unwrap();
+        let other: Value = serde_json::from_str(r#"[{"b":"x","a":1}]"#).unwrap();
+        assert_eq!(args_hash(&one), args_hash(&other));
+        for different in [json!([{ "a": 1, "b": "y" }]), json!([{ "a": 1 }, { "b": "x" }]), json!([["a", 1, "b", "x"]]), json!([12]), json!([1, 2])] {
+            assert_ne!(args_hash(&one), args_hash(&different), "{different}");
+        }
+        assert_ne!(args_hash(&json!([12])), args_hash(&json!([1, 2])));
+    }
+}
