@@ -19,6 +19,8 @@ mod manage;
 mod recipes;
 mod runs;
 mod store;
+#[cfg(test)]
+mod stories;
 
 pub mod bench_api;
 

@@ -80,8 +80,8 @@ fn waits_are_refused_by_name() {
 fn an_unknown_function_is_refused_with_the_nearest_one() {
     let found = with_body("fn then(ev) { sms.sent(ev.from, \"Hello\"); sms.send(ev.from, \"Hello\") }");
     assert_one(&found, &["a.rhai:2:", "sent", "sms.send"]);
-    let found = with_body("fn when(ev) { staet(\"me.place\") == \"Work\" }\nfn then(ev) { sms.send(ev.from, \"Hello\") }");
-    assert_one(&found, &["a.rhai:2:15", "staet", "`state`"]);
+    let found = with_body("fn when(ev) { sttate(\"me.place\") == \"Work\" }\nfn then(ev) { sms.send(ev.from, \"Hello\") }");
+    assert_one(&found, &["a.rhai:2:15", "sttate", "`state`"]);
 }
 
 #[test]
