@@ -1,0 +1,36 @@
+//! Channels: outgoing messages, handed to providers at most as often as their own records can't disprove.
+//!
+//! Jobs in: `send-outgoing-message`. Events in: `communication.MessageStatusChanged`.
+//! Events out: `communication.MessageSent`, `communication.MessageFailed`. Jobs out: `send-outgoing-message`.
+//! Invariant: an attempt is committed before its request leaves the hub, and while its outcome is open no other one is
+//! made: a callback, the provider's list or its silence after the grace decides.
+//! Begin with [`model`] (what is decided), then [`send`].
+
+mod http;
+mod model;
+mod on_message_status_changed;
+mod send;
+mod settle;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use spine::queue::JobRegistry;
+use spine::{Context, Service};
+
+/// The communication service.
+pub fn service(context: &Context) -> Service {
+    let mut jobs = JobRegistry::default();
+    jobs.register(send::SendHandler(send::Sending::new(context)));
+    Service {
+        name: "channels",
+        consumers: vec![Arc::new(on_message_status_changed::StatusFold::new(context))],
+        jobs,
+        api: http::routes(context),
+        personal_tables: &["channels.attempt"],
+        ..Service::default()
+    }
+}

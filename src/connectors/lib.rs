@@ -1,0 +1,20 @@
+//! Connectors that are built in: what devices and servers say by a protocol of their own, taken into the graph.
+//!
+//! Events in: none. Events out: `connector.DataReceived`, `device.PositionReported`; records that mean nothing to us
+//! are parked by the graph.
+//! Invariant: what is taken in becomes raw record, entities and event in one commit; the same report twice changes
+//! nothing; nothing that a device sends makes the hub fail.
+//! Begin with [`owntracks`].
+
+mod owntracks;
+
+use spine::{Context, Service};
+
+/// The connector service.
+pub fn service(context: &Context) -> Service {
+    Service {
+        name: "connectors",
+        public: owntracks::routes(context),
+        ..Service::default()
+    }
+}

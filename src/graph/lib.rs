@@ -1,0 +1,60 @@
+//! The data service: raw records, entities, claims with their source, identifiers and relations.
+//!
+//! Events in: none. Events out: `connector.DataReceived`, `connector.RecordParked`, `data.EntityCreated`,
+//! `data.EntityUpdated`, `data.RelationAdded`, `data.RelationRemoved`. Jobs: none.
+//! Invariant: taking in the same thing twice changes nothing and tells nobody; what the user says outlives every
+//! import; an entity's version counts exactly the changes that a reader can see.
+//! Begin with `apply` (a change, step by step), then `model` (what wins when sources differ).
+#![warn(missing_docs)]
+
+mod apply;
+mod check;
+mod http;
+mod model;
+mod normalise;
+mod raw;
+mod read;
+mod schema;
+mod store;
+
+
+use std::sync::Arc;
+
+use spine::vault::Vault;
+use spine::{Access, Context, Service};
+use tokio::sync::OnceCell;
+
+/// Wires the graph's ports and mounts its routes.
+pub fn service(context: &Context) -> Service {
+    let graph = Arc::new(Graph {
+        access: context.access.clone(),
+        vault: context.vault.clone(),
+        types: OnceCell::new(),
+    });
+    context.ports.provide_graph_write(graph.clone());
+    context.ports.provide_graph_read(graph.clone());
+    context.ports.provide_raw_records(graph.clone());
+    Service {
+        name: "graph",
+        api: http::router(graph),
+        personal_tables: &[
+            "graph.request",
+            "graph.relation",
+            "graph.entity_identifier",
+            "graph.identifier",
+            "graph.claim",
+            "graph.entity",
+            "graph.raw_record",
+        ],
+        ..Service::default()
+    }
+}
+
+/// The service itself: implements both graph ports.
+#[derive(Debug)]
+struct Graph {
+    access: Access,
+    vault: Vault,
+    /// Read once: a type changes with a migration only, hence with a new start.
+    types: OnceCell<schema::Types>,
+}

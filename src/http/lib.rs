@@ -1,0 +1,132 @@
+//! The edge: one router from the services' routes, with sign-in, limits, problems, headers, health and metrics.
+//!
+//! Invariant: below `/api/v1` nothing runs without a [`spine::edge::Caller`], but what a service mounts at the root by
+//! its full path on purpose (sign-in, set-up). What a stranger reads never tells a cause; the log does.
+//! Begin with [`build`], then `layers/`.
+
+mod health;
+mod landing;
+mod layers;
+mod metrics;
+mod openapi;
+mod spine_routes;
+mod sse;
+#[cfg(test)]
+mod stories;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use spine::access::Gate;
+use spine::limit::MinuteLimit;
+use spine::{Admin, Context, Service};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use health::HealthCheck;
+use health::Health;
+pub use metrics::{Metrics, MetricsError};
+
+/// No body is larger unless its route says so.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Wrong tokens from one source in a minute. They can't be guessed; this spares the database.
+const REFUSALS_PER_SOURCE_MAX: u32 = 60;
+
+/// What the edge is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// What services are built with.
+    pub context: Context,
+    /// Work on the spine itself.
+    pub admin: Admin,
+    /// Makes the operator's scopes, for the control socket.
+    pub gate: Gate,
+    /// The services' routes, see [`Routes::take`].
+    pub routes: Routes,
+    /// What must be well before the hub takes requests, beside the database and the log, which the edge asks itself.
+    pub checks: Vec<Arc<dyn HealthCheck>>,
+    /// The metrics to show; `None`: there is no `/metrics`.
+    pub metrics: Option<Metrics>,
+}
+
+/// The services' routes.
+#[derive(Default)]
+pub struct Routes {
+    api: OpenApiRouter,
+    public: OpenApiRouter,
+}
+
+impl Routes {
+    /// Takes the routes out of the services; the rest of them goes to [`spine::Spine::start`].
+    pub fn take(services: &mut [Service]) -> Self {
+        services.iter_mut().fold(Self::default(), |routes, service| Self {
+            api: routes.api.merge(std::mem::take(&mut service.api)),
+            public: routes.public.merge(std::mem::take(&mut service.public)),
+        })
+    }
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Routes")
+    }
+}
+
+/// The two doors of the hub: the same routes, other ways to say who one is.
+#[derive(Debug)]
+pub struct Edge {
+    /// For the network: callers have a bearer token. Serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, so that limits know their sources.
+    pub network: Router,
+    /// For the control socket, which only the operator may open.
+    pub control: Router,
+}
+
+/// What the edge's own routes share.
+#[derive(Debug, Clone)]
+struct State {
+    context: Context,
+    admin: Admin,
+    gate: Arc<Gate>,
+    health: Health,
+    metrics: Option<Metrics>,
+    refusals: Arc<MinuteLimit>,
+    streams: Arc<tokio::sync::Semaphore>,
+}
+
+/// Puts it all together.
+pub fn build(parts: Parts) -> Edge {
+    let state = State {
+        health: Health::new(parts.admin.clone(), parts.checks),
+        context: parts.context,
+        admin: parts.admin,
+        gate: Arc::new(parts.gate),
+        metrics: parts.metrics,
+        refusals: Arc::new(MinuteLimit::new(REFUSALS_PER_SOURCE_MAX)),
+        streams: Arc::new(tokio::sync::Semaphore::new(sse::STREAMS_MAX)),
+    };
+    let mut api = parts.routes.api.merge(spine_routes::api(state.clone()));
+    openapi::require_bearer(api.get_openapi_mut());
+    let doors = [layers::auth::Door::Network, layers::auth::Door::Control];
+    let [network, control] = doors.map(|door| {
+        let api = layers::auth::guard(api.clone(), state.clone(), door);
+        door_router(api, parts.routes.public.clone(), &state, door)
+    });
+    Edge { network, control }
+}
+
+fn door_router(api: OpenApiRouter, public: OpenApiRouter, state: &State, door: layers::auth::Door) -> Router {
+    // Public routes are never nested: a peer's signature covers the path as it came.
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", api).merge(public).split_for_parts();
+    let router = router
+        .merge(openapi::route(&document))
+        .merge(health::routes(state.health.clone()))
+        .merge(metrics::route(state.clone(), door))
+        .route("/", get(landing::page))
+        .route("/allod.css", get(landing::style))
+        .fallback(layers::problems::not_found)
+        .method_not_allowed_fallback(layers::problems::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    layers::around(router)
+}

@@ -389,7 +389,11 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum Db {
     /// Make the hub's roles and database on the server of DATABASE_URL, as the administrator of
     /// ALLOD_DATABASE_ADMIN_URL.
-    Init,
+    Init {
+        /// Give the roles new passwords, though another hub may be using them.
+        #[arg(long)]
+        reset_passwords: bool,
+    },
     /// Print the SQL that `init` would run, for an administrator to run by hand.
     Sql,
 }

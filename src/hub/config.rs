@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) packs_dir: Option<PathBuf>,
     /// A folder with the rules that come with the hub. Default: likewise.
     pub(crate) recipes_dir: Option<PathBuf>,
+    /// Where the installed PostgreSQL's binaries are. Default: found.
+    pub(crate) postgres_bin: Option<PathBuf>,
     /// How the hub logs.
     pub(crate) log: Log,
     /// The database.
@@ -64,8 +66,6 @@ pub(crate) enum LogFormat {
 pub(crate) struct Database {
     /// An external PostgreSQL 15 or newer (also `DATABASE_URL`). Default: none; the hub starts its own.
     pub(crate) url: Option<String>,
-    /// Where the installed PostgreSQL's binaries are. Default: found.
-    pub(crate) postgres_bin: Option<PathBuf>,
     /// Connections for requests, consumers and jobs. Default: 16.
     pub(crate) app_connections: u32,
     /// Connections of the spine itself. Default: 10.
@@ -77,11 +77,11 @@ pub(crate) struct Database {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Jobs {
     /// Jobs of class realtime at once. Default: 4.
-    pub(crate) realtime: usize,
+    pub(crate) realtime: u32,
     /// Jobs of class interactive at once. Default: 8.
-    pub(crate) interactive: usize,
+    pub(crate) interactive: u32,
     /// Jobs of class background at once. Default: 4.
-    pub(crate) background: usize,
+    pub(crate) background: u32,
 }
 
 /// `[fetch]`
@@ -101,6 +101,7 @@ impl Default for Config {
             public_url: None,
             packs_dir: None,
             recipes_dir: None,
+            postgres_bin: None,
             log: Log::default(),
             database: Database::default(),
             jobs: Jobs::default(),
@@ -117,7 +118,7 @@ impl Default for Log {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, postgres_bin: None, app_connections: 16, spine_connections: 10 }
+        Self { url: None, app_connections: 16, spine_connections: 10 }
     }
 }
 
@@ -139,7 +140,7 @@ const KEYS: [(&str, Kind); 16] = [
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),
     ("database.url", Kind::Text),
-    ("database.postgres_bin", Kind::Text),
+    ("postgres_bin", Kind::Text),
     ("database.app_connections", Kind::Number),
     ("database.spine_connections", Kind::Number),
     ("jobs.realtime", Kind::Number),
@@ -286,8 +287,8 @@ impl Config {
     fn validated(self) -> Result<Self, ConfigError> {
         let refuse = |text: String| Err(ConfigError(text));
         for (key, number) in [
-            ("database.app_connections", self.database.app_connections as usize),
-            ("database.spine_connections", self.database.spine_connections as usize),
+            ("database.app_connections", self.database.app_connections),
+            ("database.spine_connections", self.database.spine_connections),
             ("jobs.realtime", self.jobs.realtime),
             ("jobs.interactive", self.jobs.interactive),
             ("jobs.background", self.jobs.background),
@@ -313,12 +314,25 @@ impl Config {
     }
 
     /// Under which address the world reaches the hub, without a slash at the end.
-    pub(crate) fn public_url(&self) -> String {
+    pub(crate) fn public_url(&self, listen: SocketAddr) -> String {
         match (&self.public_url, &self.domain) {
             (Some(url), _) => url.clone(),
             (None, Some(domain)) => format!("https://{domain}"),
-            (None, None) => format!("http://{}", self.listen),
+            (None, None) => format!("http://{listen}"),
         }
+    }
+
+    /// For showing: the database's address may hold a password.
+    pub(crate) fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        if let Some(url) = &mut shown.database.url
+            && let Ok(mut parsed) = url::Url::parse(url)
+            && parsed.password().is_some()
+        {
+            let _ = parsed.set_password(Some("***"));
+            *url = parsed.into();
+        }
+        shown
     }
 
     /// The folder of plugin packs.
@@ -398,7 +412,7 @@ mod tests {
         assert_eq!(config.listen.port(), 3);
         assert_eq!(config.domain.as_deref(), Some("env.example"));
         assert_eq!(config.jobs.realtime, 3);
-        assert_eq!(config.public_url(), "https://env.example");
+        assert_eq!(config.public_url(config.listen), "https://env.example");
     }
 
     #[test]
@@ -435,11 +449,8 @@ mod tests {
             public_url: Some("x".into()),
             packs_dir: Some("x".into()),
             recipes_dir: Some("x".into()),
-            database: Database {
-                url: Some("x".into()),
-                postgres_bin: Some("x".into()),
-                ..Database::default()
-            },
+            postgres_bin: Some("x".into()),
+            database: Database { url: Some("x".into()), ..Database::default() },
             ..Config::default()
         })
         .unwrap();

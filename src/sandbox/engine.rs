@@ -28,8 +28,19 @@ use crate::{fault, offer, text};
 
 /// Words of the language that are switched off. `Fn` because a function named by a computed string could not
 /// be checked against a rule's grants.
-const DISABLED: [&str; 9] =
-    ["eval", "import", "export", "print", "debug", "Fn", "curry", "is_def_fn", "is_def_var"];
+/// `this` because a method-style call of a script's function would hold a value out of the size checks' sight.
+const DISABLED: [&str; 10] = [
+    "eval",
+    "import",
+    "export",
+    "print",
+    "debug",
+    "Fn",
+    "curry",
+    "is_def_fn",
+    "is_def_var",
+    "this",
+];
 
 /// Interpreter for scripts that use the host functions of one [`HostApi`].
 pub struct Engine<H>(Arc<Inner<H>>);
@@ -49,7 +60,10 @@ impl<H> Clone for Engine<H> {
 
 impl<H> fmt::Debug for Engine<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("api", &self.0.api).field("limits", &self.0.limits).finish()
+        f.debug_struct("Engine")
+            .field("api", &self.0.api)
+            .field("limits", &self.0.limits)
+            .finish()
     }
 }
 
@@ -83,32 +97,39 @@ impl<H: Default + 'static> Engine<H> {
         text::register(&mut rhai);
         offer::functions(&mut rhai, &api);
         offer::methods(&mut rhai, &api);
-        offer::names(&mut rhai, &api);
-        Self(Arc::new(Inner { rhai, api, limits, known: OnceLock::new() }))
+        offer::names(&mut rhai, &api, limits);
+        Self(Arc::new(Inner {
+            rhai,
+            api,
+            limits,
+            known: OnceLock::new(),
+        }))
     }
 
     /// Calls `function` of `script` with `args`, lending `host` to the handlers.
     ///
     /// A [`SharedValue`](crate::SharedValue) among the arguments is a constant for the script. A handler that
     /// panics ends the run with [`ErrorKind::Internal`]; `host` keeps what was done to it until then.
-    pub fn call(
-        &self,
-        script: &Script,
-        function: &str,
-        args: &[Arg],
-        host: &mut H,
-        budget: &Budget,
-    ) -> Run {
+    pub fn call(&self, script: &Script, function: &str, args: &[Arg], host: &mut H, budget: &Budget) -> Run {
         let Some(entry) = script.definition(function, args.len()) else {
-            return Run { outcome: Err(script.no_such_function(function, args.len())), operations: 0 };
+            return Run {
+                outcome: Err(script.no_such_function(function, args.len())),
+                operations: 0,
+            };
         };
         let mut scope = bind(script, &entry.params, args);
         let context = Box::new(std::mem::take(host));
         let running = Running::begin(context, Arc::clone(&script.constants), budget);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            self.0.rhai.eval_ast_with_scope::<Dynamic>(&mut scope, &entry.body)
+            self.0
+                .rhai
+                .eval_ast_with_scope::<Dynamic>(&mut scope, &entry.body)
         }));
-        let Finished { host: context, stop, operations } = running.finish();
+        let Finished {
+            host: context,
+            stop,
+            operations,
+        } = running.finish();
         if let Some(context) = context.and_then(|c| c.downcast::<H>().ok()) {
             *host = *context;
         }
@@ -117,7 +138,10 @@ impl<H: Default + 'static> Engine<H> {
         }
         let outcome = match (stop, result) {
             (Some(stop), result) => {
-                let at = result.ok().and_then(Result::err).map(|error| error.position().into());
+                let at = result
+                    .ok()
+                    .and_then(Result::err)
+                    .map(|error| error.position().into());
                 ended_early(script, stop, budget, at.unwrap_or_default())
             }
             (None, Ok(Ok(value))) => to_json(&value)
@@ -208,10 +232,17 @@ fn ended_early(script: &Script, stop: Stop, budget: &Budget, at: Position) -> Re
         Stop::Suspended(payload, position) => return Ok(Outcome::Suspended { payload, position }),
         Stop::Refused(message, position) => (ErrorKind::Stopped, position, message),
         Stop::Operations => {
-            let message = format!("stopped after {} operations; is there an endless loop?", budget.operations);
+            let message = format!(
+                "stopped after {} operations; is there an endless loop?",
+                budget.operations
+            );
             (ErrorKind::Operations, at, message)
         }
-        Stop::Time => (ErrorKind::Time, at, format!("stopped after {} ms", budget.time.as_millis())),
+        Stop::Time => (
+            ErrorKind::Time,
+            at,
+            format!("stopped after {} ms", budget.time.as_millis()),
+        ),
     };
     Err(script.error(kind, position, message))
 }

@@ -21,7 +21,10 @@ pub struct Position {
 impl From<rhai::Position> for Position {
     fn from(at: rhai::Position) -> Self {
         let small = |n: Option<usize>| n.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-        Self { line: small(at.line()), column: small(at.position()) }
+        Self {
+            line: small(at.line()),
+            column: small(at.position()),
+        }
     }
 }
 
@@ -96,7 +99,14 @@ impl ScriptError {
         position: Position,
         message: impl Into<String>,
     ) -> Self {
-        Self { file: file.into(), position, message: message.into(), hint: None, kind, source_line: None }
+        Self {
+            file: file.into(),
+            position,
+            message: message.into(),
+            hint: None,
+            kind,
+            source_line: None,
+        }
     }
 
     /// The same error with a hint.
@@ -118,7 +128,10 @@ impl ScriptError {
 
     /// Whether a limit ended the run, rather than a mistake in the script.
     pub fn is_limit(&self) -> bool {
-        matches!(self.kind, ErrorKind::Operations | ErrorKind::Time | ErrorKind::Memory | ErrorKind::Depth)
+        matches!(
+            self.kind,
+            ErrorKind::Operations | ErrorKind::Time | ErrorKind::Memory | ErrorKind::Depth
+        )
     }
 
     /// Several lines for people: the message, the source line with a caret below the column, and the hint.

@@ -7,7 +7,8 @@ use crate::script::Script;
 
 pub(crate) fn from_parse(file: &str, source: &str, error: &ParseError) -> ScriptError {
     let message = lower_first(&error.err_type().to_string());
-    let made = ScriptError::new(ErrorKind::Syntax, file, error.position().into(), message).with_source(source);
+    let made =
+        ScriptError::new(ErrorKind::Syntax, file, error.position().into(), message).with_source(source);
     match parse_hint(error.err_type()) {
         Some(hint) => made.with_hint(hint),
         None => made,
@@ -16,8 +17,9 @@ pub(crate) fn from_parse(file: &str, source: &str, error: &ParseError) -> Script
 
 fn parse_hint(error: &ParseErrorType) -> Option<String> {
     match error {
-        ParseErrorType::Reserved(word) => reserved_hint(word),
-        ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => reserved_hint(word),
+        ParseErrorType::Reserved(word) | ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => {
+            reserved_hint(word)
+        }
         ParseErrorType::ExprTooDeep => Some("split the expression with `let`".to_owned()),
         ParseErrorType::TooManyFunctions => Some("split the script in two".to_owned()),
         _ => None,
@@ -33,7 +35,9 @@ fn reserved_hint(word: &str) -> Option<String> {
         "--" => "write `-= 1`".to_owned(),
         "var" => "write `let`".to_owned(),
         "print" | "debug" => "scripts have no output; the run's trace shows every value".to_owned(),
-        "eval" | "import" | "export" => "a script stands alone: what it runs must be in its own text".to_owned(),
+        "eval" | "import" | "export" => {
+            "a script stands alone: what it runs must be in its own text".to_owned()
+        }
         "Fn" | "curry" => "write a closure, such as `|x| x + 1`".to_owned(),
         "this" => "the event is the function's parameter".to_owned(),
         _ if word.chars().all(|c| c.is_alphanumeric() || c == '_') && !word.is_empty() => {
@@ -49,7 +53,11 @@ fn reserved_hint(word: &str) -> Option<String> {
 
 pub(crate) fn from_runtime(script: &Script, error: &EvalAltResult) -> ScriptError {
     let inner = error.unwrap_inner();
-    let at = if inner.position().is_none() { error.position() } else { inner.position() };
+    let at = if inner.position().is_none() {
+        error.position()
+    } else {
+        inner.position()
+    };
     let (kind, message, hint) = describe(inner);
     let made = script.error(kind, at.into(), message);
     match hint {
@@ -62,19 +70,28 @@ type Described = (ErrorKind, String, Option<String>);
 
 fn describe(error: &EvalAltResult) -> Described {
     use EvalAltResult as E;
-    let runtime = |message: String, hint: Option<&str>| {
-        (ErrorKind::Runtime, message, hint.map(str::to_owned))
-    };
+    let runtime =
+        |message: String, hint: Option<&str>| (ErrorKind::Runtime, message, hint.map(str::to_owned));
     match error {
-        E::ErrorTooManyOperations(_) => (ErrorKind::Operations, "stopped: too many operations".to_owned(), None),
+        E::ErrorTooManyOperations(_) => (
+            ErrorKind::Operations,
+            "stopped: too many operations".to_owned(),
+            None,
+        ),
         E::ErrorStackOverflow(_) => {
             let hint = "does a function call itself without end?".to_owned();
-            (ErrorKind::Depth, "stopped: calls nest too deep".to_owned(), Some(hint))
+            (
+                ErrorKind::Depth,
+                "stopped: calls nest too deep".to_owned(),
+                Some(hint),
+            )
         }
         E::ErrorTooManyVariables(_) => (ErrorKind::Memory, "stopped: too many variables".to_owned(), None),
-        E::ErrorDataTooLarge(what, _) => {
-            (ErrorKind::Memory, format!("stopped: {} grew beyond its limit", lower_first(what)), None)
-        }
+        E::ErrorDataTooLarge(what, _) => (
+            ErrorKind::Memory,
+            format!("stopped: {} grew beyond its limit", lower_first(what)),
+            None,
+        ),
         E::ErrorTerminated(..) => (ErrorKind::Stopped, "stopped".to_owned(), None),
         E::ErrorRuntime(value, _) if value.is_map() => {
             let words = crate::value::to_json(value).map_or_else(|e| e, |json| json.to_string());
@@ -101,7 +118,9 @@ fn describe(error: &EvalAltResult) -> Described {
         ),
         E::ErrorDataRace(..) => runtime(
             lower_first(&plain(error)),
-            Some("a closure can't use the array or map on which it is called; give it a copy: `let copy = list;`"),
+            Some(
+                "a closure can't use the array or map on which it is called; give it a copy: `let copy = list;`",
+            ),
         ),
         other => runtime(lower_first(&plain(other)), None),
     }
@@ -109,7 +128,9 @@ fn describe(error: &EvalAltResult) -> Described {
 
 fn missing_function(signature: &str) -> Described {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);
-    let types = signature.split_once('(').map_or("", |(_, types)| types.trim_end_matches(')'));
+    let types = signature
+        .split_once('(')
+        .map_or("", |(_, types)| types.trim_end_matches(')'));
     let message = if types.is_empty() {
         format!("there is no function `{name}()`")
     } else {
@@ -123,15 +144,18 @@ fn missing_function(signature: &str) -> Described {
 }
 
 fn plain_types(types: &str) -> String {
-    let words = types.split(", ").map(|word| match word.trim_start_matches("&mut ").trim_start_matches('&') {
-        "()" | "(" => "nothing",
-        "i64" => "number",
-        "f64" => "float",
-        "str" | "ImmutableString" | "String" => "string",
-        "array" | "Array" => "array",
-        "map" | "Map" => "map",
-        other => other,
-    });
+    let words =
+        types.split(", ").map(
+            |word| match word.trim_start_matches("&mut ").trim_start_matches('&') {
+                "()" | "(" => "nothing",
+                "i64" => "number",
+                "f64" => "float",
+                "str" | "ImmutableString" | "String" => "string",
+                "array" | "Array" => "array",
+                "map" | "Map" => "map",
+                other => other,
+            },
+        );
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -146,5 +170,7 @@ fn plain(error: &EvalAltResult) -> String {
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }

@@ -67,8 +67,12 @@ pub(crate) struct NotLiteral {
 /// Reads the constant `name` from its expression.
 pub(crate) fn read(name: &Ident, expression: &Expr) -> Result<Header, NotLiteral> {
     let position = name.pos.into();
-    let mut header =
-        Header { name: name.name.to_string(), value: Value::Null, position, places: BTreeMap::new() };
+    let mut header = Header {
+        name: name.name.to_string(),
+        value: Value::Null,
+        position,
+        places: BTreeMap::new(),
+    };
     header.value = literal(expression, "", &mut header.places)?;
     Ok(header)
 }
@@ -87,7 +91,12 @@ fn literal(
         Expr::StringConstant(s, _) => Ok(Value::String(s.to_string())),
         // A text in backticks without any `${…}` is a literal too.
         Expr::InterpolatedString(parts, _) if parts.iter().all(|p| matches!(p, Expr::StringConstant(..))) => {
-            Ok(Value::String(parts.iter().map(|p| p.get_literal_value(None).unwrap_or_default().to_string()).collect()))
+            Ok(Value::String(
+                parts
+                    .iter()
+                    .map(|p| p.get_literal_value(None).unwrap_or_default().to_string())
+                    .collect(),
+            ))
         }
         Expr::Array(items, _) => {
             let mut values = Vec::with_capacity(items.len());
@@ -135,7 +144,9 @@ fn computed(expression: &Expr) -> NotLiteral {
     };
     NotLiteral {
         position: expression.start_position().into(),
-        message: format!("the header must be literal values, since it is read without running code; this is {what}"),
+        message: format!(
+            "the header must be literal values, since it is read without running code; this is {what}"
+        ),
     }
 }
 

@@ -89,7 +89,10 @@ impl<H> fmt::Debug for HostApi<H> {
 
 impl<H> Default for HostApi<H> {
     fn default() -> Self {
-        Self { functions: BTreeMap::new(), namespaces: BTreeMap::new() }
+        Self {
+            functions: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+        }
     }
 }
 
@@ -107,7 +110,11 @@ impl<H: 'static> HostApi<H> {
         arity: Arity,
         handler: impl Fn(&mut Call<'_, H>) -> HostResult + Send + Sync + 'static,
     ) -> Self {
-        let function = HostFunction { name: name.to_owned(), arity, handler: Arc::new(handler) };
+        let function = HostFunction {
+            name: name.to_owned(),
+            arity,
+            handler: Arc::new(handler),
+        };
         self.functions.insert(name.to_owned(), function);
         self
     }
@@ -122,8 +129,15 @@ impl<H: 'static> HostApi<H> {
         handler: impl Fn(&mut Call<'_, H>) -> HostResult + Send + Sync + 'static,
     ) -> Self {
         let full = format!("{namespace}.{name}");
-        let function = HostFunction { name: full, arity, handler: Arc::new(handler) };
-        self.namespaces.entry(namespace.to_owned()).or_default().insert(name.to_owned(), function);
+        let function = HostFunction {
+            name: full,
+            arity,
+            handler: Arc::new(handler),
+        };
+        self.namespaces
+            .entry(namespace.to_owned())
+            .or_default()
+            .insert(name.to_owned(), function);
         self
     }
 }
@@ -132,7 +146,10 @@ impl<H> HostApi<H> {
     /// Full name and arity of every function, for the linter and for documentation.
     pub fn signatures(&self) -> impl Iterator<Item = (&str, &Arity)> {
         let methods = self.namespaces.values().flat_map(BTreeMap::values);
-        self.functions.values().chain(methods).map(|f| (f.name.as_str(), &f.arity))
+        self.functions
+            .values()
+            .chain(methods)
+            .map(|f| (f.name.as_str(), &f.arity))
     }
 }
 

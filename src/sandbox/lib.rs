@@ -5,7 +5,35 @@
 //! Invariant: only this crate names the interpreter, and whatever a script does ends within its [`Limits`] and
 //! [`Budget`] as a value or as a [`ScriptError`].
 //! Begin with [`HostApi`], then [`Engine::call`] and [`Engine::lint`].
+//!
+//! A read that the journal lacks suspends the run; the caller reads, and calls again:
+//! ```
+//! use sandbox::{Budget, Engine, HostApi, Interrupt, Limits, Outcome, SharedValue};
+//! use serde_json::{Value, json};
+//!
+//! #[derive(Default)]
+//! struct Journal(std::collections::BTreeMap<String, Value>);
+//!
+//! let api = HostApi::<Journal>::new().function("state", 1..=1, |call| {
+//!     let key = call.text(0)?.to_owned();
+//!     call.host.0.get(&key).cloned().ok_or(Interrupt::Suspend(json!({ "read": key })))
+//! });
+//! let engine = Engine::new(api, Limits::default());
+//! let script = engine.compile("at-work.rhai", r#"fn when(ev) { state("me.place") == ev.place }"#)?;
+//! assert!(engine.lint(&script).is_ok());
+//!
+//! let event = SharedValue::new(json!({ "place": "Work" }));
+//! let (mut journal, budget) = (Journal::default(), Budget::default());
+//! let first = engine.call(&script, "when", &[(&event).into()], &mut journal, &budget);
+//! assert!(matches!(first.outcome?, Outcome::Suspended { payload, .. } if payload["read"] == "me.place"));
+//!
+//! journal.0.insert("me.place".to_owned(), json!("Work"));
+//! let second = engine.call(&script, "when", &[(&event).into()], &mut journal, &budget);
+//! assert_eq!(second.outcome?, Outcome::Returned(json!(true)));
+//! # Ok::<(), sandbox::ScriptError>(())
+//! ```
 
+mod closures;
 mod engine;
 mod error;
 mod fault;
@@ -18,6 +46,7 @@ mod run_state;
 mod script;
 mod text;
 mod value;
+mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ impl Default for Limits {
             variables: 256,
             functions: 128,
             call_depth: 16,
-            expression_depth: 32,
+            expression_depth: 64,
         }
     }
 }
@@ -69,6 +69,9 @@ pub struct Budget {
 impl Default for Budget {
     /// 200,000 operations (about 20 ms of plain arithmetic) and one second.
     fn default() -> Self {
-        Self { operations: 200_000, time: Duration::from_secs(1) }
+        Self {
+            operations: 200_000,
+            time: Duration::from_secs(1),
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name space such as `sms` is a variable for the language, and functions see no outer variables; so the
 //! engine's variable resolver answers name spaces and the script's constants wherever no local variable of
-//! that name exists, and the methods are native functions of the type [`Namespace`].
+//! that name exists (and now and then weighs the variables), and the methods are native functions of the type [`Namespace`].
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +12,10 @@ use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
 use serde_json::Value;
 
 use crate::host::{Arity, Call, Handler, HostApi, HostFunction, Interrupt, Namespace, arity_words};
+use crate::limits::Limits;
 use crate::run_state::{self, Stop};
 use crate::value::{from_json, to_json};
+use crate::weight;
 
 type RhaiResult = Result<Dynamic, Box<EvalAltResult>>;
 
@@ -48,7 +50,10 @@ pub(crate) fn methods<H: 'static>(engine: &mut Engine, api: &HostApi<H>) {
             let (name, owners) = (name.clone(), Arc::clone(&owners));
             engine.register_raw_fn(name.clone(), types, move |context, args| {
                 let (receiver, args) = args.split_first_mut().ok_or("a method needs its name space")?;
-                let space = receiver.read_lock::<Namespace>().map(|n| n.0.clone()).unwrap_or_default();
+                let space = receiver
+                    .read_lock::<Namespace>()
+                    .map(|n| n.0.clone())
+                    .unwrap_or_default();
                 let Some(method) = owners.get(space.as_str()) else {
                     return Err(format!("`{space}` has no function `{name}`").into());
                 };
@@ -79,10 +84,14 @@ impl<H> Method<H> {
 }
 
 /// Lets scripts name the name spaces and their own constants from inside functions.
-pub(crate) fn names<H>(engine: &mut Engine, api: &HostApi<H>) {
+pub(crate) fn names<H>(engine: &mut Engine, api: &HostApi<H>, limits: Limits) {
     let spaces: BTreeSet<String> = api.namespaces.keys().cloned().collect();
-    #[expect(deprecated, reason = "marked volatile by its authors, not deprecated; no other way in")]
+    #[expect(
+        deprecated,
+        reason = "marked volatile by its authors, not deprecated; no other way in"
+    )]
     engine.on_var(move |name, index, context| {
+        weight::sample(context.scope(), &limits)?;
         // An index means that the parser found a local variable.
         if index > 0 || context.scope().contains(name) {
             return Ok(None);
@@ -105,15 +114,23 @@ fn invoke<H: 'static>(
     if run_state::is_stopped() {
         return terminated();
     }
-    let args: Vec<Value> =
-        args.iter().map(|arg| to_json(arg)).collect::<Result<_, _>>().map_err(|m| format!("{name}: {m}"))?;
+    let args: Vec<Value> = args
+        .iter()
+        .map(|arg| to_json(arg))
+        .collect::<Result<_, _>>()
+        .map_err(|m| format!("{name}: {m}"))?;
     let position = at.into();
-    let answer = run_state::with_host::<H, _>(|host| handler(&mut Call { name, args: &args, host, position }));
+    let answer = run_state::with_host::<H, _>(|host| {
+        handler(&mut Call {
+            name,
+            args: &args,
+            host,
+            position,
+        })
+    });
     match answer {
         Some(Ok(value)) => Ok(from_json(&value)),
-        Some(Err(Interrupt::Fail(message))) => {
-            Err(EvalAltResult::ErrorRuntime(message.into(), at).into())
-        }
+        Some(Err(Interrupt::Fail(message))) => Err(EvalAltResult::ErrorRuntime(message.into(), at).into()),
         Some(Err(Interrupt::Suspend(payload))) => {
             run_state::stop(Stop::Suspended(payload, position));
             terminated()
@@ -123,7 +140,10 @@ fn invoke<H: 'static>(
             terminated()
         }
         None => {
-            run_state::stop(Stop::Refused(format!("`{name}` was called outside a run"), position));
+            run_state::stop(Stop::Refused(
+                format!("`{name}` was called outside a run"),
+                position,
+            ));
             terminated()
         }
     }

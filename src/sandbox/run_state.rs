@@ -37,6 +37,7 @@ thread_local! {
     static FRAME: RefCell<Option<Frame>> = const { RefCell::new(None) };
     // Apart from the frame, because they are read at every operation.
     static STOPPED: Cell<bool> = const { Cell::new(false) };
+    static ACCESSES: Cell<u32> = const { Cell::new(0) };
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
     static OPERATIONS_MAX: Cell<u64> = const { Cell::new(u64::MAX) };
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -57,7 +58,12 @@ pub(crate) struct Finished {
 
 impl Running {
     pub(crate) fn begin(host: Box<dyn Any>, constants: Constants, budget: &Budget) -> Self {
-        let frame = Frame { host: Some(host), constants, stop: None };
+        ACCESSES.set(0);
+        let frame = Frame {
+            host: Some(host),
+            constants,
+            stop: None,
+        };
         Self {
             outer: FRAME.replace(Some(frame)),
             outer_cells: (
@@ -74,7 +80,11 @@ impl Running {
         let frame = FRAME.take();
         let operations = OPERATIONS.get();
         let (host, stop) = frame.map_or((None, None), |f| (f.host, f.stop));
-        Finished { host, stop, operations }
+        Finished {
+            host,
+            stop,
+            operations,
+        }
     }
 }
 
@@ -104,6 +114,13 @@ pub(crate) fn is_stopped() -> bool {
     STOPPED.get()
 }
 
+/// True at every 16th access to a variable of this run.
+pub(crate) fn is_time_to_weigh() -> bool {
+    let accesses = ACCESSES.get().wrapping_add(1);
+    ACCESSES.set(accesses);
+    accesses & 0xF == 0
+}
+
 /// Called at every operation; true ends the run.
 pub(crate) fn must_stop(operations: u64) -> bool {
     if is_stopped() {
@@ -125,7 +142,10 @@ pub(crate) fn must_stop(operations: u64) -> bool {
 pub(crate) fn with_host<H: 'static, R>(work: impl FnOnce(&mut H) -> R) -> Option<R> {
     let host = FRAME.with_borrow_mut(|frame| frame.as_mut().and_then(|f| f.host.take()))?;
     let mut lent = Lent(Some(host));
-    lent.0.as_mut().and_then(|host| host.downcast_mut::<H>()).map(work)
+    lent.0
+        .as_mut()
+        .and_then(|host| host.downcast_mut::<H>())
+        .map(work)
 }
 
 /// Gives the host context back, also when the handler panics.

@@ -16,7 +16,7 @@ use crate::header::{self, Header};
 use crate::limits::Limits;
 use crate::run_state::Constants;
 use crate::value::from_json;
-use crate::{fault, lint};
+use crate::{closures, fault, lint};
 
 /// A function that a script defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,10 @@ pub struct Script {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script").field("file", &self.file).field("functions", &self.functions).finish()
+        f.debug_struct("Script")
+            .field("file", &self.file)
+            .field("functions", &self.functions)
+            .finish()
     }
 }
 
@@ -65,14 +68,33 @@ impl Script {
         source: &str,
     ) -> Result<Self, ScriptError> {
         if source.len() > limits.source_bytes {
-            let message =
-                format!("the script has {} bytes; {} are allowed", source.len(), limits.source_bytes);
-            return Err(ScriptError::new(ErrorKind::TooLong, file, Position::default(), message));
+            let message = format!(
+                "the script has {} bytes; {} are allowed",
+                source.len(),
+                limits.source_bytes
+            );
+            return Err(ScriptError::new(
+                ErrorKind::TooLong,
+                file,
+                Position::default(),
+                message,
+            ));
         }
-        let ast = engine.compile(source).map_err(|error| fault::from_parse(file, source, &error))?;
+        let ast = engine
+            .compile(source)
+            .map_err(|error| fault::from_parse(file, source, &error))?;
         let headers = read_headers(&ast)
             .map_err(|(kind, at, message)| ScriptError::new(kind, file, at, message).with_source(source))?;
-        let constants = headers.iter().map(|h| (h.name.clone(), from_json(&h.value))).collect();
+        closures::check(&ast).map_err(|(at, message)| {
+            let hint = "write a function, `fn name(x) { … }`, and use its name";
+            ScriptError::new(ErrorKind::Syntax, file, at, message)
+                .with_hint(hint)
+                .with_source(source)
+        })?;
+        let constants = headers
+            .iter()
+            .map(|h| (h.name.clone(), from_json(&h.value)))
+            .collect();
         let assigns_fields = assigns_fields(&ast);
         let definitions: BTreeMap<_, _> = ast.iter_fn_def().map(|f| define(&ast, f)).collect();
         let functions = definitions
@@ -223,6 +245,9 @@ fn assigns_fields(ast: &AST) -> bool {
 
 fn doc(source: &str) -> String {
     let lines = source.lines().map(str::trim).skip_while(|line| line.is_empty());
-    let text: Vec<&str> = lines.map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+    let text: Vec<&str> = lines
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(str::trim)
+        .collect();
     text.join("\n")
 }

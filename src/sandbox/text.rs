@@ -3,6 +3,11 @@
 //! `trim` answers the trimmed text instead of changing its receiver; `replace` answers too, and looks at the
 //! size before it builds the result; `parse_json` and `to_json` for what plugins send and receive.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the interpreter passes arguments and context by value"
+)]
+
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use crate::value;
@@ -11,19 +16,34 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 pub(crate) fn register(engine: &mut Engine) {
     engine
-        .register_fn("trim", |text: ImmutableString| -> ImmutableString { text.trim().into() })
-        .register_fn("trim_start", |text: ImmutableString| -> ImmutableString { text.trim_start().into() })
-        .register_fn("trim_end", |text: ImmutableString| -> ImmutableString { text.trim_end().into() })
+        .register_fn("trim", |text: ImmutableString| -> ImmutableString {
+            text.trim().into()
+        })
+        .register_fn("trim_start", |text: ImmutableString| -> ImmutableString {
+            text.trim_start().into()
+        })
+        .register_fn("trim_end", |text: ImmutableString| -> ImmutableString {
+            text.trim_end().into()
+        })
         .register_fn("replace", replace)
-        .register_fn("replace", |context: NativeCallContext<'_>, text, from: char, to: char| {
-            replace(context, text, from.to_string().into(), to.to_string().into())
-        })
-        .register_fn("replace", |context: NativeCallContext<'_>, text, from: char, to: ImmutableString| {
-            replace(context, text, from.to_string().into(), to)
-        })
-        .register_fn("replace", |context: NativeCallContext<'_>, text, from: ImmutableString, to: char| {
-            replace(context, text, from, to.to_string().into())
-        })
+        .register_fn(
+            "replace",
+            |context: NativeCallContext<'_>, text, from: char, to: char| {
+                replace(context, text, from.to_string().into(), to.to_string().into())
+            },
+        )
+        .register_fn(
+            "replace",
+            |context: NativeCallContext<'_>, text, from: char, to: ImmutableString| {
+                replace(context, text, from.to_string().into(), to)
+            },
+        )
+        .register_fn(
+            "replace",
+            |context: NativeCallContext<'_>, text, from: ImmutableString, to: char| {
+                replace(context, text, from, to.to_string().into())
+            },
+        )
         .register_fn("is_empty", |text: ImmutableString| text.is_empty())
         .register_fn("is_empty", |_nothing: ()| true)
         .register_fn("join", join)
@@ -37,8 +57,14 @@ fn replace(
     from: ImmutableString,
     to: ImmutableString,
 ) -> Answer<ImmutableString> {
-    let found = if from.is_empty() { text.chars().count() + 1 } else { text.matches(from.as_str()).count() };
-    let grown = text.len().saturating_add(found.saturating_mul(to.len().saturating_sub(from.len())));
+    let found = if from.is_empty() {
+        text.chars().count() + 1
+    } else {
+        text.matches(from.as_str()).count()
+    };
+    let grown = text
+        .len()
+        .saturating_add(found.saturating_mul(to.len().saturating_sub(from.len())));
     check_size(&context, grown)?;
     Ok(text.replace(from.as_str(), to.as_str()).into())
 }

@@ -35,7 +35,10 @@ fn build(value: &Value, read_only: bool) -> Dynamic {
         Value::String(s) => s.as_str().into(),
         Value::Array(items) => Dynamic::from_array(items.iter().map(|v| build(v, read_only)).collect()),
         Value::Object(fields) => Dynamic::from_map(
-            fields.iter().map(|(key, v)| (key.as_str().into(), build(v, read_only))).collect(),
+            fields
+                .iter()
+                .map(|(key, v)| (key.as_str().into(), build(v, read_only)))
+                .collect(),
         ),
     };
     if read_only { made.into_read_only() } else { made }
@@ -63,12 +66,21 @@ fn convert(value: &Dynamic, depth: usize) -> Result<Value, String> {
     } else if let Ok(text) = value.as_immutable_string_ref() {
         Ok(Value::String(text.as_str().to_owned()))
     } else if let Ok(items) = value.as_array_ref() {
-        items.iter().map(|item| convert(item, deeper)).collect::<Result<_, _>>().map(Value::Array)
+        items
+            .iter()
+            .map(|item| convert(item, deeper))
+            .collect::<Result<_, _>>()
+            .map(Value::Array)
     } else if let Ok(fields) = value.as_map_ref() {
-        let pairs = fields.iter().map(|(key, v)| Ok((key.to_string(), convert(v, deeper)?)));
+        let pairs = fields
+            .iter()
+            .map(|(key, v)| Ok((key.to_string(), convert(v, deeper)?)));
         pairs.collect::<Result<_, String>>().map(Value::Object)
     } else {
-        Err(format!("a value of type {} can't leave the script", type_word(value)))
+        Err(format!(
+            "a value of type {} can't leave the script",
+            type_word(value)
+        ))
     }
 }
 
@@ -110,7 +122,10 @@ struct Shared {
 impl SharedValue {
     /// Shares `json`. The conversion happens at the first call.
     pub fn new(json: Value) -> Self {
-        Self(Arc::new(Shared { json, spare: Mutex::new(None) }))
+        Self(Arc::new(Shared {
+            json,
+            spare: Mutex::new(None),
+        }))
     }
 
     /// The value as it was given.
@@ -171,7 +186,9 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_filter("JSON has finite numbers only", |f| f.is_finite()).prop_map(Value::from),
+            any::<f64>()
+                .prop_filter("JSON has finite numbers only", |f| f.is_finite())
+                .prop_map(Value::from),
             "\\PC{0,40}".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 64, 8, |inner| {

@@ -17,6 +17,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::log::{outbox, wake::Wake};
 use crate::queue::{JobOptions, QueueError};
+use crate::refusals::Refusals;
 use crate::vault::Vault;
 
 /// Chains of causes longer than this are refused, so that two rules (or two hubs) can't feed each other for ever.
@@ -166,6 +167,16 @@ impl Scope {
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
+
+    /// The operator turns to another account. `None` for everybody else.
+    pub fn in_account(&self, account: AccountId) -> Option<Self> {
+        (self.principal == Principal::Operator).then(|| Self::new(account, Principal::Operator))
+    }
+
+    /// The same principal in an account that is about to be made. Its id is fresh, so it can't be another's.
+    pub fn in_new_account(&self) -> Self {
+        Self::new(AccountId::new(), self.principal.clone())
+    }
 }
 
 /// Because of what something happens, and how urgently.
@@ -182,9 +193,11 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// Something new from outside, live.
+    /// Something new from outside, live. Within a request it bears the request's correlation id (see
+    /// [`crate::edge::with_correlation`]), so that log, events and the caller speak of the same thing.
     pub fn outside() -> Self {
-        Self { correlation: CorrelationId::new(), causation: None, depth: 0, lane: Lane::Live }
+        let correlation = crate::edge::request_correlation().unwrap_or_default();
+        Self { correlation, causation: None, depth: 0, lane: Lane::Live }
     }
 
     /// What follows from an event.
@@ -210,11 +223,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     vault: Vault,
     wake: Wake,
+    refusals: Refusals,
 }
 
 impl Access {
     pub(crate) fn new(app: PgPool, clock: Arc<dyn Clock>, vault: Vault, wake: Wake) -> Self {
-        Self { inner: Arc::new(Inner { app, clock, vault, wake }) }
+        Self { inner: Arc::new(Inner { app, clock, vault, wake, refusals: Refusals::default() }) }
     }
 
     /// Opens a transaction that sees and writes the scope's account only.
@@ -275,6 +289,12 @@ impl Access {
         }))
     }
 
+    /// Somebody whom nobody knows yet, in an account that doesn't exist (its id is fresh): sees no row, but may ask the
+    /// look-ups that come before a sign-in, and is who the first account is made by.
+    pub fn scope_of_stranger(&self, part: &str) -> Scope {
+        Scope::new(AccountId::new(), Principal::System(part.to_owned()))
+    }
+
     /// The scope of a connection that a webhook's address names. The address proves nothing: the caller checks the
     /// signature before it writes.
     ///
@@ -299,6 +319,10 @@ impl Access {
 
     pub(crate) fn wake(&self) -> &Wake {
         &self.inner.wake
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 }
 

@@ -1,10 +1,12 @@
-//! What routes share: who calls, and how the spine's errors become problems.
+//! What routes share: who calls, from where, in which request, and how the spine's errors become problems.
 
-use axum::extract::FromRequestParts;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use contracts::Problem;
+use contracts::{CorrelationId, Problem};
 
-use crate::access::{AccessError, Principal, Scope};
+use crate::access::{AccessError, Principal, Scope, TokenKind};
 use crate::ports::GraphError;
 
 /// Who calls an `/api/v1` route, put there by the edge after it checked the credential.
@@ -27,6 +29,18 @@ impl Caller {
         }
         Err(Problem::forbidden("only the operator may do this").hint("use the allod command on the hub's machine"))
     }
+
+    /// Refuses programs with an API token: what makes or ends keys, people and accounts is for people.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_person(&self) -> Result<(), Problem> {
+        match self.0.principal() {
+            Principal::Operator | Principal::Token { kind: TokenKind::Session, .. } => Ok(()),
+            _ => Err(Problem::forbidden("an API token may not do this")
+                .hint("sign in (POST /api/v1/sessions), or use the allod command on the hub's machine")),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -34,6 +48,60 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("sign in first"))
+    }
+}
+
+tokio::task_local! {
+    static CORRELATION: CorrelationId;
+}
+
+/// Answers a request: whatever it publishes bears this id.
+pub async fn with_correlation<F: Future>(id: CorrelationId, request: F) -> F::Output {
+    CORRELATION.scope(id, request).await
+}
+
+/// The id of the request that is being answered; `None` outside of one.
+pub fn request_correlation() -> Option<CorrelationId> {
+    CORRELATION.try_with(|id| *id).ok()
+}
+
+/// The peer's address as the hub's socket saw it; never what a header claims. `None` on the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl Peer {
+    /// The peer of the request with these extensions.
+    pub fn of(extensions: &axum::http::Extensions) -> Self {
+        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
+    }
+
+    /// By what limits count: the address, or the /64 of IPv6, since one household has that many addresses.
+    pub fn limit_key(&self) -> String {
+        match self.0.map(|ip| ip.to_canonical()) {
+            None => "local".to_owned(),
+            Some(IpAddr::V4(ip)) => ip.to_string(),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(ip) => ip.fmt(f),
+            None => f.write_str("local"),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
@@ -65,6 +133,9 @@ impl From<AccessError> for Problem {
         if error.is_transient() {
             tracing::warn!(%error, cause = std::error::Error::source(&error).map(ToString::to_string), "answered 503");
             return Self::unavailable("the hub's database is not available right now; nothing was taken in", 5);
+        }
+        if matches!(error, AccessError::Erased) {
+            return Self::not_found(error.to_string());
         }
         Self::internal(&error)
     }

@@ -10,9 +10,11 @@ mod backoff;
 pub mod database;
 pub mod edge;
 mod erase;
+pub mod limit;
 pub mod log;
 pub mod ports;
 pub mod queue;
+mod refusals;
 mod runtime;
 pub mod service;
 #[cfg(any(test, feature = "testing"))]

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::events::communication::Party;
-use contracts::{AttemptId, ConnectionId, EntityId, Position, RawRecordId, RelationId};
+use contracts::{AccountId, AttemptId, ConnectionId, EntityId, Position, RawRecordId, RelationId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -241,6 +241,46 @@ pub trait GraphRead: Send + Sync {
     async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError>;
 }
 
+/// A raw record that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedRecord {
+    /// The record.
+    pub id: RawRecordId,
+    /// The connection that it came by, if by one.
+    pub connection: Option<ConnectionId>,
+    /// The source that it came from.
+    pub source: String,
+    /// The stream within the source.
+    pub stream: String,
+    /// Why it was parked.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: i32,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A raw record as received, opened.
+#[derive(Debug, Clone)]
+pub struct KeptRecord {
+    /// The source that it came from.
+    pub source: String,
+    /// Why it is parked; `None`: it was processed.
+    pub parked: Option<String>,
+    /// The record. Given to [`GraphWrite::apply`] again, a parked one becomes processed.
+    pub record: RawRecord,
+}
+
+/// Reads raw records, so that the service that maps them can try a parked one again.
+#[async_trait]
+pub trait RawRecords: Send + Sync {
+    /// The account's parked records, oldest first, at most 500.
+    async fn parked(&self, tx: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError>;
+
+    /// A record with its bytes; `None`: it isn't there.
+    async fn record(&self, tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<KeptRecord>, GraphError>;
+}
+
 /// A fact about the present (or about what was the present at a position of the log).
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Fact {
@@ -367,6 +407,19 @@ pub trait ChannelDriver: Send + Sync {
     ) -> Result<Vec<Found>, ChannelError>;
 }
 
+/// Tells whom a name means and in which zone an account lives.
+#[async_trait]
+pub trait AccountDirectory: Send + Sync {
+    /// The account with this handle or id.
+    async fn account_by_name(&self, handle_or_id: &str) -> Result<Option<AccountId>, AccessError>;
+
+    /// Whom the operator means by naming nobody: the hub's owner, else the only account.
+    async fn account_by_default(&self) -> Result<Option<AccountId>, AccessError>;
+
+    /// The account's time zone, by IANA name; UTC for who has none.
+    async fn zone(&self, tx: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError>;
+}
+
 /// The wired ports. Services provide theirs while they are built and ask others' once everything runs.
 #[derive(Clone, Default)]
 pub struct Ports {
@@ -377,8 +430,10 @@ pub struct Ports {
 struct Slots {
     graph_write: OnceLock<Arc<dyn GraphWrite>>,
     graph_read: OnceLock<Arc<dyn GraphRead>>,
+    raw_records: OnceLock<Arc<dyn RawRecords>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
     channel_driver: OnceLock<Arc<dyn ChannelDriver>>,
+    account_directory: OnceLock<Arc<dyn AccountDirectory>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -420,6 +475,8 @@ macro_rules! ports {
 ports! {
     graph_write, provide_graph_write: GraphWrite;
     graph_read, provide_graph_read: GraphRead;
+    raw_records, provide_raw_records: RawRecords;
     state_read, provide_state_read: StateRead;
     channel_driver, provide_channel_driver: ChannelDriver;
+    account_directory, provide_account_directory: AccountDirectory;
 }

@@ -102,6 +102,7 @@ impl Spine {
         }
         let eraser = Eraser { spine: pool.clone(), access: self.context.access.clone(), tables: parts.tables.clone() };
         tasks.spawn(eraser.run(stop.clone()));
+        tasks.spawn(crate::refusals::run(self.context.access.clone(), stop.clone()));
         let _ = self.admin.inner.parts.set(parts);
         let mut registry = JobRegistry::default();
         for service in services {

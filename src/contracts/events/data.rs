@@ -59,3 +59,17 @@ pub struct RelationAdded {
     pub to: EntityId,
 }
 event!(RelationAdded, "data.RelationAdded");
+
+/// The owner said that a relation doesn't hold, whichever source had asserted it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RelationRemoved {
+    /// The relation.
+    pub relation: RelationId,
+    /// From which entity.
+    pub from: EntityId,
+    /// What the second was to the first.
+    pub predicate: String,
+    /// To which entity.
+    pub to: EntityId,
+}
+event!(RelationRemoved, "data.RelationRemoved");

@@ -15,6 +15,9 @@ use crate::render;
 /// A first start makes a database; slow disks take their time.
 const START: Duration = Duration::from_secs(120);
 
+/// Settings that the demo's hub shares with the user's.
+const KEPT: [&str; 3] = ["ALLOD_POSTGRES_BIN", "ALLOD_PACKS_DIR", "ALLOD_RECIPES_DIR"];
+
 /// Plays the story; fails at the first step that doesn't hold.
 pub(crate) async fn check() -> Result<(), DemoError> {
     let dir = std::env::temp_dir().join(format!("allod-demo-{}", uuid::Uuid::new_v4().simple()));
@@ -116,7 +119,15 @@ impl Hub {
 fn spawn(dir: &Path) -> Result<Child, DemoError> {
     let failed = |error: std::io::Error| DemoError::new(format!("the hub can't be started: {error}"));
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("hub.log")).map_err(failed)?;
-    Command::new(std::env::current_exe().map_err(failed)?)
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    // Only what tells where things are installed: the demo's hub has a directory, address and database of its own.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text == "DATABASE_URL" || (text.starts_with("ALLOD_") && !KEPT.contains(&text.as_ref())) {
+            command.env_remove(&name);
+        }
+    }
+    command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir)
         .stdin(Stdio::null())

@@ -11,6 +11,9 @@ mod wire;
 
 pub(crate) use check::check;
 
+/// Where `demo --check` may leave a log behind; made for the hub's user when it is started as root.
+pub(crate) const CHECK_HOME: &str = "/var/lib/allod";
+
 use std::net::SocketAddr;
 
 use crate::client::Client;

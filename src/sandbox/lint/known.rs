@@ -39,15 +39,29 @@ impl Known {
                 natives.entry(name).or_default().insert(params);
             }
         }
-        let functions = api.functions.values().map(|f| (f.name.clone(), f.arity.clone())).collect();
+        let functions = api
+            .functions
+            .values()
+            .map(|f| (f.name.clone(), f.arity.clone()))
+            .collect();
         let namespaces = api
             .namespaces
             .iter()
             .map(|(space, methods)| {
-                (space.clone(), methods.iter().map(|(name, f)| (name.clone(), f.arity.clone())).collect())
+                (
+                    space.clone(),
+                    methods
+                        .iter()
+                        .map(|(name, f)| (name.clone(), f.arity.clone()))
+                        .collect(),
+                )
             })
             .collect();
-        Self { natives, functions, namespaces }
+        Self {
+            natives,
+            functions,
+            namespaces,
+        }
     }
 
     pub(crate) fn is_host_function(&self, name: &str) -> bool {
@@ -76,7 +90,11 @@ impl Known {
             return Ok(());
         }
         let own = usize::from(as_method);
-        let words: Vec<String> = counts.iter().filter_map(|c| c.checked_sub(own)).map(|c| c.to_string()).collect();
+        let words: Vec<String> = counts
+            .iter()
+            .filter_map(|c| c.checked_sub(own))
+            .map(|c| c.to_string())
+            .collect();
         Err(CallFault::Arity(format!("{} arguments", words.join(" or "))))
     }
 
@@ -93,18 +111,34 @@ impl Known {
     }
 
     /// The nearest function to call, among the script's own and all that are known.
-    pub(crate) fn nearest_function<'a>(&'a self, name: &str, own: impl Iterator<Item = &'a str>) -> Option<String> {
-        let member = self.namespaces.iter().find(|(_, methods)| methods.contains_key(name));
+    pub(crate) fn nearest_function<'a>(
+        &'a self,
+        name: &str,
+        own: impl Iterator<Item = &'a str>,
+    ) -> Option<String> {
+        let member = self
+            .namespaces
+            .iter()
+            .find(|(_, methods)| methods.contains_key(name));
         if let Some((space, _)) = member {
             return Some(format!("{space}.{name}"));
         }
-        let all = own.chain(self.functions.keys().chain(self.natives.keys()).map(String::as_str));
+        let all = own.chain(
+            self.functions
+                .keys()
+                .chain(self.natives.keys())
+                .map(String::as_str),
+        );
         nearest(name, all).map(str::to_owned)
     }
 }
 
 fn within(arity: &Arity, count: usize) -> Result<(), CallFault> {
-    if arity.contains(&count) { Ok(()) } else { Err(CallFault::Arity(crate::host::arity_words(arity))) }
+    if arity.contains(&count) {
+        Ok(())
+    } else {
+        Err(CallFault::Arity(crate::host::arity_words(arity)))
+    }
 }
 
 /// The candidate that `name` was most likely meant to be: at most a third of its letters differ.

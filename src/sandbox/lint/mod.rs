@@ -64,13 +64,20 @@ impl<H> Engine<H> {
         let links: BTreeMap<FunctionId, Links> = script
             .definitions
             .iter()
-            .map(|(id, f)| (id.clone(), walk::function(self.known(), script, id, f, &mut ignored)))
+            .map(|(id, f)| {
+                (
+                    id.clone(),
+                    walk::function(self.known(), script, id, f, &mut ignored),
+                )
+            })
             .collect();
         let mut waiting: Vec<&FunctionId> = links.keys().filter(|(name, _)| name == function).collect();
         let mut seen: BTreeSet<&FunctionId> = BTreeSet::new();
         let mut reached: BTreeMap<String, Position> = BTreeMap::new();
         while let Some(id) = waiting.pop() {
-            let Some((id, found)) = links.get_key_value(id) else { continue };
+            let Some((id, found)) = links.get_key_value(id) else {
+                continue;
+            };
             if !seen.insert(id) {
                 continue;
             }

@@ -3,7 +3,7 @@
 use rhai::{ASTFlags, BinaryExpr, Expr, FlowControl, FnCallExpr, FnPtr, Stmt, StmtBlock};
 
 use super::known::{CallFault, Known, nearest};
-use super::{FunctionId, LintReport, Links, is_closure};
+use super::{FunctionId, Links, LintReport, is_closure};
 use crate::error::{ErrorKind, Position};
 use crate::script::{Definition, Script};
 
@@ -21,11 +21,16 @@ pub(super) fn function(
         report,
         in_closure: is_closure(name),
         scopes: Vec::new(),
+        heads: Vec::new(),
         links: Links::default(),
     };
     let at = definition.position;
     if known.is_host_function(name) {
-        walk.error(at, format!("`{name}` is a function of the hub"), Some("choose another name".into()));
+        walk.error(
+            at,
+            format!("`{name}` is a function of the hub"),
+            Some("choose another name".into()),
+        );
     }
     walk.scopes.push(Vec::new());
     for param in &definition.params {
@@ -50,6 +55,8 @@ struct Walk<'a> {
     /// What a closure captures arrives as its parameters, name spaces and constants too.
     in_closure: bool,
     scopes: Vec<Vec<Local>>,
+    /// Variables at the heads of the chains around this place.
+    heads: Vec<String>,
     links: Links,
 }
 
@@ -68,7 +75,12 @@ impl Walk<'_> {
         }
         let must_be_used = must_be_used && !name.starts_with('_');
         if let Some(scope) = self.scopes.last_mut() {
-            scope.push(Local { name: name.to_owned(), at, used: false, must_be_used });
+            scope.push(Local {
+                name: name.to_owned(),
+                at,
+                used: false,
+                must_be_used,
+            });
         }
     }
 
@@ -83,7 +95,11 @@ impl Walk<'_> {
     }
 
     fn local(&mut self, name: &str) -> Option<&mut Local> {
-        self.scopes.iter_mut().rev().flat_map(|scope| scope.iter_mut().rev()).find(|local| local.name == name)
+        self.scopes
+            .iter_mut()
+            .rev()
+            .flat_map(|scope| scope.iter_mut().rev())
+            .find(|local| local.name == name)
     }
 
     /// Whether `name` means a name space here.
@@ -184,17 +200,23 @@ impl Walk<'_> {
                 Expr::Variable(variable, _, at) if self.is_namespace(&variable.1) => {
                     self.namespace_call(&variable.1, (*at).into(), &parts.rhs, *flags);
                 }
-                receiver => {
-                    self.expression(receiver);
-                    self.chain(false, *flags, &parts.rhs);
-                }
+                head => self.chain_of(head, false, *flags, &parts.rhs),
             },
-            Expr::Index(parts, flags, _) => {
-                self.expression(&parts.lhs);
-                self.chain(true, *flags, &parts.rhs);
-            }
+            Expr::Index(parts, flags, _) => self.chain_of(&parts.lhs, true, *flags, &parts.rhs),
             _ => {}
         }
+    }
+
+    fn chain_of(&mut self, head: &Expr, indexing: bool, flags: ASTFlags, rest: &Expr) {
+        self.expression(head);
+        let name = if let Expr::Variable(variable, ..) = head {
+            variable.1.to_string()
+        } else {
+            String::new()
+        };
+        self.heads.push(name);
+        self.chain(indexing, flags, rest);
+        self.heads.pop();
     }
 
     /// What follows the head of `a.b[c].d()`: links nest to the right until one carries the break flag.
@@ -235,20 +257,34 @@ impl Walk<'_> {
         let (name, count, method_at) = (call.name.as_str(), call.args.len(), (*method_at).into());
         match self.known.check_method(space, name, count) {
             Ok(()) => {
-                self.links.host.entry(format!("{space}.{name}")).or_insert(method_at);
+                self.links
+                    .host
+                    .entry(format!("{space}.{name}"))
+                    .or_insert(method_at);
             }
             Err(CallFault::Unknown) => {
-                let hint = self.known.nearest_method(space, name).map(|near| format!("did you mean `{near}`?"));
+                let hint = self
+                    .known
+                    .nearest_method(space, name)
+                    .map(|near| format!("did you mean `{near}`?"));
                 self.error(method_at, format!("`{space}` has no function `{name}`"), hint);
             }
             Err(CallFault::Arity(takes)) => {
-                self.error(method_at, format!("`{space}.{name}` takes {takes}, not {count}"), None);
+                self.error(
+                    method_at,
+                    format!("`{space}.{name}` takes {takes}, not {count}"),
+                    None,
+                );
             }
         }
         call.args.iter().for_each(|arg| self.expression(arg));
         match rest {
-            Expr::Dot(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => self.chain(false, *next, &parts.rhs),
-            Expr::Index(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => self.chain(true, *next, &parts.rhs),
+            Expr::Dot(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => {
+                self.chain(false, *next, &parts.rhs);
+            }
+            Expr::Index(parts, next, _) if !flags.intersects(ASTFlags::BREAK) => {
+                self.chain(true, *next, &parts.rhs);
+            }
             _ => {}
         }
     }
@@ -259,6 +295,12 @@ impl Walk<'_> {
             for arg in &call.args {
                 match arg {
                     Expr::Variable(variable, ..) if self.is_namespace(&variable.1) => {}
+                    Expr::Variable(variable, ..) if self.heads.iter().any(|head| *head == *variable.1) => {
+                        let message = format!("the closure uses `{0}`, on which it is called", variable.1);
+                        let hint =
+                            "take what the closure needs, or the list, into a variable of its own first";
+                        self.error(at, message, Some(hint.to_owned()));
+                    }
                     other => self.expression(other),
                 }
             }
@@ -266,7 +308,11 @@ impl Walk<'_> {
         }
         call.args.iter().for_each(|arg| self.expression(arg));
         if call.is_qualified() {
-            self.error(at, format!("there are no modules: `{}` can't be called", call.name), None);
+            self.error(
+                at,
+                format!("there are no modules: `{}` can't be called", call.name),
+                None,
+            );
         } else if !call.is_operator_call() {
             self.check_call(&call.name, call.args.len(), false, at);
         }
@@ -295,7 +341,11 @@ impl Walk<'_> {
                 }
             }
             (Err(_), Some(own)) => {
-                let message = format!("`{name}({})` takes {} arguments, not {count}", own.params.join(", "), own.params.len());
+                let message = format!(
+                    "`{name}({})` takes {} arguments, not {count}",
+                    own.params.join(", "),
+                    own.params.len()
+                );
                 self.error(at, message, None);
             }
             (Err(CallFault::Arity(takes)), None) => {
@@ -304,7 +354,11 @@ impl Walk<'_> {
             (Err(CallFault::Unknown), None) => {
                 let mine = script.functions().iter().map(|f| f.name.as_str());
                 let near = self.known.nearest_function(name, mine);
-                self.error(at, format!("there is no function `{name}`"), near.map(|n| format!("did you mean `{n}`?")));
+                self.error(
+                    at,
+                    format!("there is no function `{name}`"),
+                    near.map(|n| format!("did you mean `{n}`?")),
+                );
             }
         }
     }
@@ -344,7 +398,13 @@ impl Walk<'_> {
 
     /// Notes that a function of the script is used as a value; false if there is none of this name.
     fn leads_to(&mut self, name: &str) -> bool {
-        let ids: Vec<_> = self.script.definitions.keys().filter(|(n, _)| n == name).cloned().collect();
+        let ids: Vec<_> = self
+            .script
+            .definitions
+            .keys()
+            .filter(|(n, _)| n == name)
+            .cloned()
+            .collect();
         let found = !ids.is_empty();
         self.links.functions.extend(ids);
         found

@@ -5,13 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::binaries::{self, Binaries};
 use super::error::DatabaseError;
+use super::program::{command, has_parent_death_signal};
 
 /// The bootstrap superuser; only the hub's own system user may become it.
 pub(super) const SUPERUSER: &str = "postgres";
 const DIRECTORY: &str = "postgres";
+const DISCARD_TRIES: u32 = 30;
+const DISCARD_PAUSE: Duration = Duration::from_millis(100);
 const UNFINISHED_PREFIX: &str = "postgres.unfinished-";
 
 /// The cluster's folder within the data directory.
@@ -46,8 +50,7 @@ fn remove_unfinished(data_dir: &Path) -> Result<(), DatabaseError> {
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX) {
             tracing::info!(path = %entry.path().display(), "a database that an earlier start left unfinished is removed");
-            std::fs::remove_dir_all(entry.path())
-                .map_err(DatabaseError::file("cannot remove", entry.path()))?;
+            discard(&entry.path())?;
         }
     }
     Ok(())
@@ -76,18 +79,28 @@ fn create(data_dir: &Path, directory: &Path, binaries: &Binaries) -> Result<(), 
         .map_err(DatabaseError::file("cannot sync", data_dir))
 }
 
+/// Tried for a few seconds: a program of an earlier start may still be ending, and write a last file.
 fn discard(unfinished: &Path) -> Result<(), DatabaseError> {
-    match std::fs::remove_dir_all(unfinished) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(DatabaseError::file("cannot remove", unfinished)(e))
+    let mut tries = 0;
+    loop {
+        match std::fs::remove_dir_all(unfinished) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if tries >= DISCARD_TRIES => {
+                return Err(DatabaseError::file("cannot remove", unfinished)(e));
+            }
+            Err(_) => {
+                tries += 1;
+                std::thread::sleep(DISCARD_PAUSE);
+            }
         }
-        _ => Ok(()),
     }
 }
 
 fn initdb(binaries: &Binaries, directory: &Path, locale: &str) -> Result<(), DatabaseError> {
-    let program = binaries.program("initdb");
-    let output = clean_environment(Command::new(&program))
+    let initdb = binaries.program("initdb");
+    // Killed with the hub: one that went on would write into what the next start removes.
+    let output = command(&initdb, has_parent_death_signal().then_some("KILL"))
         .arg("--pgdata")
         .arg(directory)
         .args([
@@ -102,7 +115,7 @@ fn initdb(binaries: &Binaries, directory: &Path, locale: &str) -> Result<(), Dat
         .arg("--text-search-config=simple")
         .stdin(Stdio::null())
         .output()
-        .map_err(DatabaseError::file("cannot run", &program))?;
+        .map_err(DatabaseError::file("cannot run", &initdb))?;
     if output.status.success() {
         return Ok(());
     }
@@ -110,19 +123,6 @@ fn initdb(binaries: &Binaries, directory: &Path, locale: &str) -> Result<(), Dat
         directory: directory.to_owned(),
         output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
-}
-
-/// Nothing of the caller's `PG*` variables or locale may reach the programs.
-pub(super) fn clean_environment(mut command: Command) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    // PostgreSQL's children inherit the working directory, and initdb complains when it may not enter it.
-    command
-        .env_clear()
-        .env("PATH", path)
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC")
-        .current_dir("/");
-    command
 }
 
 /// Writes the three configuration files; done at each start, so that a moved directory, another system user or a newer

@@ -15,6 +15,7 @@ mod lock;
 mod migrations;
 mod pools;
 mod postmaster;
+mod program;
 mod roles;
 mod server;
 mod socket;
@@ -310,6 +311,15 @@ fn usage(pool: &PgPool) -> (u32, u32) {
 /// The name of the private server's database, or of the one in `DATABASE_URL`; what [`doctor_sql`] wants.
 pub fn database_name(external: Option<&ExternalDatabase>) -> Result<String, DatabaseError> {
     external.map_or_else(|| Ok(embedded::DATABASE.to_owned()), ExternalDatabase::database)
+}
+
+/// Where the private server's programs were found, for `allod doctor`.
+///
+/// # Errors
+/// [`DatabaseError::NotInstalled`] and its like; the text names the package.
+pub fn installed(chosen: Option<&Path>) -> Result<String, DatabaseError> {
+    let found = binaries::find(chosen, None)?;
+    Ok(format!("{} in {}", found.major, found.directory.display()))
 }
 
 /// Whether a private database was ever made in this data directory.

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
 
 use super::binaries::Binaries;
-use super::cluster::clean_environment;
 use super::error::DatabaseError;
 use super::postmaster::wait_for_old_server;
+use super::program::{command, has_parent_death_signal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -245,14 +245,7 @@ fn spawn(launch: &Launch, with_death_signal: bool) -> Result<Child, DatabaseErro
     let program = launch.binaries.program("postgres");
     let said =
         start_log(&launch.start_log).map_err(DatabaseError::file("cannot write", &launch.start_log))?;
-    let command = if with_death_signal {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "INT", "--"]).arg(&program);
-        command
-    } else {
-        Command::new(&program)
-    };
-    clean_environment(command)
+    command(&program, with_death_signal.then_some("INT"))
         .arg("-D")
         .arg(&launch.directory)
         .stdin(Stdio::null())
@@ -262,17 +255,6 @@ fn spawn(launch: &Launch, with_death_signal: bool) -> Result<Child, DatabaseErro
         .process_group(0)
         .spawn()
         .map_err(DatabaseError::file("cannot start", &program))
-}
-
-/// util-linux has it; busybox's setpriv and macOS don't.
-fn has_parent_death_signal() -> bool {
-    clean_environment(Command::new("setpriv"))
-        .args(["--pdeathsig", "INT", "--", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 /// Backends outlive a killed server for a moment; until they notice, PostgreSQL refuses to start beside them.

@@ -327,6 +327,15 @@ async fn a_newer_database_and_an_edited_migration_are_refused_and_a_second_run_c
         .unwrap();
     let newer = migrate(&mut owner).await.unwrap_err().to_string();
     assert!(newer.contains("newer allod (migration 999999"), "{newer}");
+    owner
+        .execute(
+            "DELETE FROM public._sqlx_migrations WHERE version = 999999;
+             UPDATE public._sqlx_migrations SET checksum = 'x' WHERE version = 1",
+        )
+        .await
+        .unwrap();
+    let edited = migrate(&mut owner).await.unwrap_err().to_string();
+    assert!(edited.contains("migration 1 differs"), "{edited}");
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! `POST /device-events`.
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use contracts::Problem;
+use serde_json::Value;
+use spine::access::TokenKind;
+use spine::edge::{Json, Peer};
+use spine::{Access, AccessError, Cause, Context, Principal, Scope};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::credentials::{Credentials, credentials};
+use super::report;
+use super::take_in::{Graph, Sender, take_in};
+
+/// A location has some 300 bytes; a dump of all waypoints some thousands.
+const BODY_MAX: usize = 64 * 1024;
+/// What the 401 asks for.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"allod device\", charset=\"UTF-8\"");
+
+pub(crate) fn routes(context: &Context) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(device_events))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(context.clone())
+}
+
+/// Takes in what a device reports, as the OwnTracks app sends it. HTTP Basic: the password is a device token.
+#[utoipa::path(post, path = "/device-events", tag = "devices",
+    request_body(content = Value, description = "One OwnTracks message; an empty body is legal"),
+    responses((status = OK, description = "Kept; an empty list, as the app expects", body = Vec<Value>),
+        (status = 401, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
+async fn device_events(State(context): State<Context>, request: Request) -> Response {
+    let peer = Peer::of(request.extensions());
+    match sender(&context.access, request.headers()).await {
+        Err(error) => Problem::from(error).into_response(),
+        Ok(None) => {
+            context.access.sign_in_refused(&peer.0);
+            refused()
+        }
+        // The body is read after the token was checked: strangers can't make the hub hold it.
+        Ok(Some((scope, sender))) => match keep(&context, &scope, &sender, request).await {
+            Ok(()) => Json(Vec::<Value>::new()).into_response(),
+            Err(problem) => problem.into_response(),
+        },
+    }
+}
+
+async fn sender(
+    access: &Access,
+    headers: &axum::http::HeaderMap,
+) -> Result<Option<(Scope, Sender)>, AccessError> {
+    let Some(Credentials { device_name, token }) = credentials(headers) else {
+        return Ok(None);
+    };
+    let Some(scope) = access.scope_by_token(TokenKind::Device, &token).await? else {
+        return Ok(None);
+    };
+    let Principal::Token { id, .. } = *scope.principal() else {
+        return Ok(None);
+    };
+    Ok(Some((
+        scope,
+        Sender {
+            token: id,
+            name: device_name,
+        },
+    )))
+}
+
+async fn keep(context: &Context, scope: &Scope, sender: &Sender, request: Request) -> Result<(), Problem> {
+    let body = Bytes::from_request(request, &()).await;
+    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let report = report::read(&body, context.clock.now());
+    if report == report::Report::Empty {
+        return Ok(());
+    }
+    let graph = Graph {
+        read: context.ports.graph_read(),
+        write: context.ports.graph_write(),
+    };
+    let mut tx = context.access.begin(scope, Cause::outside()).await?;
+    take_in(&mut tx, &graph, sender, &report, body.to_vec()).await?;
+    Ok(tx.commit().await?)
+}
+
+fn refused() -> Response {
+    let problem = Problem::unauthorized("the device token is missing, wrong or revoked").hint(
+        "make a device token for this phone and enter it as the password in the app; the user name is free",
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    response
+}

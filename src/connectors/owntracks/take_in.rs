@@ -1,0 +1,197 @@
+//! Takes a report in: raw record, Device, Reading and event in one commit.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::events::connector::DataReceived;
+use contracts::events::device::PositionReported;
+use contracts::{EntityId, NewEvent, TokenId};
+use serde_json::{Map, Value, json};
+use spine::ports::{
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
+    Target,
+};
+use spine::{AccessError, ScopedTx};
+
+use super::report::{Location, Report};
+
+/// By which device a report came.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// Its token.
+    pub(crate) token: TokenId,
+    /// The name that it gives itself.
+    pub(crate) name: Option<String>,
+}
+
+impl Sender {
+    fn source(&self) -> String {
+        format!("owntracks/{}", self.token)
+    }
+}
+
+/// The graph, as far as a report needs it.
+pub(crate) struct Graph<'a> {
+    pub(crate) read: &'a dyn GraphRead,
+    pub(crate) write: &'a dyn GraphWrite,
+}
+
+/// Writes what the report means; the caller commits. The same report a second time changes nothing.
+pub(crate) async fn take_in(
+    tx: &mut ScopedTx,
+    graph: &Graph<'_>,
+    sender: &Sender,
+    report: &Report,
+    body: Vec<u8>,
+) -> Result<(), GraphError> {
+    match report {
+        Report::Empty => Ok(()),
+        Report::Location(location) => location_taken_in(tx, graph, sender, location, body).await,
+        Report::Other { stream } => {
+            let raw = raw_record(stream, fingerprint(tx, &body), body);
+            let change = change(sender, Some(raw), Vec::new());
+            let applied = graph.write.apply(tx, change).await?;
+            Ok(received(tx, sender, stream, &applied)?)
+        }
+        Report::Malformed { stream, reason } => {
+            let raw = raw_record(stream, fingerprint(tx, &body), body);
+            graph.write.park(tx, &sender.source(), raw, reason).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn location_taken_in(
+    tx: &mut ScopedTx,
+    graph: &Graph<'_>,
+    sender: &Sender,
+    location: &Location,
+    body: Vec<u8>,
+) -> Result<(), GraphError> {
+    let device = device(tx, graph, sender, location).await?;
+    let reading = EntityId::new();
+    let raw = raw_record("location", remote_id(tx, location), body);
+    let change = change(sender, Some(raw), vec![reading_change(reading, device, location)]);
+    let applied = graph.write.apply(tx, change).await?;
+    if applied.duplicate {
+        return Ok(());
+    }
+    received(tx, sender, "location", &applied)?;
+    let reported = PositionReported {
+        reading,
+        device,
+        latitude: location.latitude,
+        longitude: location.longitude,
+        accuracy_m: location.accuracy_m,
+        battery_percent: location.battery_percent,
+    };
+    let event = NewEvent::of(&reported).map_err(AccessError::from)?;
+    tx.publish(event.about(device).occurred(location.taken_at))?;
+    Ok(())
+}
+
+/// The Device of the token; made by its first report, and the owner's to rename from then on.
+async fn device(
+    tx: &mut ScopedTx,
+    graph: &Graph<'_>,
+    sender: &Sender,
+    location: &Location,
+) -> Result<EntityId, GraphError> {
+    let identifier = Identifier::new("allod.device", sender.token.to_string());
+    if let Some(device) = graph.read.entity_by_identifier(tx, "Device", &identifier).await? {
+        return Ok(device.id);
+    }
+    let title = sender.name.clone().or_else(|| location.tid.clone());
+    let made = EntityChange {
+        target: Target::Identified,
+        kind: "Device".to_owned(),
+        title: Some(title.unwrap_or_else(|| "Phone".to_owned())),
+        props: object(json!({ "app": "OwnTracks", "tid": location.tid })),
+        identifiers: vec![identifier],
+        starts_at: None,
+    };
+    let applied = graph.write.apply(tx, change(sender, None, vec![made])).await?;
+    let device = applied.entities.first().map(|entity| entity.id);
+    device.ok_or_else(|| GraphError::Invalid("the graph made no Device".to_owned()))
+}
+
+fn reading_change(reading: EntityId, device: EntityId, location: &Location) -> EntityChange {
+    EntityChange {
+        target: Target::New(reading),
+        kind: "Reading".to_owned(),
+        title: None,
+        props: object(json!({
+            "kind": "position",
+            "latitude": location.latitude,
+            "longitude": location.longitude,
+            "accuracy_m": location.accuracy_m,
+            "battery_percent": location.battery_percent,
+            "device": device,
+        })),
+        identifiers: Vec::new(),
+        starts_at: Some(location.taken_at),
+    }
+}
+
+fn change(sender: &Sender, raw: Option<RawRecord>, entities: Vec<EntityChange>) -> Change {
+    Change {
+        by: AssertedBy::Connector,
+        source: sender.source(),
+        raw,
+        entities,
+        relations: Vec::new(),
+    }
+}
+
+fn raw_record(stream: &str, remote_id: String, body: Vec<u8>) -> RawRecord {
+    RawRecord {
+        connection: None,
+        stream: stream.to_owned(),
+        remote_id,
+        revision: String::new(),
+        media_type: "application/json".to_owned(),
+        body,
+    }
+}
+
+/// The properties that are there; nulls are left out.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => Map::new(),
+    }
+}
+
+/// Time and the app's own id of the message; without one, time and a keyed hash of what was measured.
+fn remote_id(tx: &ScopedTx, location: &Location) -> String {
+    let seconds = location.taken_at.timestamp();
+    match &location.id {
+        Some(id) => format!("{seconds}:{id}"),
+        None => {
+            let measured = format!(
+                "{}:{}:{:?}",
+                location.latitude, location.longitude, location.accuracy_m
+            );
+            format!("{seconds}:{}", fingerprint(tx, measured.as_bytes()))
+        }
+    }
+}
+
+/// A keyed hash: the same bytes are known again, and can't be guessed from it.
+fn fingerprint(tx: &ScopedTx, bytes: &[u8]) -> String {
+    let hash = tx.pseudonym("owntracks.report", bytes);
+    URL_SAFE_NO_PAD.encode(&hash[..16])
+}
+
+fn received(tx: &mut ScopedTx, sender: &Sender, stream: &str, applied: &Applied) -> Result<(), AccessError> {
+    let Some(raw_record) = applied.raw.filter(|_| !applied.duplicate) else {
+        return Ok(());
+    };
+    let received = DataReceived {
+        raw_record,
+        connection: None,
+        source: sender.source(),
+        stream: stream.to_owned(),
+    };
+    tx.publish_about(raw_record, &received)?;
+    Ok(())
+}

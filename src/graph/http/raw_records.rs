@@ -1,0 +1,100 @@
+//! What came in and could not be understood, for all to see.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use chrono::{DateTime, Utc};
+use contracts::Problem;
+use serde::{Deserialize, Serialize};
+use spine::AccessError;
+use spine::edge::{Caller, Json};
+use uuid::Uuid;
+
+use super::{Cursor, page, page_size};
+use crate::{Graph, store};
+
+/// Which records.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawQuery {
+    /// `parked` or `processed`; both if not said.
+    status: Option<String>,
+    /// How many at most: 1 to 200, 50 if not said.
+    limit: Option<u32>,
+    /// Where the list before this one ended.
+    cursor: Option<String>,
+}
+
+/// A page of raw records.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct RawRecordPage {
+    /// Oldest first.
+    items: Vec<RawRecordView>,
+    /// For the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// A record as a source sent it, without its bytes.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct RawRecordView {
+    /// Its id.
+    id: Uuid,
+    /// The connection that it came by.
+    connection: Option<Uuid>,
+    /// The source.
+    source: String,
+    /// The stream within the source.
+    stream: String,
+    /// The media type of its bytes.
+    media_type: String,
+    /// `processed` or `parked`.
+    status: String,
+    /// Why it is parked.
+    reason: Option<String>,
+    /// How often it was tried.
+    tries: i32,
+    /// When it came.
+    received_at: DateTime<Utc>,
+}
+
+/// Lists raw records, oldest first.
+#[utoipa::path(get, path = "/raw-records", tag = "graph", params(RawQuery), responses(
+    (status = 200, body = RawRecordPage),
+    (status = 400, description = "The status, cursor or limit is not one", body = Problem),
+))]
+pub(crate) async fn list(
+    State(graph): State<Arc<Graph>>,
+    caller: Caller,
+    Query(query): Query<RawQuery>,
+) -> Result<Json<RawRecordPage>, Problem> {
+    let size = page_size(query.limit)?;
+    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let status = query.status.as_deref();
+    if !matches!(status, None | Some("parked" | "processed")) {
+        return Err(Problem::bad_request("`status` is `parked` or `processed`"));
+    }
+    let mut tx = graph.begin(&caller).await?;
+    let after = after.map(|cursor| (cursor.at, cursor.id));
+    let rows = store::raw_list(&mut tx, status, after, size as i64 + 1).await.map_err(AccessError::from)?;
+    let (rows, next_cursor) = page(rows, size, |row| Cursor { at: row.received_at, id: row.id });
+    tx.audit("read", format!("raw-records?status={}", status.unwrap_or("*")), Some(rows.len() as u64))?;
+    tx.commit().await?;
+    Ok(Json(RawRecordPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
+}
+
+impl From<store::RawHead> for RawRecordView {
+    fn from(head: store::RawHead) -> Self {
+        Self {
+            id: head.id,
+            connection: head.connection,
+            source: head.source,
+            stream: head.stream,
+            media_type: head.media_type,
+            status: head.status,
+            reason: head.reason,
+            tries: head.tries,
+            received_at: head.received_at,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Answers to the other services: who is behind a number, what the graph knows of it.
+//!
+//! Invariant: an address in any spelling finds what the graph keeps under its one spelling; what can't be an address
+//! finds nobody and is no error. Begin with `party`.
+
+use async_trait::async_trait;
+use contracts::EntityId;
+use contracts::events::communication::Party;
+use spine::ScopedTx;
+use spine::ports::{Entity, GraphError, GraphRead, Identifier};
+
+use crate::normalise::normalise;
+use crate::{Graph, store};
+
+const LIST_MAX: i64 = 1_000;
+/// Of an address that strangers made up, this much is passed on.
+const ADDRESS_CHARS_MAX: usize = 512;
+
+#[async_trait]
+impl GraphRead for Graph {
+    async fn entity(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Option<Entity>, GraphError> {
+        Ok(store::entity_by_id(tx, id).await?)
+    }
+
+    async fn entity_by_identifier(
+        &self,
+        tx: &mut ScopedTx,
+        kind: &str,
+        identifier: &Identifier,
+    ) -> Result<Option<Entity>, GraphError> {
+        let Ok(identifier) = normalise(identifier) else { return Ok(None) };
+        match store::entity_by_identifier(tx, kind, &identifier).await? {
+            Some(id) => self.entity(tx, id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
+        let filter = store::EntityFilter { kind: Some(kind), limit: LIST_MAX, ..Default::default() };
+        Ok(store::entity_list(tx, &filter).await?)
+    }
+
+    async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {
+        let rows = store::identifier_list(tx, id).await?;
+        let mut identifiers: Vec<Identifier> =
+            rows.into_iter().map(|row| Identifier::new(row.scheme, row.value)).collect();
+        identifiers.dedup(); // sorted by the store: several sources may say the same
+        Ok(identifiers)
+    }
+
+    async fn party(&self, tx: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError> {
+        let Some(identifier) = address(identifier) else {
+            let address = identifier.value.chars().filter(|c| !c.is_control()).take(ADDRESS_CHARS_MAX).collect();
+            return Ok(Party { id: None, name: None, address, relations: Vec::new() });
+        };
+        let found = store::party_by_identifier(tx, &identifier).await?;
+        let (id, name, relations) =
+            found.map_or_else(Default::default, |row| (Some(row.id.into()), row.title, row.relations));
+        Ok(Party { id, name, address: identifier.value, relations })
+    }
+
+    async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError> {
+        store::entity_by_identifier(tx, "Person", &Identifier::new("allod", "me")).await?.ok_or_else(|| {
+            GraphError::Invalid("this account has no Person of its owner: nobody bears the identifier allod/me".to_owned())
+        })
+    }
+}
+
+/// The address in its one spelling. Providers give short codes where they give numbers.
+fn address(identifier: &Identifier) -> Option<Identifier> {
+    normalise(identifier).ok().or_else(|| {
+        let number = identifier.scheme.eq_ignore_ascii_case("tel");
+        number.then(|| normalise(&Identifier::new("tel.short", identifier.value.clone())).ok()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_code_that_comes_as_a_number_is_looked_up_as_a_short_code() {
+        let found = |scheme: &str, value: &str| address(&Identifier::new(scheme, value));
+        assert_eq!(found("tel", "12345"), Some(Identifier::new("tel.short", "12345")));
+        assert_eq!(found("tel", "+1 415 555 2671"), Some(Identifier::new("tel", "+14155552671")));
+        assert_eq!(found("tel", "anonymous"), None);
+        assert_eq!(found("email", "12345"), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! `graph.claim`.
+
+use chrono::{DateTime, Utc};
+use contracts::{EntityId, RawRecordId};
+use serde_json::Value;
+use spine::ScopedTx;
+use uuid::Uuid;
+
+use super::object;
+use crate::model::{Asserter, Claim, Content, by_from_name, by_name};
+
+/// A claim with where it came from.
+#[derive(Debug)]
+pub(crate) struct ClaimRow {
+    pub(crate) asserted_by: String,
+    pub(crate) source: String,
+    pub(crate) title: Option<String>,
+    pub(crate) props: Value,
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) confidence: f32,
+    pub(crate) recorded_from: DateTime<Utc>,
+    pub(crate) recorded_to: Option<DateTime<Utc>>,
+    pub(crate) raw_record: Option<Uuid>,
+}
+
+/// What holds of an entity now, by each source.
+pub(crate) async fn claim_current_list(tx: &mut ScopedTx, entity: EntityId) -> Result<Vec<Claim>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query!(
+        r#"
+        SELECT asserted_by, source, title, props, starts_at, confidence, recorded_from
+        FROM graph.claim WHERE account = $1 AND entity = $2 AND recorded_to IS NULL
+        ORDER BY recorded_from, id
+        "#,
+        account.0,
+        entity.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claim {
+            asserter: Asserter { by: by_from_name(&row.asserted_by), source: row.source },
+            content: Content { title: row.title, props: object(row.props), starts_at: row.starts_at },
+            confidence: row.confidence,
+            recorded_from: row.recorded_from,
+        })
+        .collect())
+}
+
+pub(crate) async fn claim_insert(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+    claim: &Claim,
+    raw: Option<RawRecordId>,
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    let props = Value::Object(claim.content.props.clone());
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.claim (account, id, entity, asserted_by, source, title, props, starts_at, confidence,
+            recorded_from, raw_record)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        "#,
+        account.0,
+        Uuid::now_v7(),
+        entity.0,
+        by_name(claim.asserter.by),
+        claim.asserter.source,
+        claim.content.title,
+        props,
+        claim.content.starts_at,
+        claim.confidence,
+        claim.recorded_from,
+        raw.map(Uuid::from)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The source's claim is history from now on.
+pub(crate) async fn claim_close(tx: &mut ScopedTx, entity: EntityId, asserter: &Asserter) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.claim SET recorded_to = greatest(recorded_from, $5)
+        WHERE account = $1 AND entity = $2 AND asserted_by = $3 AND source = $4 AND recorded_to IS NULL
+        "#,
+        account.0,
+        entity.0,
+        by_name(asserter.by),
+        asserter.source,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What was ever asserted of an entity, newest first, at most 200.
+pub(crate) async fn claim_history(tx: &mut ScopedTx, entity: EntityId) -> Result<Vec<ClaimRow>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        ClaimRow,
+        r#"
+        SELECT asserted_by, source, title, props, starts_at, confidence, recorded_from, recorded_to, raw_record
+        FROM graph.claim WHERE account = $1 AND entity = $2
+        ORDER BY recorded_from DESC, id DESC LIMIT 200
+        "#,
+        account.0,
+        entity.0
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// What an entity of a single source holds, in the form of a claim; `None` if it has claims.
+pub(crate) async fn claim_of_single_source(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+) -> Result<Option<ClaimRow>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        ClaimRow,
+        r#"
+        SELECT asserted_by, source, title, props, starts_at, 1::real AS "confidence!",
+            updated_at AS recorded_from, NULL::timestamptz AS recorded_to, raw_record
+        FROM graph.entity WHERE account = $1 AND id = $2 AND NOT folded
+        "#,
+        account.0,
+        entity.0
+    )
+    .fetch_optional(tx.conn())
+    .await
+}

@@ -1,0 +1,36 @@
+//! All SQL of the graph, one file a table or pair of tables.
+//!
+//! Invariant: each statement names the account although row-level security would hide the others' rows: the indexes
+//! begin with it.
+
+mod claim;
+mod entity;
+mod identifier;
+mod raw;
+mod relation;
+mod request;
+
+use spine::ScopedTx;
+
+pub(crate) use claim::*;
+pub(crate) use entity::*;
+pub(crate) use identifier::*;
+pub(crate) use raw::*;
+pub(crate) use relation::*;
+pub(crate) use request::*;
+
+/// A place to which this transaction can go back.
+pub(crate) async fn savepoint(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    sqlx::query!("SAVEPOINT graph_apply").execute(tx.conn()).await?;
+    Ok(())
+}
+
+pub(crate) async fn savepoint_release(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    sqlx::query!("RELEASE SAVEPOINT graph_apply").execute(tx.conn()).await?;
+    Ok(())
+}
+
+pub(crate) async fn savepoint_rollback(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    sqlx::query!("ROLLBACK TO SAVEPOINT graph_apply").execute(tx.conn()).await?;
+    savepoint_release(tx).await
+}

@@ -1,0 +1,200 @@
+//! `graph.raw_record`.
+
+use chrono::{DateTime, Utc};
+use contracts::RawRecordId;
+use spine::ScopedTx;
+use spine::ports::ParkedRecord;
+use uuid::Uuid;
+
+/// A record that is written down, sealed already.
+#[derive(Debug)]
+pub(crate) struct RawRow {
+    pub(crate) id: RawRecordId,
+    pub(crate) connection: Option<Uuid>,
+    pub(crate) source: String,
+    pub(crate) stream: String,
+    pub(crate) remote_key: Vec<u8>,
+    pub(crate) revision: String,
+    pub(crate) media_type: String,
+    pub(crate) remote_id: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) body_key: Vec<u8>,
+    /// Why it is parked; `None`: it isn't.
+    pub(crate) reason: Option<String>,
+}
+
+/// What became of a record that was there already.
+#[derive(Debug)]
+pub(crate) struct KnownRaw {
+    pub(crate) id: RawRecordId,
+    pub(crate) parked: bool,
+    pub(crate) reason: Option<String>,
+}
+
+/// A record with its sealed bytes.
+#[derive(Debug)]
+pub(crate) struct SealedRaw {
+    pub(crate) connection: Option<Uuid>,
+    pub(crate) source: String,
+    pub(crate) stream: String,
+    pub(crate) revision: String,
+    pub(crate) media_type: String,
+    pub(crate) remote_id: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) reason: Option<String>,
+}
+
+/// A record without its bytes.
+#[derive(Debug)]
+pub(crate) struct RawHead {
+    pub(crate) id: Uuid,
+    pub(crate) connection: Option<Uuid>,
+    pub(crate) source: String,
+    pub(crate) stream: String,
+    pub(crate) media_type: String,
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) tries: i32,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+impl From<RawHead> for ParkedRecord {
+    fn from(head: RawHead) -> Self {
+        Self {
+            id: head.id.into(),
+            connection: head.connection.map(Into::into),
+            source: head.source,
+            stream: head.stream,
+            reason: head.reason.unwrap_or_default(),
+            tries: head.tries,
+            received_at: head.received_at,
+        }
+    }
+}
+
+/// False: the record is there already. Waits for another transaction that is writing it.
+pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    let status = if row.reason.is_some() { "parked" } else { "processed" };
+    let done = sqlx::query!(
+        r#"
+        INSERT INTO graph.raw_record (account, id, connection, source, stream, remote_key, revision, media_type,
+            remote_id, body, body_key, received_at, status, reason, settled_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $12)
+        ON CONFLICT (account, source, stream, remote_key, revision) DO NOTHING
+        "#,
+        account.0,
+        row.id.0,
+        row.connection,
+        row.source,
+        row.stream,
+        row.remote_key,
+        row.revision,
+        row.media_type,
+        row.remote_id,
+        row.body,
+        row.body_key,
+        now,
+        status,
+        row.reason
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The record that stands in the way of this one, held.
+pub(crate) async fn raw_by_key(tx: &mut ScopedTx, row: &RawRow) -> Result<KnownRaw, sqlx::Error> {
+    let account = tx.account();
+    let found = sqlx::query!(
+        r#"
+        SELECT id, status = 'parked' AS "parked!", reason FROM graph.raw_record
+        WHERE account = $1 AND source = $2 AND stream = $3 AND remote_key = $4 AND revision = $5
+        FOR NO KEY UPDATE
+        "#,
+        account.0,
+        row.source,
+        row.stream,
+        row.remote_key,
+        row.revision
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(KnownRaw { id: found.id.into(), parked: found.parked, reason: found.reason })
+}
+
+/// A parked record was understood.
+pub(crate) async fn raw_settle(tx: &mut ScopedTx, id: RawRecordId) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.raw_record SET status = 'processed', reason = NULL, tries = tries + 1, settled_at = $3
+        WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        id.0,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A parked record was tried again and still isn't understood.
+pub(crate) async fn raw_park_again(tx: &mut ScopedTx, id: RawRecordId, reason: &str) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.raw_record SET reason = $3, tries = tries + 1, settled_at = $4 WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        id.0,
+        reason,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn raw_by_id(tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<SealedRaw>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        SealedRaw,
+        r#"
+        SELECT connection, source, stream, revision, media_type, remote_id, body, reason
+        FROM graph.raw_record WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        id.0
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// Records of a status (or all), oldest first.
+pub(crate) async fn raw_list(
+    tx: &mut ScopedTx,
+    status: Option<&str>,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<RawHead>, sqlx::Error> {
+    let account = tx.account();
+    let (after_at, after_id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
+    sqlx::query_as!(
+        RawHead,
+        r#"
+        SELECT id, connection, source, stream, media_type, status, reason, tries, received_at
+        FROM graph.raw_record
+        WHERE account = $1 AND ($2::text IS NULL OR status = $2) AND (received_at, id) > ($3, $4)
+        ORDER BY received_at, id LIMIT $5
+        "#,
+        account.0,
+        status,
+        after_at,
+        after_id,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await
+}

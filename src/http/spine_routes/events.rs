@@ -1,0 +1,150 @@
+//! The account's events: a page of them, and live.
+
+use axum::extract::{Query, State as Shared};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use contracts::{Event, Position, Problem};
+use serde::Serialize;
+use spine::Cause;
+use spine::edge::{Caller, Json};
+use spine::log::reader::{self, Filter};
+use utoipa::ToSchema;
+
+use crate::{State, sse};
+
+const PAGE_EVENTS: i64 = 50;
+const PAGE_EVENTS_MAX: i64 = 500;
+const TYPES_MAX: usize = 50;
+
+/// A stretch of the log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    /// Oldest first.
+    items: Vec<Event>,
+    /// Give it as `after` for what comes next; null when there is nothing yet.
+    next_after: Option<Position>,
+}
+
+/// The account's events. With `after`, those that follow that position; without, the newest.
+#[utoipa::path(get, path = "/events", tag = "events", params(
+    ("type" = Option<Vec<String>>, Query, description = "Only these types; repeat it for several."),
+    ("correlation" = Option<uuid::Uuid>, Query, description = "Only what one occurrence set off."),
+    ("after" = Option<i64>, Query, description = "Only after this position."),
+    ("limit" = Option<i64>, Query, description = "1 to 500; 50 when it is not given."),
+), responses(
+    (status = 200, body = EventPage),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn event_list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<EventPage>, Problem> {
+    let wish = Wish::parse(pairs)?;
+    let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
+    let items = match wish.after {
+        Some(after) => reader::event_list(&mut tx, &wish.filter, after, wish.limit).await?,
+        None => reader::event_tail(&mut tx, &wish.filter, wish.limit).await?,
+    };
+    let next_after = items.last().map(|event| event.position).or(wish.after);
+    Ok(Json(EventPage { items, next_after }))
+}
+
+/// The account's events as they happen (server-sent events; the id of each is its position). It begins after
+/// `Last-Event-ID` or `after`, else now, and ends after some minutes: clients come back by themselves.
+#[utoipa::path(get, path = "/events/stream", tag = "events", params(
+    ("type" = Option<Vec<String>>, Query, description = "Only these types; repeat it for several."),
+    ("correlation" = Option<uuid::Uuid>, Query, description = "Only what one occurrence set off."),
+    ("after" = Option<i64>, Query, description = "Only after this position."),
+    ("Last-Event-ID" = Option<i64>, Header, description = "Where the last stream ended."),
+), responses(
+    (status = 200, description = "A stream without end.", body = String, content_type = "text/event-stream"),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Too many streams.", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn event_stream(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let wish = Wish::parse(pairs)?;
+    let last = match headers.get("last-event-id") {
+        Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
+        None => wish.after,
+    };
+    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
+    })?;
+    let after = match last {
+        Some(after) => after,
+        None => state.context.access.begin(&caller.0, Cause::outside()).await?.log_head().await?,
+    };
+    let live = sse::Live { context: state.context, scope: caller.0, filter: wish.filter, after, head: state.admin.head(), place };
+    Ok(live.stream().into_response())
+}
+
+/// What somebody wants to see.
+#[derive(Debug)]
+struct Wish {
+    filter: Filter,
+    after: Option<Position>,
+    limit: i64,
+}
+
+impl Wish {
+    fn parse(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
+        let mut wish = Self { filter: Filter::default(), after: None, limit: PAGE_EVENTS };
+        for (key, value) in pairs {
+            match key.as_str() {
+                "type" => wish.filter.types.push(value),
+                "correlation" => {
+                    let id = value.parse().map_err(|_| Problem::bad_request("correlation is not a UUID"))?;
+                    wish.filter.correlation = Some(id);
+                }
+                "after" => wish.after = Some(number("after", &value)?),
+                "limit" => wish.limit = number("limit", &value)?.clamp(1, PAGE_EVENTS_MAX),
+                _ => return Err(Problem::bad_request(format!("{key:?} is not a parameter of this address"))),
+            }
+        }
+        if wish.filter.types.len() > TYPES_MAX {
+            return Err(Problem::bad_request(format!("at most {TYPES_MAX} types can be asked for at once")));
+        }
+        Ok(wish)
+    }
+}
+
+fn number(name: &str, value: &str) -> Result<i64, Problem> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| *number >= 0)
+        .ok_or_else(|| Problem::bad_request(format!("{name} is not a number from 0 up")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Wish, Problem> {
+        Wish::parse(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn several_types_are_asked_for_by_repeating_the_parameter() {
+        let wish = parse(&[("type", "a.B"), ("type", "c.D"), ("after", "7"), ("limit", "9999")]).unwrap();
+        assert_eq!(wish.filter.types, ["a.B", "c.D"]);
+        assert_eq!((wish.after, wish.limit), (Some(7), 500));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (key, value) in [("after", "x"), ("after", "-1"), ("limit", ""), ("correlation", "1"), ("tpye", "a.B")] {
+            let problem = parse(&[(key, value)]).unwrap_err();
+            assert_eq!(problem.status, 400);
+            assert!(problem.detail.unwrap().contains(key));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Events that a consumer could not handle: see them, try them again, or let a consumer read a stretch again.
+
+use axum::extract::{Path, State as Shared};
+use contracts::{EventId, Lane, Position, Problem};
+use serde::{Deserialize, Serialize};
+use spine::edge::{Caller, Json};
+use spine::log::consumer::{self, Parked};
+use spine::{AccessError, Cause, HandleError};
+use utoipa::ToSchema;
+
+use crate::State;
+
+/// Events that lie parked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ParkedList {
+    /// Oldest first, at most 500.
+    items: Vec<Parked>,
+}
+
+/// The account's parked events, each with the reason.
+#[utoipa::path(get, path = "/events/parked", tag = "events", responses(
+    (status = 200, body = ParkedList),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn parked_list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+) -> Result<Json<ParkedList>, Problem> {
+    let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
+    Ok(Json(ParkedList { items: consumer::parked_list(&mut tx).await? }))
+}
+
+/// That it is done.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// Always true: else there is a problem.
+    done: bool,
+}
+
+/// Handles a parked event again, now.
+#[utoipa::path(post, path = "/events/parked/{consumer}/{event}/retry", tag = "events",
+    params(("consumer" = String, Path), ("event" = EventId, Path)), responses(
+    (status = 200, body = Done),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It is not parked there.", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "It failed again and stays parked.", body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn parked_retry(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    Path((consumer, event)): Path<(String, EventId)>,
+) -> Result<Json<Done>, Problem> {
+    match state.admin.parked_retry(&consumer, caller.0.account(), event).await {
+        Ok(true) => {
+            record(&state, &caller, format!("parked/{consumer}/{event}")).await?;
+            Ok(Json(Done { done: true }))
+        }
+        Ok(false) => Err(Problem::not_found("that consumer has no such event parked")),
+        Err(HandleError::Access(error)) => Err(error.into()),
+        Err(HandleError::Poison(reason)) => {
+            Err(Problem::conflict(format!("it failed again: {reason}")).hint("it stays parked with the new reason"))
+        }
+    }
+}
+
+/// From where a consumer shall read again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayWish {
+    /// The consumer's name.
+    consumer: String,
+    /// After which position.
+    after: Position,
+    /// Which lane; without it, live.
+    #[serde(default)]
+    lane: Lane,
+}
+
+/// Lets a consumer read a lane again from after a position, over all accounts. For the operator.
+#[utoipa::path(post, path = "/events/replay", tag = "events", request_body = ReplayWish, responses(
+    (status = 200, body = Done),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn replay(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    Json(wish): Json<ReplayWish>,
+) -> Result<Json<Done>, Problem> {
+    caller.require_operator()?;
+    if !state.admin.replay(&wish.consumer, wish.lane, wish.after).await? {
+        return Err(Problem::not_found("no such consumer has read that far in that lane")
+            .hint("`allod status` names the consumers and how far each is"));
+    }
+    record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
+    Ok(Json(Done { done: true }))
+}
+
+async fn record(state: &State, caller: &Caller, on: String) -> Result<(), AccessError> {
+    let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
+    tx.audit("act", on, None)?;
+    tx.commit().await
+}

@@ -1,0 +1,127 @@
+//! `allod doctor`: finds what keeps the hub from running, and says what to do. Needs no running hub.
+
+use std::os::unix::fs::MetadataExt;
+
+use spine::database;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::render;
+
+/// One thing that was looked at.
+struct Finding {
+    well: bool,
+    what: &'static str,
+    detail: String,
+}
+
+/// Prints each finding; true when all is well.
+pub(crate) async fn run(config: &Config, json: bool) -> bool {
+    let findings = [
+        data_directory(config),
+        space(config),
+        packs(config),
+        listen(config).await,
+        running(config).await,
+        postgres(config),
+    ];
+    let well = findings.iter().all(|finding| finding.well);
+    if json {
+        let rows = findings
+            .iter()
+            .map(|finding| serde_json::json!({ "well": finding.well, "what": finding.what, "detail": finding.detail }));
+        render::json(&rows.collect());
+        return well;
+    }
+    for finding in &findings {
+        let mark = if finding.well { "ok" } else { "PROBLEM" };
+        render::line(format!("{mark:<8} {:<16} {}", finding.what, finding.detail));
+    }
+    if config.database.url.is_some() && !well
+        && let Ok(name) = database::database_name(crate::serve::database_config(config).external.as_ref())
+    {
+        render::line("\nThe roles of an external database are made by `allod db init`, or by this SQL:\n");
+        render::line(database::doctor_sql(&name));
+    }
+    well
+}
+
+fn data_directory(config: &Config) -> Finding {
+    let what = "data directory";
+    let shown = config.data_dir.display();
+    match std::fs::metadata(&config.data_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Finding { well: true, what, detail: format!("{shown} will be made at the first start") }
+        }
+        Err(error) => Finding { well: false, what, detail: format!("{shown}: {error}") },
+        Ok(meta) if meta.mode() & 0o077 != 0 => Finding {
+            well: false,
+            what,
+            detail: format!("{shown} is open to other users: chmod 700 {shown}"),
+        },
+        Ok(_) => Finding { well: true, what, detail: shown.to_string() },
+    }
+}
+
+fn space(config: &Config) -> Finding {
+    let what = "free space";
+    let mut at = config.data_dir.as_path();
+    while !at.exists() {
+        let Some(parent) = at.parent() else { break };
+        at = parent;
+    }
+    match rustix::fs::statvfs(at) {
+        Ok(stat) => {
+            let megabytes = stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000;
+            let detail = format!("{megabytes} MB below {}", at.display());
+            Finding { well: megabytes >= 500, what, detail }
+        }
+        Err(error) => Finding { well: false, what, detail: format!("{}: {error}", at.display()) },
+    }
+}
+
+fn packs(config: &Config) -> Finding {
+    let folders = [config.packs_dir(), config.recipes_dir()];
+    let missing: Vec<_> = folders.iter().filter(|dir| !dir.is_dir()).map(|dir| dir.display().to_string()).collect();
+    if missing.is_empty() {
+        return Finding { well: true, what: "packs and rules", detail: folders.map(|dir| dir.display().to_string()).join(", ") };
+    }
+    Finding {
+        well: false,
+        what: "packs and rules",
+        detail: format!("not there: {}; set packs_dir and recipes_dir", missing.join(", ")),
+    }
+}
+
+async fn listen(config: &Config) -> Finding {
+    let what = "address";
+    match tokio::net::TcpListener::bind(config.listen).await {
+        Ok(_) => Finding { well: true, what, detail: format!("{} is free", config.listen) },
+        Err(_) if asks(config).await => Finding { well: true, what, detail: format!("{} is the hub's", config.listen) },
+        Err(error) => Finding {
+            well: false,
+            what,
+            detail: format!("{}: {error}; choose another with listen or ALLOD_LISTEN", config.listen),
+        },
+    }
+}
+
+async fn asks(config: &Config) -> bool {
+    Client::new(config.control_socket(), None).get("/status").await.is_ok()
+}
+
+async fn running(config: &Config) -> Finding {
+    let detail = if asks(config).await { "a hub runs here and answers" } else { "no hub runs here now" };
+    Finding { well: true, what: "hub", detail: detail.to_owned() }
+}
+
+fn postgres(config: &Config) -> Finding {
+    let what = "PostgreSQL";
+    if config.database.url.is_some() {
+        return Finding { well: true, what, detail: "an external one, by DATABASE_URL".to_owned() };
+    }
+    match database::installed(config.postgres_bin.as_deref()) {
+        Ok(found) => Finding { well: true, what, detail: found },
+        Err(error) => Finding { well: false, what, detail: error.to_string() },
+    }
+}

@@ -1,0 +1,16 @@
+//! The one list of services. A new service is a crate below `src/` (or `rules`, `federation`) and a line here.
+
+use spine::{Context, Service};
+
+/// Builds every service. Ports are wired as they are built and asked only once everything runs.
+pub(crate) fn services(context: &Context) -> Vec<Service> {
+    vec![
+        accounts::service(context),
+        graph::service(context),
+        state::service(context),
+        connectors::service(context),
+        plugins::service(context),
+        channels::service(context),
+        rules::service(context),
+    ]
+}

@@ -1,0 +1,324 @@
+//! From the text of a `plugin.toml` to a [`Manifest`]: every mistake is named with file, line and column.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::error::{ManifestError, hint, with_nearest};
+use super::raw::{RawAuth, RawFunctions, RawManifest, RawSetting, RawSignature, RawWebhook};
+use super::{Auth, Functions, HostSpec, Kind, Manifest, SecretSpec, Setting, SettingType, ValueRef, Webhook};
+use crate::settings;
+use crate::signature::{Algorithm, Encoding, Scheme};
+use crate::xml;
+
+/// The smallest and largest limit that a webhook may set on its body, and the one that it has otherwise.
+const BODY_BYTES: Range<usize> = 1024..1024 * 1024 + 1;
+const BODY_BYTES_DEFAULT: usize = 64 * 1024;
+const RECONCILE_MINUTES: Range<u32> = 1..24 * 60 + 1;
+
+/// Reads a manifest. `file` is how errors name it; `folder` is what its id must be.
+pub(crate) fn read(file: &str, folder: &str, text: &str) -> Result<Manifest, ManifestError> {
+    let raw: RawManifest = toml::from_str(text).map_err(|error| {
+        ManifestError::at(file, text, error.span(), with_nearest(error.message()))
+    })?;
+    Reader { file, text }.manifest(folder, raw)
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+type Read<T> = Result<T, ManifestError>;
+
+impl Reader<'_> {
+    fn manifest(&self, folder: &str, raw: RawManifest) -> Read<Manifest> {
+        self.id(&raw.id)?;
+        if raw.id.get_ref() != folder {
+            return self.refuse(&raw.id, format!("the id must be the folder's name, `{folder}`"));
+        }
+        let version: Vec<&str> = raw.version.get_ref().split('.').collect();
+        if version.len() != 3 || version.iter().any(|part| part.parse::<u32>().is_err()) {
+            return self.refuse(&raw.version, "a version is three numbers, such as 1.0.0");
+        }
+        if raw.kind.get_ref().is_empty() {
+            return self.refuse(&raw.kind, "a plugin is a channel, a connector or both");
+        }
+        if !raw.script.get_ref().ends_with(".rhai") || raw.script.get_ref().contains(['/', '\\']) {
+            return self.refuse(&raw.script, "the script is a file of the pack itself, such as twilio.rhai");
+        }
+        let settings = raw.settings.into_iter().map(|one| self.setting(one)).collect::<Read<Vec<_>>>()?;
+        let mut manifest = Manifest {
+            id: raw.id.into_inner(),
+            version: raw.version.into_inner(),
+            kinds: raw.kind.get_ref().clone(),
+            description: raw.description,
+            script: raw.script.into_inner(),
+            channels: raw.channels,
+            entities: raw.entities,
+            hosts: Vec::new(),
+            auth: None,
+            functions: functions(&raw.functions),
+            reconcile_every: None,
+            settings,
+            secrets: Vec::new(),
+            webhooks: Vec::new(),
+        };
+        for secret in raw.secrets {
+            self.name(&secret.name)?;
+            let name = secret.name.into_inner();
+            manifest.secrets.push(SecretSpec { name, description: secret.description, required: secret.required });
+        }
+        self.unique("setting", manifest.settings.iter().map(|setting| setting.name.as_str()))?;
+        self.unique("secret", manifest.secrets.iter().map(|secret| secret.name.as_str()))?;
+        for host in &raw.hosts {
+            manifest.hosts.push(self.host(&manifest, host)?);
+        }
+        manifest.auth = raw.auth.as_ref().map(|auth| self.auth(&manifest, auth)).transpose()?;
+        for webhook in raw.webhooks {
+            manifest.webhooks.push(self.webhook(&manifest, webhook)?);
+        }
+        self.unique("webhook", manifest.webhooks.iter().map(|webhook| webhook.name.as_str()))?;
+        if let Some(minutes) = raw.schedule.reconcile_every_minutes {
+            if !RECONCILE_MINUTES.contains(minutes.get_ref()) {
+                return self.refuse(&minutes, "the schedule is 1 to 1440 minutes");
+            }
+            if manifest.functions.reconcile.is_none() {
+                return self.refuse(&minutes, "there is a schedule, but no function `reconcile` that it could call");
+            }
+            manifest.reconcile_every = Some(Duration::from_secs(u64::from(*minutes.get_ref()) * 60));
+        }
+        let is_channel = manifest.kinds.contains(&Kind::Channel);
+        if is_channel && (manifest.channels.is_empty() || manifest.functions.send.is_none()) {
+            return self.refuse(&raw.kind, "a channel names its `channels` and a function `send`");
+        }
+        if !is_channel && !manifest.channels.is_empty() {
+            return self.refuse(&raw.kind, "there are `channels`, but the kind is not \"channel\"");
+        }
+        Ok(manifest)
+    }
+
+    fn setting(&self, raw: RawSetting) -> Read<Setting> {
+        self.name(&raw.name)?;
+        let is_enum = raw.kind == SettingType::Enum;
+        if is_enum == raw.values.is_empty() {
+            return self.refuse(&raw.name, "`values` belongs to a setting of type enum, and only there");
+        }
+        let mut setting = Setting {
+            name: raw.name.get_ref().clone(),
+            kind: raw.kind,
+            required: raw.required,
+            default: None,
+            description: raw.description,
+            values: raw.values,
+            min: raw.min,
+            max: raw.max,
+            multiline: raw.multiline,
+        };
+        if let Some(default) = raw.default {
+            let value = serde_json::to_value(default.get_ref())
+                .map_err(|error| ManifestError::at(self.file, self.text, Some(default.span()), error.to_string()))?;
+            if value != settings::HUB_PUBLIC_URL {
+                let checked = settings::check(&setting, &value);
+                let checked = checked.map_err(|problem| {
+                    ManifestError::at(self.file, self.text, Some(default.span()), format!("the default {problem}"))
+                })?;
+                setting.default = Some(checked);
+            } else {
+                setting.default = Some(value);
+            }
+        }
+        Ok(setting)
+    }
+
+    fn host(&self, manifest: &Manifest, host: &Spanned<String>) -> Read<HostSpec> {
+        let Some(reference) = reference(host.get_ref()) else {
+            return match host.get_ref().parse() {
+                Ok(pattern) => Ok(HostSpec::Pattern(pattern)),
+                Err(error) => self.refuse(host, error.to_string()),
+            };
+        };
+        let Some(name) = reference.strip_prefix("settings.") else {
+            return self.refuse(host, "a host is written out or taken from a setting, as in \"{settings.base_url}\"");
+        };
+        match manifest.setting(name) {
+            Some(setting) if setting.kind == SettingType::Url => Ok(HostSpec::Setting(name.to_owned())),
+            Some(_) => self.refuse(host, format!("the setting `{name}` is not of type url")),
+            None => self.refuse(host, self.no_setting(manifest, name)),
+        }
+    }
+
+    fn auth(&self, manifest: &Manifest, raw: &RawAuth) -> Read<Auth> {
+        let part = |name: &str, value: &Option<Spanned<String>>| match value {
+            Some(value) => self.value_ref(manifest, value),
+            None => self.refuse(&raw.scheme, format!("this scheme needs `{name}`")),
+        };
+        match raw.scheme.get_ref().as_str() {
+            "basic" => Ok(Auth::Basic { user: part("user", &raw.user)?, password: part("password", &raw.password)? }),
+            "bearer" => Ok(Auth::Bearer { token: part("token", &raw.token)? }),
+            other => {
+                let hint = hint(other, ["basic", "bearer"]);
+                self.refuse(&raw.scheme, format!("unknown scheme `{other}`{hint}"))
+            }
+        }
+    }
+
+    fn value_ref(&self, manifest: &Manifest, value: &Spanned<String>) -> Read<ValueRef> {
+        let reference = reference(value.get_ref()).and_then(|reference| reference.split_once('.'));
+        match reference {
+            Some(("settings", name)) if manifest.setting(name).is_some() => Ok(ValueRef::Setting(name.to_owned())),
+            Some(("settings", name)) => self.refuse(value, self.no_setting(manifest, name)),
+            Some(("secrets", name)) => {
+                self.secret(manifest, value, name)?;
+                Ok(ValueRef::Secret(name.to_owned()))
+            }
+            _ => self.refuse(value, "write \"{settings.…}\" or \"{secrets.…}\""),
+        }
+    }
+
+    fn no_setting(&self, manifest: &Manifest, name: &str) -> String {
+        let hint = hint(name, manifest.settings.iter().map(|setting| setting.name.as_str()));
+        format!("there is no setting `{name}`{hint}")
+    }
+
+    fn secret<T>(&self, manifest: &Manifest, place: &Spanned<T>, name: &str) -> Read<String> {
+        if manifest.secret(name).is_some() {
+            return Ok(name.to_owned());
+        }
+        let hint = hint(name, manifest.secrets.iter().map(|secret| secret.name.as_str()));
+        self.refuse(place, format!("there is no secret `{name}`{hint}"))
+    }
+
+    fn webhook(&self, manifest: &Manifest, raw: RawWebhook) -> Read<Webhook> {
+        self.id(&raw.name)?;
+        let mut methods = Vec::new();
+        for method in &raw.methods {
+            methods.push(match method.get_ref().as_str() {
+                "GET" => http::Method::GET,
+                "POST" => http::Method::POST,
+                _ => return self.refuse(method, "a webhook takes GET, POST or both"),
+            });
+        }
+        let body_max_bytes = match &raw.body_max_bytes {
+            Some(bytes) if !BODY_BYTES.contains(bytes.get_ref()) => {
+                return self.refuse(bytes, "a body's limit is 1024 to 1048576 bytes");
+            }
+            Some(bytes) => *bytes.get_ref(),
+            None => BODY_BYTES_DEFAULT,
+        };
+        let signature = self.signature(manifest, &raw.signature)?;
+        let (answer_content_type, answer_body) = match raw.answer {
+            Some(answer) => {
+                if http::HeaderValue::from_str(answer.content_type.get_ref()).is_err() {
+                    return self.refuse(&answer.content_type, "this is no media type");
+                }
+                if let Some(problem) = xml::problem_of(answer.content_type.get_ref(), &answer.body) {
+                    return self.refuse(&answer.content_type, format!("the body is not XML: {problem}"));
+                }
+                (answer.content_type.into_inner(), answer.body)
+            }
+            None => ("text/plain".to_owned(), String::new()),
+        };
+        Ok(Webhook {
+            name: raw.name.into_inner(),
+            description: raw.description,
+            methods,
+            body: raw.body,
+            body_max_bytes,
+            signature,
+            function: raw.function.into_inner(),
+            answer_content_type,
+            answer_body,
+        })
+    }
+
+    fn signature(&self, manifest: &Manifest, raw: &RawSignature) -> Read<Scheme> {
+        let secret = self.secret(manifest, &raw.secret, raw.secret.get_ref())?;
+        match raw.scheme.get_ref().as_str() {
+            "twilio" => {
+                let key = raw.shared_key.as_ref();
+                let shared_key = key.map(|key| self.secret(manifest, key, key.get_ref())).transpose()?;
+                Ok(Scheme::Twilio { secret, shared_key })
+            }
+            "hmac" => self.hmac(raw, secret),
+            other => {
+                let hint = hint(other, ["twilio", "hmac"]);
+                self.refuse(&raw.scheme, format!("unknown signature scheme `{other}`{hint}"))
+            }
+        }
+    }
+
+    fn hmac(&self, raw: &RawSignature, secret: String) -> Read<Scheme> {
+        let Some(header) = &raw.header else {
+            return self.refuse(&raw.scheme, "this scheme needs `header`, the header that holds the signature");
+        };
+        let Ok(header_name) = header.get_ref().parse::<http::HeaderName>() else {
+            return self.refuse(header, "this is no header's name");
+        };
+        let algorithm = match raw.algorithm.as_ref().map(|name| (name, name.get_ref().as_str())) {
+            None | Some((_, "sha256")) => Algorithm::Sha256,
+            Some((_, "sha1")) => Algorithm::Sha1,
+            Some((place, other)) => {
+                let hint = hint(other, ["sha1", "sha256"]);
+                return self.refuse(place, format!("unknown algorithm `{other}`{hint}"));
+            }
+        };
+        let encoding = match raw.encoding.as_ref().map(|name| (name, name.get_ref().as_str())) {
+            None | Some((_, "hex")) => Encoding::Hex,
+            Some((_, "base64")) => Encoding::Base64,
+            Some((place, other)) => {
+                let hint = hint(other, ["hex", "base64"]);
+                return self.refuse(place, format!("unknown encoding `{other}`{hint}"));
+            }
+        };
+        let prefix = raw.prefix.clone().unwrap_or_default();
+        Ok(Scheme::Hmac { secret, header: header_name, algorithm, encoding, prefix })
+    }
+
+    fn id(&self, id: &Spanned<String>) -> Read<()> {
+        let fits = id.get_ref().len() <= 32
+            && id.get_ref().starts_with(|c: char| c.is_ascii_lowercase())
+            && id.get_ref().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits { Ok(()) } else { self.refuse(id, "an id is 1 to 32 lower-case letters, digits and hyphens") }
+    }
+
+    fn name(&self, name: &Spanned<String>) -> Read<()> {
+        let fits = name.get_ref().len() <= 48
+            && name.get_ref().starts_with(|c: char| c.is_ascii_lowercase())
+            && name.get_ref().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if fits { Ok(()) } else { self.refuse(name, "a name is 1 to 48 lower-case letters, digits and underscores") }
+    }
+
+    fn unique<'n>(&self, what: &str, names: impl Iterator<Item = &'n str>) -> Read<()> {
+        let mut seen = BTreeSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                let message = format!("the {what} `{name}` is declared twice");
+                return Err(ManifestError::at(self.file, self.text, None, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse<T, V>(&self, place: &Spanned<V>, message: impl Into<String>) -> Read<T> {
+        Err(ManifestError::at(self.file, self.text, Some(place.span()), message))
+    }
+}
+
+/// What stands within `{…}`, if the text is nothing else.
+fn reference(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn functions(raw: &RawFunctions) -> Functions {
+    let name = |function: &Option<Spanned<String>>| function.as_ref().map(|name| name.get_ref().clone());
+    Functions {
+        send: name(&raw.send),
+        find: name(&raw.find),
+        reconcile: name(&raw.reconcile),
+        test: name(&raw.test),
+        check: name(&raw.check),
+    }
+}
