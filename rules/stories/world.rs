@@ -9,14 +9,16 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use contracts::events::communication::{CallStarted, Party};
 use contracts::jobs::SendOutgoingMessage;
-use contracts::{Clock, ConnectionId, EntityId, Event, EventId, Lane, NewEvent, Position, RawRecordId, SystemClock};
+use contracts::{
+    Clock, ConnectionId, EntityId, Event, EventId, Lane, NewEvent, Position, RawRecordId, SystemClock,
+};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use spine::access::{AccessError, Scope, ScopedTx};
 use spine::edge::Caller;
 use spine::ports::{
-    Applied, AppliedEntity, Change, Entity, Fact, GraphError, GraphRead, GraphWrite, Identifier, RawRecord, StateRead,
-    Target,
+    Applied, AppliedEntity, Change, Entity, Fact, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
+    StateRead, Target,
 };
 use spine::queue::{JobContext, JobError, JobHandler, JobRegistry};
 use spine::testing::{TestHub, hub_at};
@@ -59,7 +61,9 @@ impl GraphWrite for StandIn {
         self.0.sources.lock().unwrap().push(change.source.clone());
         let mut applied = Applied::default();
         for entity in change.entities {
-            let Target::New(id) = entity.target else { panic!("rules make new entities") };
+            let Target::New(id) = entity.target else {
+                panic!("rules make new entities")
+            };
             let kept = Entity {
                 id,
                 kind: entity.kind,
@@ -71,12 +75,22 @@ impl GraphWrite for StandIn {
                 updated_at: tx.now(),
             };
             self.0.entities.lock().unwrap().insert(id, kept);
-            applied.entities.push(AppliedEntity { id, version: 1, created: true });
+            applied.entities.push(AppliedEntity {
+                id,
+                version: 1,
+                created: true,
+            });
         }
         Ok(applied)
     }
 
-    async fn park(&self, _: &mut ScopedTx, _: &str, _: RawRecord, _: &str) -> Result<RawRecordId, GraphError> {
+    async fn park(
+        &self,
+        _: &mut ScopedTx,
+        _: &str,
+        _: RawRecord,
+        _: &str,
+    ) -> Result<RawRecordId, GraphError> {
         Err(GraphError::Invalid("rules park no records".to_owned()))
     }
 }
@@ -101,11 +115,23 @@ impl GraphRead for StandIn {
     }
 
     async fn identifiers(&self, _: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {
-        Ok(self.0.identifiers.lock().unwrap().get(&id).cloned().unwrap_or_default())
+        Ok(self
+            .0
+            .identifiers
+            .lock()
+            .unwrap()
+            .get(&id)
+            .cloned()
+            .unwrap_or_default())
     }
 
     async fn party(&self, _: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError> {
-        Ok(Party { id: None, name: None, address: identifier.value.clone(), relations: Vec::new() })
+        Ok(Party {
+            id: None,
+            name: None,
+            address: identifier.value.clone(),
+            relations: Vec::new(),
+        })
     }
 
     async fn me(&self, _: &mut ScopedTx) -> Result<EntityId, GraphError> {
@@ -164,7 +190,12 @@ impl World {
             api = std::mem::take(&mut rules.api).split_for_parts().0;
             let mut jobs = JobRegistry::default();
             jobs.register(stand_in.clone());
-            let others = Service { name: "others", consumers: vec![Arc::new(stand_in)], jobs, ..Service::default() };
+            let others = Service {
+                name: "others",
+                consumers: vec![Arc::new(stand_in)],
+                jobs,
+                ..Service::default()
+            };
             vec![rules, others]
         })
         .await;
@@ -177,10 +208,20 @@ impl World {
     }
 
     pub(super) fn now_at(&self, place: &str) {
-        self.memory.facts.lock().unwrap().insert("me.place".to_owned(), json!(place));
+        self.memory
+            .facts
+            .lock()
+            .unwrap()
+            .insert("me.place".to_owned(), json!(place));
     }
 
-    pub(super) async fn call(&self, who: &Scope, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(super) async fn call(
+        &self,
+        who: &Scope,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
         request(self.api.clone(), who, method, path, body).await
     }
 
@@ -214,19 +255,32 @@ impl World {
     }
 
     pub(super) async fn runs(&self, who: &Scope) -> Vec<Value> {
-        self.ok(who, "GET", "/runs", Value::Null).await["items"].as_array().unwrap().clone()
+        self.ok(who, "GET", "/runs", Value::Null).await["items"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// The trace of somebody's newest run.
     pub(super) async fn trace(&self, who: &Scope) -> Value {
         let runs = self.runs(who).await;
-        self.ok(who, "GET", &format!("/runs/{}", runs[0]["id"].as_str().unwrap()), Value::Null).await
+        self.ok(
+            who,
+            "GET",
+            &format!("/runs/{}", runs[0]["id"].as_str().unwrap()),
+            Value::Null,
+        )
+        .await
     }
 
     /// Waits until so many messages were handed to channels, and shows that no more come.
     pub(super) async fn sent(&self, count: usize) -> Vec<Value> {
         let sent = || self.memory.sent.lock().unwrap().clone();
-        self.hub.eventually("the messages are sent", async || (sent().len() >= count).then_some(())).await;
+        self.hub
+            .eventually("the messages are sent", async || {
+                (sent().len() >= count).then_some(())
+            })
+            .await;
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         let entities = self.memory.entities.lock().unwrap();
         let sent: Vec<Value> = sent().iter().map(|id| json!(entities[id].props)).collect();
@@ -235,13 +289,30 @@ impl World {
     }
 }
 
-pub(super) async fn request(api: Router, who: &Scope, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-    let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
+pub(super) async fn request(
+    api: Router,
+    who: &Scope,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::from(body.to_string()))
+        .unwrap();
     request.extensions_mut().insert(Caller(who.clone()));
     let response = api.oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (status, if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() })
+    (
+        status,
+        if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap()
+        },
+    )
 }
 
 pub(super) fn sam() -> Party {
@@ -255,7 +326,12 @@ pub(super) fn sam() -> Party {
 }
 
 pub(super) fn call(from: &Party) -> NewEvent {
-    let me = Party { id: None, name: None, address: "+15550199".to_owned(), relations: Vec::new() };
+    let me = Party {
+        id: None,
+        name: None,
+        address: "+15550199".to_owned(),
+        relations: Vec::new(),
+    };
     NewEvent::of(&CallStarted {
         call: EntityId::new(),
         connection: ConnectionId::new(),
