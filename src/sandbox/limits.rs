@@ -13,8 +13,8 @@ pub struct Limits {
     pub source_bytes: usize,
     /// Longest string, in bytes; also the sum of all strings inside one array or map.
     pub string_bytes: usize,
-    /// Most elements of an array, counting those of the arrays inside it. Also bounds how deep values nest,
-    /// and with that how much stack it takes to drop them.
+    /// Most elements of an array, counting those of the arrays inside it. All variables of a function together
+    /// may hold four times `array_elements` and `map_entries`, and are weighed now and then.
     pub array_elements: usize,
     /// Most entries of a map, counting those of the maps inside it.
     pub map_entries: usize,

@@ -38,7 +38,7 @@ async fn device_events(State(context): State<Context>, request: Request) -> Resp
     match sender(&context.access, request.headers()).await {
         Err(error) => Problem::from(error).into_response(),
         Ok(None) => {
-            context.access.sign_in_refused(&peer.0);
+            context.access.sign_in_refused(&peer.to_string());
             refused()
         }
         // The body is read after the token was checked: strangers can't make the hub hold it.

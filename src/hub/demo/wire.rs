@@ -42,7 +42,7 @@ pub(super) fn signed_form(
 ) -> Result<Request<Full<Bytes>>, DemoError> {
     let mut sorted: Vec<_> = parameters.iter().collect();
     sorted.sort();
-    let signed = sorted.iter().fold(format!("{public_url}{path}"), |text, (key, value)| text + key + value);
+    let signed = sorted.iter().fold(format!("{public_url}{path}"), |text, (key, value)| text + *key + value.as_str());
     let mut mac = <Hmac<Sha1> as Mac>::new_from_slice(token.as_bytes())
         .map_err(|error| DemoError::new(error.to_string()))?;
     mac.update(signed.as_bytes());
