@@ -261,6 +261,10 @@ create index job_common_i17 on pgboss.job_common (name, singleton_key, created_o
 -- Each job is updated two or three times in its life: vacuum by count, not by a share of the history.
 alter table pgboss.job_common set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 2000);
+-- A queue that the statistics don't know yet would count as empty, and any index that begins with the name as good
+-- as the primary key; then each job is looked for among all of its queue. Without statistics the planner assumes
+-- many jobs a queue.
+alter table pgboss.job_common alter column name set statistics 0;
 
 insert into pgboss.version (version) values (46);
 
@@ -604,7 +608,8 @@ begin
 end $$;
 
 -- Ends one attempt without success: to be tried again if that is wanted and left, else failed, with a copy in the
--- dead letter queue. Returns retry, failed, or lost when this attempt is not the running one any more.
+-- dead letter queue. Returns retry, failed, or lost when this attempt is not the running one any more. The state is
+-- compared as text, so that the job is found by its id and not among all active ones.
 create function mq.fail(p_queue text, p_id uuid, p_attempt integer, p_started timestamptz, p_output jsonb,
     p_again boolean, p_after double precision) returns text
 language plpgsql as $$
@@ -621,7 +626,7 @@ begin
                     else least(coalesce(retry_delay_max, 86400),
                         greatest(retry_delay, 1) * 2.0 ^ least(retry_count, 20)) * (0.5 + random() / 2)
                     end))
-            where j.name = p_queue and j.id = p_id and j.state = 'active' and j.retry_count = p_attempt
+            where j.name = p_queue and j.id = p_id and j.state::text = 'active' and j.retry_count = p_attempt
                 and j.started_on = p_started and j.retry_count < j.retry_limit;
             if found then
                 return 'retry';
@@ -632,7 +637,7 @@ begin
     end if;
     update pgboss.job j
     set state = 'failed', output = p_output, completed_on = now(), heartbeat_on = null
-    where j.name = p_queue and j.id = p_id and j.state = 'active' and j.retry_count = p_attempt
+    where j.name = p_queue and j.id = p_id and j.state::text = 'active' and j.retry_count = p_attempt
         and j.started_on = p_started
     returning * into v_job;
     if not found then
@@ -704,7 +709,7 @@ language plpgsql as $$
 begin
     update pgboss.job j
     set state = 'retry', started_on = null, heartbeat_on = null, start_after = now(), output = null
-    where j.name = p_queue and j.id = p_id and j.state = 'active' and j.retry_count = p_attempt
+    where j.name = p_queue and j.id = p_id and j.state::text = 'active' and j.retry_count = p_attempt
         and j.started_on = p_started;
     return case when found then 'given back' else 'lost' end;
 exception when unique_violation then

@@ -27,11 +27,11 @@ const made = {
     await boss.work(queue, { pollingIntervalSeconds: 0.5 }, async () => { throw new Error('node says no') })
   },
   // Enqueues n jobs in batches, then measures how long handlers take for all of them.
-  async bench(queue, n, batch, workers) {
+  async bench(queue, n, batch, workers, insert = 1000) {
     await boss.createQueue(queue)
     const began = performance.now()
-    for (let i = 0; i < n; i += batch) {
-      await boss.insert(queue, Array.from({ length: Math.min(batch, n - i) }, (_, k) => ({ data: { n: i + k } })))
+    for (let i = 0; i < n; i += insert) {
+      await boss.insert(queue, Array.from({ length: Math.min(insert, n - i) }, (_, k) => ({ data: { n: i + k } })))
     }
     const queued = performance.now()
     let done = 0

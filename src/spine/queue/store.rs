@@ -1,5 +1,8 @@
 //! SQL of the life of a job, and in [`upkeep`] of what goes on around it. What changes states in several steps
 //! stands in the functions of schema `mq`.
+//!
+//! Where an attempt is meant, the state is compared as text: the planner, which believes that hardly any job is
+//! active, would otherwise go through all active ones for each that is meant.
 
 mod upkeep;
 
@@ -183,7 +186,7 @@ pub(super) async fn complete(pool: &PgPool, done: &[(Fence, Value)]) -> Result<V
         SET state = 'completed', completed_on = now(), output = nullif(d.output, 'null'::jsonb)
         FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[])
             AS d (name, id, attempt, started_on, output)
-        WHERE j.name = d.name AND j.id = d.id AND j.state = 'active' AND j.retry_count = d.attempt
+        WHERE j.name = d.name AND j.id = d.id AND j.state::text = 'active' AND j.retry_count = d.attempt
             AND j.started_on = d.started_on
         RETURNING j.id",
         &fences.queues,
@@ -257,7 +260,7 @@ pub(super) async fn progress(pool: &PgPool, said: &[(Fence, Value)]) -> Result<V
         SET output = j.output || jsonb_build_object('progress', p.value), heartbeat_on = now()
         FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[])
             AS p (name, id, attempt, started_on, value)
-        WHERE j.name = p.name AND j.id = p.id AND j.state = 'active' AND j.retry_count = p.attempt
+        WHERE j.name = p.name AND j.id = p.id AND j.state::text = 'active' AND j.retry_count = p.attempt
             AND j.started_on = p.started_on
         RETURNING j.id",
         &fences.queues,
@@ -280,14 +283,14 @@ pub(super) async fn watch(pool: &PgPool, running: &[Fence]) -> Result<Vec<Uuid>,
         ), beat AS (
             UPDATE pgboss.job j SET heartbeat_on = now()
             FROM mine m
-            WHERE j.name = m.name AND j.id = m.id AND j.state = 'active' AND j.retry_count = m.attempt
+            WHERE j.name = m.name AND j.id = m.id AND j.state::text = 'active' AND j.retry_count = m.attempt
                 AND j.started_on = m.started_on
                 AND j.heartbeat_on + make_interval(secs => j.heartbeat_seconds / 3.0) < now()
         )
         SELECT m.id AS "id!" FROM mine m
         WHERE NOT EXISTS (
             SELECT FROM pgboss.job j
-            WHERE j.name = m.name AND j.id = m.id AND j.state = 'active' AND j.retry_count = m.attempt
+            WHERE j.name = m.name AND j.id = m.id AND j.state::text = 'active' AND j.retry_count = m.attempt
                 AND j.started_on = m.started_on
         )"#,
         &all.queues,

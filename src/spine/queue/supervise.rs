@@ -48,7 +48,11 @@ pub(super) async fn run(
     while !end.is_cancelled() {
         match supervisor.round(tick).await {
             Ok(()) => backoff.succeeded("queue supervisor"),
-            Err(error) => backoff.failed("queue supervisor", &error, &end).await,
+            Err(error) => {
+                // After an outage everybody needs a moment: nobody is dead for what was seen before it.
+                supervisor.silent.clear();
+                backoff.failed("queue supervisor", &error, &end).await;
+            }
         }
         tick = tick.wrapping_add(1);
         tokio::select! {

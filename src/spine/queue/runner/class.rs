@@ -128,8 +128,9 @@ impl Fetcher {
         let task = tokio::spawn(async move {
             let _ = entry.await;
             let verdict = attempt(&shared, job, of_task.clone(), token, verdicts.clone()).await;
-            drop(slot);
+            // The slot is held until the settler has room, else a slow database would pile up results without end.
             let _ = verdicts.send(verdict).await;
+            drop(slot);
             shared.running.remove(&of_task);
         });
         self.shared.running.add(fence, cancelled, task.abort_handle());

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Clock, JobClass};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +140,10 @@ fn pool_like(spine: &PgPool) -> PgPool {
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
+        // A connection that rested is asked whether it still lives; a busy one is believed.
+        .before_acquire(|conn, meta| {
+            Box::pin(async move { Ok(meta.idle_for < Duration::from_secs(1) || conn.ping().await.is_ok()) })
+        })
         .connect_lazy_with(connect)
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use contracts::JobClass;
 use sqlx::PgPool;
@@ -11,8 +12,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::backoff::Backoff;
 use crate::queue::{store, wake};
+
+const RETRY: Duration = Duration::from_millis(200);
 
 /// This hub's number in the list, which its active jobs bear.
 #[derive(Debug, Clone)]
@@ -33,63 +35,82 @@ impl Hub {
 }
 
 pub(super) async fn enter(pool: &PgPool) -> Result<(Hub, PgListener), sqlx::Error> {
-    let mut session = PgListener::connect_with(pool).await?;
-    let number = take_number(&mut session).await?;
-    let pgboss = store::pgboss_channel(pool).await?;
-    session.listen_all([store::CHANNEL, pgboss.as_str()]).await?;
+    let mut session = session(pool).await?;
+    let number = Arc::new(AtomicI32::new(take_number(&mut session).await?));
     Ok((
         Hub {
-            number: Arc::new(AtomicI32::new(number)),
+            number,
             look: Arc::default(),
         },
         session,
     ))
 }
 
+/// A session that hears. It must not mend itself: it would come back without the lock.
+async fn session(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let mut session = PgListener::connect_with(pool).await?;
+    session.eager_reconnect(false);
+    let pgboss = store::pgboss_channel(&mut session).await?;
+    session.listen_all([store::CHANNEL, pgboss.as_str()]).await?;
+    Ok(session)
+}
+
 async fn take_number(session: &mut PgListener) -> Result<i32, sqlx::Error> {
     loop {
         let number = store::hub_enter(&mut *session).await?;
         // Only a hub that thought this one dead in the same instant could have taken the row away.
-        if store::hub_lock(&mut *session, number).await? {
+        if store::hub_lock(&mut *session, number).await? == (true, true) {
             return Ok(number);
         }
     }
 }
 
-/// Keeps the session, takes the lock again when it was lost, passes on what is heard.
+/// Keeps the session, makes a new one with the lock when it was lost, passes on what is heard.
 pub(super) async fn keep(shared: Shared, mut session: PgListener, end: CancellationToken) {
-    let mut backoff = Backoff::default();
     loop {
         let heard = tokio::select! {
             () = end.cancelled() => return,
             heard = session.try_recv() => heard,
         };
-        let done = match heard {
-            Ok(Some(said)) => {
-                hear(&shared.hub, said.payload());
-                continue;
-            }
-            // The session was lost and is there again.
-            Ok(None) => lock_again(&shared.hub, &mut session).await,
-            Err(error) => Err(error),
+        if let Ok(Some(said)) = heard {
+            hear(&shared.hub, said.payload());
+            continue;
+        }
+        let Some(again) = come_back(&shared, &end).await else {
+            return;
         };
-        match done {
-            Ok(()) => {
-                backoff.succeeded("queue presence");
-                JobClass::ALL.into_iter().for_each(wake::ring);
-                shared.hub.look.notify_one();
-            }
-            Err(error) => backoff.failed("queue presence", &error, &end).await,
+        session = again;
+        JobClass::ALL.into_iter().for_each(wake::ring);
+        shared.hub.look.notify_one();
+    }
+}
+
+/// Tries without growing pauses: whoever is back last is held for dead by the others.
+async fn come_back(shared: &Shared, end: &CancellationToken) -> Option<PgListener> {
+    tracing::debug!("the queue's session was lost");
+    loop {
+        if let Ok(Some(session)) = renew(shared).await {
+            return Some(session);
+        }
+        tokio::select! {
+            () = end.cancelled() => return None,
+            () = tokio::time::sleep(RETRY) => {}
         }
     }
 }
 
-async fn lock_again(hub: &Hub, session: &mut PgListener) -> Result<(), sqlx::Error> {
-    if !store::hub_lock(&mut *session, hub.number()).await? {
+/// `None`: the server has not yet noticed that the old session is gone.
+async fn renew(shared: &Shared) -> Result<Option<PgListener>, sqlx::Error> {
+    let (hub, mut session) = (&shared.hub, session(&shared.pool).await?);
+    match store::hub_lock(&mut session, hub.number()).await? {
+        (true, true) => {}
+        (false, true) => return Ok(None),
         // Another hub held this one for dead and has our jobs run again; what we say of them is dropped.
-        hub.number.store(take_number(session).await?, Ordering::Release);
+        (_, false) => hub
+            .number
+            .store(take_number(&mut session).await?, Ordering::Release),
     }
-    Ok(())
+    Ok(Some(session))
 }
 
 fn hear(hub: &Hub, said: &str) {

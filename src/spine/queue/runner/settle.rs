@@ -63,7 +63,7 @@ struct Batch {
 
 impl Settler {
     pub(super) fn new(shared: Shared) -> (Self, mpsc::Sender<Verdict>) {
-        let (sender, verdicts) = mpsc::channel(BATCH * 4);
+        let (sender, verdicts) = mpsc::channel(BATCH * 2);
         (Self { shared, verdicts }, sender)
     }
 

@@ -19,13 +19,19 @@ pub(in crate::queue) async fn hub_enter(session: impl PgExecutor<'_>) -> Result<
         .await
 }
 
-pub(in crate::queue) async fn hub_lock(session: impl PgExecutor<'_>, hub: i32) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT (pg_try_advisory_lock(1634495599, $1) AND EXISTS (SELECT FROM mq.instance WHERE number = $1)) AS "held!""#,
+/// Whether the session holds the hub's lock now, and whether the hub is still in the list.
+pub(in crate::queue) async fn hub_lock(
+    session: impl PgExecutor<'_>,
+    hub: i32,
+) -> Result<(bool, bool), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT pg_try_advisory_lock(1634495599, $1) AS "held!",
+            EXISTS (SELECT FROM mq.instance WHERE number = $1) AS "listed!""#,
         hub
     )
     .fetch_one(session)
-    .await
+    .await?;
+    Ok((row.held, row.listed))
 }
 
 pub(in crate::queue) async fn hub_leave(pool: &PgPool, hub: i32) -> Result<(), sqlx::Error> {
