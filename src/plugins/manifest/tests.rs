@@ -63,7 +63,7 @@ fn a_mistake_is_named_with_line_column_and_the_nearest_that_was_meant() {
         ("\"connector\"", "\"conector\"", "shop/plugin.toml:3:20: unknown value `conector`; did you mean `connector`?"),
         ("{settings.base_url}", "{settings.bas_url}", "shop/plugin.toml:8:10: there is no setting `bas_url`; did you mean `base_url`?"),
         ("{secrets.token}", "{secrets.tokn}", "shop/plugin.toml:12:9: there is no secret `tokn`; did you mean `token`?"),
-        ("scheme = \"hmac\"", "scheme = \"hmca\"", "shop/plugin.toml:33:24: unknown signature scheme `hmca`; did you mean `hmac`?"),
+        ("scheme = \"hmac\"", "scheme = \"hmca\"", "shop/plugin.toml:34:24: unknown signature scheme `hmca`; did you mean `hmac`?"),
         ("\"sha256\"", "\"sha265\"", ": unknown algorithm `sha265`; did you mean `sha256`?"),
         ("type = \"url\"", "type = \"uri\"", ": unknown value `uri`; did you mean `url`?"),
         ("https://api.example.com", "api.example.com", "shop/plugin.toml:24:11: the default must be an address"),

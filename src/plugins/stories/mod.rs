@@ -136,7 +136,7 @@ impl Story {
 fn sign(url: &str, fields: &[(&str, &str)]) -> String {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
-    let message = sorted.iter().fold(url.to_owned(), |message, (name, value)| message + *name + value);
+    let message = sorted.iter().fold(url.to_owned(), |message, (name, value)| message + *name + *value);
     STANDARD.encode(Algorithm::Sha1.mac(TOKEN.as_bytes(), message.as_bytes()))
 }
 
