@@ -50,35 +50,60 @@ impl Catalog {
             Some(held) if held.epoch == epoch => held.rules.clone(),
             held => Arc::new(load(tx, held.as_ref().map(|held| held.rules.as_ref())).await?),
         };
-        let loaded = Arc::new(Loaded { epoch, checked_at: now, rules: rules.clone() });
-        self.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(account, loaded);
+        let loaded = Arc::new(Loaded {
+            epoch,
+            checked_at: now,
+            rules: rules.clone(),
+        });
+        self.accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(account, loaded);
         Ok(rules)
     }
 
     /// The account's rules changed: whatever is held is read again.
     pub(crate) fn forget(&self, account: AccountId) {
-        self.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(&account);
+        self.accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&account);
     }
 
     fn held(&self, account: AccountId) -> Option<Arc<Loaded>> {
-        self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(&account).cloned()
+        self.accounts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&account)
+            .cloned()
     }
 }
 
 /// Reads and compiles the rules; those that are held already in the same version with the same inputs are taken over.
 async fn load(tx: &mut ScopedTx, held: Option<&AccountRules>) -> Result<AccountRules, AccessError> {
     let mut rules = Vec::new();
-    for stored in store::rule_list(tx).await?.into_iter().filter(|stored| stored.enabled) {
+    for stored in store::rule_list(tx)
+        .await?
+        .into_iter()
+        .filter(|stored| stored.enabled)
+    {
         let known = held.and_then(|held| {
             let same = |(inputs, rule): &&(serde_json::Value, Arc<Rule>)| {
-                rule.header.id == stored.id && rule.version == stored.version && *inputs == stored.inputs
+                (&rule.header.id, &rule.version) == (&stored.id, &stored.version)
+                    && (inputs, rule.enabled_at) == (&stored.inputs, stored.enabled_at)
             };
             held.rules.iter().find(same)
         });
         match known {
             Some(known) => rules.push(known.clone()),
             None => match Rule::compile(&stored.id, &stored.source, &stored.set_inputs()) {
-                Ok(rule) => rules.push((stored.inputs, Arc::new(rule))),
+                Ok(rule) => {
+                    let rule = Rule {
+                        enabled_at: stored.enabled_at,
+                        ..rule
+                    };
+                    rules.push((stored.inputs, Arc::new(rule)));
+                }
                 Err(error) => {
                     tracing::warn!(account = %tx.account(), rule = stored.id, %error, "an enabled rule can't run");
                 }

@@ -3,11 +3,11 @@
 //! Invariant: `communication.MessageSent` is published once an attempt that a provider has, whoever brings the proof
 //! first (the answer, a callback, the provider's records).
 
-use contracts::events::communication::{MessageFailed, MessageSent};
 use contracts::EntityId;
+use contracts::events::communication::{MessageFailed, MessageSent};
 use serde_json::{Map, Value, json};
-use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Target};
 use spine::ScopedTx;
+use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Identifier, Target};
 
 use crate::model::{Attempt, AttemptState, MessageStatus, may_become};
 use crate::store;
@@ -53,9 +53,18 @@ pub(crate) async fn sent(
 ) -> Result<(), GraphError> {
     // It has the message, whatever its word for that is.
     let known = MessageStatus::from_provider(proof.status).map_or("sent", |_| proof.status);
-    let mut props = status_props(message, &Proof { status: known, ..*proof }).unwrap_or_default();
+    let mut props = status_props(
+        message,
+        &Proof {
+            status: known,
+            ..*proof
+        },
+    )
+    .unwrap_or_default();
     props.insert("remote_id".to_owned(), proof.remote_id.into());
-    message_update(tx, graph, message.id, props).await?;
+    // By this the provider's later words about it find it, those that reconciling brings too.
+    let known_as = Identifier::new(format!("{}.message", attempt.plugin), proof.remote_id);
+    message_update(tx, graph, message.id, props, vec![known_as]).await?;
     let event = MessageSent {
         message: message.id,
         attempt: attempt.id,
@@ -75,7 +84,7 @@ pub(crate) async fn status_moved(
     proof: &Proof<'_>,
 ) -> Result<(), GraphError> {
     match status_props(message, proof) {
-        Some(props) => message_update(tx, graph, message.id, props).await,
+        Some(props) => message_update(tx, graph, message.id, props, Vec::new()).await,
         None => Ok(()),
     }
 }
@@ -88,17 +97,27 @@ pub(crate) async fn failed(
     reason: &str,
 ) -> Result<(), GraphError> {
     let props = object(json!({ "status": MessageStatus::Failed.as_str(), "error": reason }));
-    message_update(tx, graph, message, props).await?;
-    tx.publish_about(message, &MessageFailed { message, reason: reason.to_owned() })?;
+    message_update(tx, graph, message, props, Vec::new()).await?;
+    tx.publish_about(
+        message,
+        &MessageFailed {
+            message,
+            reason: reason.to_owned(),
+        },
+    )?;
     Ok(())
 }
 
 fn status_props(message: &Entity, proof: &Proof<'_>) -> Option<Map<String, Value>> {
     let status = MessageStatus::from_provider(proof.status)?;
-    let from = message.props.get("status").and_then(Value::as_str).unwrap_or_default();
+    let from = message
+        .props
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let proven = message.props.contains_key("remote_id");
     may_become(from, proven, status)
-        .then(|| object(json!({ "status": status.as_str(), "error": proof.error })))
+        .then(|| object(json!({ "status": status.as_str(), "error": null, "error_code": proof.error })))
 }
 
 async fn message_update(
@@ -106,13 +125,14 @@ async fn message_update(
     graph: &dyn GraphWrite,
     message: EntityId,
     props: Map<String, Value>,
+    identifiers: Vec<Identifier>,
 ) -> Result<(), GraphError> {
     let entity = EntityChange {
         target: Target::Existing(message),
         kind: "Message".to_owned(),
         title: None,
         props,
-        identifiers: Vec::new(),
+        identifiers,
         starts_at: None,
     };
     let change = Change {
