@@ -33,7 +33,7 @@ async fn every_mistake_in_a_new_connection_is_named_at_once() {
             json!({
                 "plugin": "twilio", "name": "",
                 "settings": {
-                    "acount_sid": ACCOUNT, "from_number": "12345", "base_url": "http://127.0.0.1:1",
+                    "acount_sid": ACCOUNT, "from": "12345", "base_url": "http://127.0.0.1:1",
                     "voice_response": "syng"
                 },
                 "secrets": { "auth_tokn": "x" }, "allowed_ranges": ["10.0.0.0/8", "here"],
@@ -44,7 +44,7 @@ async fn every_mistake_in_a_new_connection_is_named_at_once() {
     for expected in [
         "name: 1 to 100",
         "there is no setting `acount_sid`; did you mean `account_sid`?",
-        "setting `from_number` must be a phone number",
+        "setting `from` must be a phone number",
         "setting `voice_response` must be one of say, reject, dial, twiml",
         "setting `account_sid` is missing",
         "there is no secret `auth_tokn`; did you mean `auth_token`?",
@@ -53,7 +53,7 @@ async fn every_mistake_in_a_new_connection_is_named_at_once() {
     ] {
         assert!(refused.text.contains(expected), "{expected} is not in {}", refused.text);
     }
-    let good = json!({ "account_sid": ACCOUNT, "from_number": OURS });
+    let good = json!({ "account_sid": ACCOUNT, "from": OURS });
     let new = |settings: Value, ranges: Value| {
         json!({ "plugin": "twilio", "name": "b", "settings": settings, "secrets": { "auth_token": TOKEN }, "allowed_ranges": ranges })
     };
@@ -62,7 +62,7 @@ async fn every_mistake_in_a_new_connection_is_named_at_once() {
     let refused = story.call(Method::POST, "/connections", new(plain, json!(["10.0.0.0/8"]))).await;
     assert!(refused.text.contains("setting `base_url` must begin with https://"), "{}", refused.text);
     let refused = story.call(Method::POST, "/connections", new(json!({ "account_sid": ACCOUNT }), json!([]))).await;
-    assert!(refused.text.contains("`from_number` or `messaging_service_sid`"), "{}", refused.text);
+    assert!(refused.text.contains("`from` or `messaging_service_sid`"), "{}", refused.text);
     let refused = story.call(Method::POST, "/connections", json!({ "plugin": "twillio", "name": "b" })).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     assert!(refused.text.contains("did you mean `twilio`?"), "{}", refused.text);

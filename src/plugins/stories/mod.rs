@@ -87,7 +87,7 @@ impl Story {
         let twilio = StandIn::start(ACCOUNT, TOKEN).await;
         let mut story = Self { hub, api, public, alice, graph, twilio, connection: String::new() };
         let mut all = json!({
-            "account_sid": ACCOUNT, "from_number": OURS, "base_url": story.twilio.url(), "grace_s": 1,
+            "account_sid": ACCOUNT, "from": OURS, "base_url": story.twilio.url(), "grace_s": 1,
         });
         for (name, value) in settings.as_object().unwrap() {
             all[name] = value.clone();
