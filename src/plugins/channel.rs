@@ -17,15 +17,21 @@ use spine::ScopedTx;
 use spine::access::{Cause, Scope};
 use spine::ports::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome};
 
-use crate::manager::{Manager, Ready, health_of};
+use crate::manager::{Manager, Ready, health_of, shape_problem};
 use crate::model::Health;
 use crate::script::{Failure, Posted};
 use crate::{store, time};
 
 /// How long a provider's records may lag, where the connection has no setting `grace_s`.
 const GRACE: Duration = Duration::from_secs(30);
-const SEND_BUDGET: Budget = Budget { operations: 500_000, time: Duration::from_secs(1) };
-const FIND_BUDGET: Budget = Budget { operations: 5_000_000, time: Duration::from_secs(5) };
+const SEND_BUDGET: Budget = Budget {
+    operations: 500_000,
+    time: Duration::from_secs(1),
+};
+const FIND_BUDGET: Budget = Budget {
+    operations: 5_000_000,
+    time: Duration::from_secs(5),
+};
 /// The owner has to act first: asking sooner is no use.
 const REAUTHORISE_RETRY: Duration = Duration::from_secs(600);
 
@@ -62,7 +68,9 @@ impl ChannelDriver for Manager {
     ) -> Result<Route, ChannelError> {
         let plugins = self.registry().serving(channel);
         if plugins.is_empty() {
-            return Err(ChannelError::Configuration(format!("no installed plugin serves the channel `{channel}`")));
+            return Err(ChannelError::Configuration(format!(
+                "no installed plugin serves the channel `{channel}`"
+            )));
         }
         let found = store::connection_for_channel(tx, &plugins, connection).await?;
         let Some((id, plugin)) = found else {
@@ -74,13 +82,28 @@ impl ChannelDriver for Manager {
         };
         let grace = store::connection_by_id(tx, id).await?.and_then(|connection| {
             let ready = self.ready(connection)?;
-            ready.settings.get("grace_s").and_then(Value::as_u64).map(Duration::from_secs)
+            ready
+                .settings
+                .get("grace_s")
+                .and_then(Value::as_u64)
+                .map(Duration::from_secs)
         });
-        Ok(Route { connection: id, plugin, grace: grace.unwrap_or(GRACE) })
+        Ok(Route {
+            connection: id,
+            plugin,
+            grace: grace.unwrap_or(GRACE),
+        })
     }
 
-    async fn send(&self, scope: &Scope, route: &Route, message: &Outgoing) -> Result<SendOutcome, ChannelError> {
-        let (ready, function) = self.usable(scope, route, |ready| ready.pack.manifest.functions.send.clone()).await?;
+    async fn send(
+        &self,
+        scope: &Scope,
+        route: &Route,
+        message: &Outgoing,
+    ) -> Result<SendOutcome, ChannelError> {
+        let (ready, function) = self
+            .usable(scope, route, |ready| ready.pack.manifest.functions.send.clone())
+            .await?;
         let mut outbound = match self.outbound(&ready) {
             Ok(outbound) => outbound.with_post(),
             Err(failure) => {
@@ -90,12 +113,19 @@ impl ChannelDriver for Manager {
             }
         };
         let args = [self.script_context(&ready), script_message(message)];
-        let told = self.call(&ready.pack, &function, &args, SEND_BUDGET, Some(&mut outbound)).await;
-        let (outcome, health) = outcome(&route.plugin, outbound.posted, told)?;
-        if let Some((health, reason)) = health {
+        let told = self
+            .call(&ready.pack, &function, &args, SEND_BUDGET, Some(&mut outbound))
+            .await;
+        let outcome = outcome(&route.plugin, outbound.posted, told);
+        let says = match &outcome {
+            Ok((_, says)) => says.clone(),
+            Err(ChannelError::Bug(reason)) => Some((Health::Failed, reason.clone())),
+            Err(_) => None,
+        };
+        if let Some((health, reason)) = says {
             self.note_health(scope, &ready.connection, health, &reason).await;
         }
-        Ok(outcome)
+        outcome.map(|(outcome, _)| outcome)
     }
 
     async fn find(
@@ -105,17 +135,33 @@ impl ChannelDriver for Manager {
         message: &Outgoing,
         after: DateTime<Utc>,
     ) -> Result<Vec<Found>, ChannelError> {
-        let usable = self.usable(scope, route, |ready| ready.pack.manifest.functions.find.clone()).await;
+        let usable = self
+            .usable(scope, route, |ready| ready.pack.manifest.functions.find.clone())
+            .await;
         let (ready, function) = usable?;
         let mut outbound = self.outbound(&ready).map_err(channel_error)?;
-        let args = [self.script_context(&ready), script_message(message), Value::from(time::to_script(after))];
-        let told = self.call(&ready.pack, &function, &args, FIND_BUDGET, Some(&mut outbound)).await;
+        let args = [
+            self.script_context(&ready),
+            script_message(message),
+            Value::from(time::to_script(after)),
+        ];
+        let told = self
+            .call(&ready.pack, &function, &args, FIND_BUDGET, Some(&mut outbound))
+            .await;
         let told = told.map_err(channel_error)?;
         if let Some(status) = outbound.last_status.filter(|status| !status.is_success()) {
-            return Err(ChannelError::Transient(format!("{} answered HTTP {} when asked", route.plugin, status.as_u16())));
+            return Err(ChannelError::Transient(format!(
+                "{} answered HTTP {} when asked",
+                route.plugin,
+                status.as_u16()
+            )));
         }
-        let found: Vec<FoundByPack> = serde_json::from_value(told)
-            .map_err(|error| ChannelError::Bug(format!("the pack's `{function}` returned something else: {error}")))?;
+        let found: Vec<FoundByPack> = serde_json::from_value(told).map_err(|error| {
+            ChannelError::Bug(format!(
+                "the pack's `{function}` returned something else: {}",
+                shape_problem(&error)
+            ))
+        })?;
         found.into_iter().map(found_of).collect()
     }
 }
@@ -133,13 +179,16 @@ impl Manager {
         let gone = || ChannelError::Configuration(format!("the connection {} is gone", route.connection));
         let connection = connection.ok_or_else(gone)?;
         if connection.paused {
-            return Err(ChannelError::Configuration("the connection is paused by its owner".to_owned()));
+            return Err(ChannelError::Configuration(
+                "the connection is paused by its owner".to_owned(),
+            ));
         }
-        let ready = self
-            .ready(connection)
-            .ok_or_else(|| ChannelError::Configuration(format!("the plugin {} is not installed", route.plugin)))?;
-        let function = function(&ready)
-            .ok_or_else(|| ChannelError::Configuration(format!("the plugin {} can't do this", route.plugin)))?;
+        let ready = self.ready(connection).ok_or_else(|| {
+            ChannelError::Configuration(format!("the plugin {} is not installed", route.plugin))
+        })?;
+        let function = function(&ready).ok_or_else(|| {
+            ChannelError::Configuration(format!("the plugin {} can't do this", route.plugin))
+        })?;
         Ok((ready, function))
     }
 }
@@ -151,7 +200,11 @@ fn script_message(message: &Outgoing) -> Value {
 fn found_of(found: FoundByPack) -> Result<Found, ChannelError> {
     let created_at = time::parse(&found.created_at)
         .ok_or_else(|| ChannelError::Bug("the pack gave a time that can't be read".to_owned()))?;
-    Ok(Found { remote_id: found.remote_id, created_at, status: found.status })
+    Ok(Found {
+        remote_id: found.remote_id,
+        created_at,
+        status: found.status,
+    })
 }
 
 fn channel_error(failure: Failure) -> ChannelError {
@@ -167,17 +220,35 @@ fn channel_error(failure: Failure) -> ChannelError {
 type Says = Option<(Health, String)>;
 
 /// What became of the message: from how the POST ended, and from what the pack read in its answer.
-fn outcome(plugin: &str, posted: Posted, told: Result<Value, Failure>) -> Result<(SendOutcome, Says), ChannelError> {
+fn outcome(
+    plugin: &str,
+    posted: Posted,
+    told: Result<Value, Failure>,
+) -> Result<(SendOutcome, Says), ChannelError> {
     match posted {
         Posted::No => unposted(told),
         Posted::Lost(Reached::Unknown) => {
             let reason = format!("{plugin} gave no answer");
-            Ok((SendOutcome::Unknown { reason: reason.clone() }, Some((Health::Retrying, reason))))
+            Ok((
+                SendOutcome::Unknown {
+                    reason: reason.clone(),
+                },
+                Some((Health::Retrying, reason)),
+            ))
         }
         Posted::Lost(Reached::No) => {
-            let (health, reason) = told.err().map_or((Health::Retrying, String::new()), |failure| health_of(&failure));
+            let (health, reason) = told
+                .err()
+                .map_or((Health::Retrying, String::new()), |failure| health_of(&failure));
             let permanent = health == Health::Failed;
-            Ok((SendOutcome::Refused { reason: reason.clone(), permanent, retry_after: None }, Some((health, reason))))
+            Ok((
+                SendOutcome::Refused {
+                    reason: reason.clone(),
+                    permanent,
+                    retry_after: None,
+                },
+                Some((health, reason)),
+            ))
         }
         Posted::Answered { status, retry_after } => Ok(answered(plugin, status, retry_after, told)),
     }
@@ -191,20 +262,40 @@ fn unposted(told: Result<Value, Failure>) -> Result<(SendOutcome, Says), Channel
         Err(failure @ Failure::Fetch(_)) => {
             let (health, reason) = health_of(&failure);
             let permanent = health == Health::Failed;
-            let refused = SendOutcome::Refused { reason: reason.clone(), permanent, retry_after: None };
+            let refused = SendOutcome::Refused {
+                reason: reason.clone(),
+                permanent,
+                retry_after: None,
+            };
             return Ok((refused, Some((health, reason))));
         }
         Err(failure) => return Err(channel_error(failure)),
     };
-    let sent = Sent::deserialize(&told)
-        .map_err(|error| ChannelError::Bug(format!("the pack's `send` returned something else: {error}")))?;
+    let sent = Sent::deserialize(&told).map_err(|error| {
+        ChannelError::Bug(format!(
+            "the pack's `send` returned something else: {}",
+            shape_problem(&error)
+        ))
+    })?;
     match (sent.remote_id, sent.refused) {
         (Some(remote_id), _) => {
             let status = sent.status.unwrap_or_else(|| "accepted".to_owned());
-            Ok((SendOutcome::Accepted { remote_id, status }, Some((Health::Active, String::new()))))
+            Ok((
+                SendOutcome::Accepted { remote_id, status },
+                Some((Health::Active, String::new())),
+            ))
         }
-        (None, Some(reason)) => Ok((SendOutcome::Refused { reason, permanent: true, retry_after: None }, None)),
-        (None, None) => Err(ChannelError::Bug("the pack's `send` neither sent nor refused".to_owned())),
+        (None, Some(reason)) => Ok((
+            SendOutcome::Refused {
+                reason,
+                permanent: true,
+                retry_after: None,
+            },
+            None,
+        )),
+        (None, None) => Err(ChannelError::Bug(
+            "the pack's `send` neither sent nor refused".to_owned(),
+        )),
     }
 }
 
@@ -214,34 +305,66 @@ fn answered(
     retry_after: Option<Duration>,
     told: Result<Value, Failure>,
 ) -> (SendOutcome, Says) {
-    let sent = told.ok().and_then(|told| Sent::deserialize(&told).ok()).unwrap_or_default();
+    let sent = told
+        .ok()
+        .and_then(|told| Sent::deserialize(&told).ok())
+        .unwrap_or_default();
     let reason = match sent.code.as_ref().and_then(code) {
         Some(code) => format!("{plugin} refused it: HTTP {}, code {code}", status.as_u16()),
         None => format!("{plugin} refused it: HTTP {}", status.as_u16()),
     };
-    let refused = |permanent, retry_after| SendOutcome::Refused { reason: reason.clone(), permanent, retry_after };
+    let refused = |permanent, retry_after| SendOutcome::Refused {
+        reason: reason.clone(),
+        permanent,
+        retry_after,
+    };
     match status.as_u16() {
         200..300 => match sent.remote_id {
             Some(remote_id) => {
                 let status = sent.status.unwrap_or_else(|| "accepted".to_owned());
-                (SendOutcome::Accepted { remote_id, status }, Some((Health::Active, String::new())))
+                (
+                    SendOutcome::Accepted { remote_id, status },
+                    Some((Health::Active, String::new())),
+                )
             }
             None => {
                 let reason = format!("{plugin} took it, but its answer can't be read");
-                (SendOutcome::Unknown { reason: reason.clone() }, Some((Health::Failed, reason)))
+                (
+                    SendOutcome::Unknown {
+                        reason: reason.clone(),
+                    },
+                    Some((Health::Failed, reason)),
+                )
             }
         },
         401 | 403 => (
             refused(false, Some(retry_after.unwrap_or(REAUTHORISE_RETRY))),
-            Some((Health::NeedsReauthorisation, format!("{plugin} refused the secret (HTTP {})", status.as_u16()))),
+            Some((
+                Health::NeedsReauthorisation,
+                format!("{plugin} refused the secret (HTTP {})", status.as_u16()),
+            )),
         ),
-        404 => (refused(true, None), Some((Health::Failed, format!("{plugin} does not know the account (HTTP 404)")))),
+        404 => (
+            refused(true, None),
+            Some((
+                Health::Failed,
+                format!("{plugin} does not know the account (HTTP 404)"),
+            )),
+        ),
         // The request was not taken in time, came too early or too often.
-        408 | 425 | 429 => (refused(false, retry_after), Some((Health::Retrying, reason.clone()))),
+        408 | 425 | 429 => (
+            refused(false, retry_after),
+            Some((Health::Retrying, reason.clone())),
+        ),
         400..500 => (refused(true, None), Some((Health::Active, String::new()))),
         _ => {
             let reason = format!("{plugin} answered HTTP {}", status.as_u16());
-            (SendOutcome::Unknown { reason: reason.clone() }, Some((Health::Retrying, reason)))
+            (
+                SendOutcome::Unknown {
+                    reason: reason.clone(),
+                },
+                Some((Health::Retrying, reason)),
+            )
         }
     }
 }
@@ -254,7 +377,9 @@ fn code(code: &Value) -> Option<String> {
         _ => return None,
     };
     let fits = (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     fits.then_some(text)
 }
 

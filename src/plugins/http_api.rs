@@ -19,6 +19,7 @@ use crate::reconcile::{self, health_of_status};
 use crate::store;
 
 mod change;
+mod retry;
 mod view;
 
 use change::{Checked, ConnectionChange, NewConnection, NewSecrets};
@@ -34,6 +35,7 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
         .routes(routes!(connection_reconcile))
         .routes(routes!(connection_test))
         .routes(routes!(secrets_set))
+        .routes(routes!(retry::record_retry))
         .with_state(manager)
 }
 
@@ -48,15 +50,31 @@ fn unknown() -> Problem {
 async fn plugin_list(State(manager): State<Manager>, _: Caller) -> Json<Vec<PluginView>> {
     let registry = manager.registry();
     let usable = registry.packs().map(|pack| PluginView::of(&pack.manifest));
-    Json(usable.chain(registry.broken().iter().map(PluginView::broken)).collect())
+    Json(
+        usable
+            .chain(registry.broken().iter().map(PluginView::broken))
+            .collect(),
+    )
 }
 
 /// Your connections, oldest first.
 #[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Vec<ConnectionView>)))]
-async fn connection_list(State(manager): State<Manager>, caller: Caller) -> Result<Json<Vec<ConnectionView>>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn connection_list(
+    State(manager): State<Manager>,
+    caller: Caller,
+) -> Result<Json<Vec<ConnectionView>>, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connections = store::connection_list(&mut tx).await?;
-    Ok(Json(connections.into_iter().map(|connection| ConnectionView::of(&manager, connection)).collect()))
+    Ok(Json(
+        connections
+            .into_iter()
+            .map(|connection| ConnectionView::of(&manager, connection))
+            .collect(),
+    ))
 }
 
 /// Connects a plugin. What is wrong with a setting or secret is named, all at once.
@@ -70,10 +88,17 @@ async fn connection_create(
     Json(new): Json<NewConnection>,
 ) -> Result<Response, Problem> {
     let checked = change::check_new(&manager, &new).await?;
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let now = tx.now();
     let id = ConnectionId::new();
-    let Checked { settings, allowed_ranges } = checked;
+    let Checked {
+        settings,
+        allowed_ranges,
+    } = checked;
     let connection = Connection {
         id,
         plugin: new.plugin,
@@ -91,7 +116,13 @@ async fn connection_create(
     };
     store::connection_insert(&mut tx, &connection).await?;
     change::seal_all(&manager, &mut tx, id, &new.secrets).await?;
-    tx.publish_about(id, &ConnectionCreated { connection: id, plugin: connection.plugin.clone() })?;
+    tx.publish_about(
+        id,
+        &ConnectionCreated {
+            connection: id,
+            plugin: connection.plugin.clone(),
+        },
+    )?;
     tx.audit("write", format!("connection/{id}"), None)?;
     let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     tx.commit().await?;
@@ -103,8 +134,16 @@ async fn connection_create(
     get, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
 )]
-async fn connection_show(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn connection_show(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     Ok(Json(ConnectionView::of(&manager, connection)))
 }
@@ -121,7 +160,11 @@ async fn connection_change(
     Path(id): Id,
     Json(asked): Json<ConnectionChange>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     change::apply(&manager, &mut connection, asked).await?;
     store::connection_update(&mut tx, &connection).await?;
@@ -146,7 +189,11 @@ async fn secrets_set(
     Path(id): Id,
     Json(NewSecrets(secrets)): Json<NewSecrets>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     change::check_secrets(&manager, &connection, &secrets)?;
     change::seal_all(&manager, &mut tx, id, &secrets).await?;
@@ -164,11 +211,25 @@ async fn secrets_set(
     delete, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 204), (status = 404, body = Problem))
 )]
-async fn connection_remove(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<StatusCode, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn connection_remove(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<StatusCode, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     store::connection_delete(&mut tx, id).await?;
-    tx.publish_about(id, &ConnectionRemoved { connection: id, plugin: connection.plugin })?;
+    tx.publish_about(
+        id,
+        &ConnectionRemoved {
+            connection: id,
+            plugin: connection.plugin,
+        },
+    )?;
     tx.audit("write", format!("connection/{id}"), None)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -179,7 +240,11 @@ async fn connection_remove(State(manager): State<Manager>, caller: Caller, Path(
     post, path = "/connections/{id}/pause", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
 )]
-async fn connection_pause(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
+async fn connection_pause(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<Json<ConnectionView>, Problem> {
     pause(&manager, &caller, id, true).await
 }
 
@@ -188,18 +253,34 @@ async fn connection_pause(State(manager): State<Manager>, caller: Caller, Path(i
     post, path = "/connections/{id}/resume", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
 )]
-async fn connection_resume(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
+async fn connection_resume(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<Json<ConnectionView>, Problem> {
     pause(&manager, &caller, id, false).await
 }
 
-async fn pause(manager: &Manager, caller: &Caller, id: ConnectionId, paused: bool) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn pause(
+    manager: &Manager,
+    caller: &Caller,
+    id: ConnectionId,
+    paused: bool,
+) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     if connection.paused != paused {
         connection.paused = paused;
         store::connection_pause(&mut tx, id, paused).await?;
-        let (health, reason) =
-            if paused { ("paused", "paused by you") } else { (connection.health.as_str(), connection.reason.as_str()) };
+        let (health, reason) = if paused {
+            ("paused", "paused by you")
+        } else {
+            (connection.health.as_str(), connection.reason.as_str())
+        };
         let event = contracts::events::connector::ConnectionHealthChanged {
             connection: id,
             health: health.to_owned(),
@@ -216,7 +297,10 @@ async fn pause(manager: &Manager, caller: &Caller, id: ConnectionId, paused: boo
 }
 
 fn has_history(manager: &Manager, connection: &Connection) -> bool {
-    manager.registry().pack(&connection.plugin).is_some_and(|pack| pack.manifest.functions.reconcile.is_some())
+    manager
+        .registry()
+        .pack(&connection.plugin)
+        .is_some_and(|pack| pack.manifest.functions.reconcile.is_some())
 }
 
 /// Queues a question to the provider: what did it say while the hub was away?
@@ -224,14 +308,27 @@ fn has_history(manager: &Manager, connection: &Connection) -> bool {
     post, path = "/connections/{id}/reconcile", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 202, body = Queued), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
-async fn connection_reconcile(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Response, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn connection_reconcile(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<Response, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     if !has_history(&manager, &connection) {
-        return Err(Problem::unprocessable(format!("{} keeps no history that could be asked for", connection.plugin)));
+        return Err(Problem::unprocessable(format!(
+            "{} keeps no history that could be asked for",
+            connection.plugin
+        )));
     }
     if connection.paused {
-        return Err(Problem::conflict("the connection is paused").hint("resume it; that asks its provider, too"));
+        return Err(
+            Problem::conflict("the connection is paused").hint("resume it; that asks its provider, too")
+        );
     }
     let job = reconcile::enqueue(&mut tx, id).await?;
     tx.audit("act", format!("connection/{id}/reconcile"), None)?;
@@ -244,18 +341,38 @@ async fn connection_reconcile(State(manager): State<Manager>, caller: Caller, Pa
     post, path = "/connections/{id}/test", tag = "connections", params(("id" = ConnectionId, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Problem))
 )]
-async fn connection_test(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<TestResult>, Problem> {
-    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+async fn connection_test(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+) -> Result<Json<TestResult>, Problem> {
+    let mut tx = manager
+        .context()
+        .access
+        .begin(&caller.0, Cause::outside())
+        .await?;
     let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     drop(tx);
     let plugin = connection.plugin.clone();
     let Some(ready) = manager.ready(connection) else {
-        return Ok(Json(TestResult { ok: false, detail: format!("the plugin {plugin} is not installed") }));
+        return Ok(Json(TestResult {
+            ok: false,
+            detail: format!("the plugin {plugin} is not installed"),
+        }));
     };
     let (health, detail) = test(&manager, &ready).await;
-    let reason = if health == Health::Active { "" } else { detail.as_str() };
-    manager.note_health(&caller.0, &ready.connection, health, reason).await;
-    Ok(Json(TestResult { ok: health == Health::Active, detail }))
+    let reason = if health == Health::Active {
+        ""
+    } else {
+        detail.as_str()
+    };
+    manager
+        .note_health(&caller.0, &ready.connection, health, reason)
+        .await;
+    Ok(Json(TestResult {
+        ok: health == Health::Active,
+        detail,
+    }))
 }
 
 async fn test(manager: &Manager, ready: &Ready) -> (Health, String) {
@@ -267,7 +384,9 @@ async fn test(manager: &Manager, ready: &Ready) -> (Health, String) {
         Err(failure) => return health_of(&failure),
     };
     let args = [manager.script_context(ready)];
-    let told = manager.call(&ready.pack, function, &args, change::BUDGET, Some(&mut outbound)).await;
+    let told = manager
+        .call(&ready.pack, function, &args, change::BUDGET, Some(&mut outbound))
+        .await;
     if let Some(status) = outbound.last_status.filter(|status| !status.is_success()) {
         return health_of_status(&ready.connection.plugin, status);
     }
@@ -275,7 +394,10 @@ async fn test(manager: &Manager, ready: &Ready) -> (Health, String) {
         Ok(told) => match told.get("problem").and_then(Value::as_str) {
             Some(problem) => (Health::Failed, problem.to_owned()),
             None => {
-                let detail = told.get("detail").and_then(Value::as_str).unwrap_or("the provider answered");
+                let detail = told
+                    .get("detail")
+                    .and_then(Value::as_str)
+                    .unwrap_or("the provider answered");
                 (Health::Active, detail.to_owned())
             }
         },

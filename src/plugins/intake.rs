@@ -8,11 +8,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use contracts::events::communication::{CallStarted, CallStatusChanged, MessageReceived, MessageStatusChanged, Party};
+use contracts::events::communication::{
+    CallStarted, CallStatusChanged, MessageReceived, MessageStatusChanged, Party,
+};
 use contracts::{AttemptId, EntityId, EventPayload, NewEvent};
 use serde_json::{Map, Value, json};
 use spine::access::{AccessError, Cause, Scope};
-use spine::ports::{Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, RawRecord, Target};
+use spine::ports::{
+    Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, RawRecord, Target,
+};
 use spine::{Context, ScopedTx};
 
 use crate::manifest::Manifest;
@@ -23,7 +27,7 @@ use crate::time;
 /// Records that commit together.
 const BATCH: usize = 50;
 /// Longer texts are cut; no provider of short messages comes near.
-const TEXT_CHARS_MAX: usize = 20_000;
+const TEXT_CHARS_MAX: usize = 10_000;
 
 /// Why a record was not taken in.
 #[derive(Debug)]
@@ -105,7 +109,8 @@ impl Intake<'_> {
             let mut counts = Counts::default();
             for (index, record) in batch.iter().enumerate() {
                 if let Some(reason) = unfit.get(&index) {
-                    self.park(&mut tx, raw(self.connection, record.origin(), received), reason).await?;
+                    self.park(&mut tx, raw(self.connection, record.origin(), received), reason)
+                        .await?;
                     counts.parked += 1;
                     continue;
                 }
@@ -127,8 +132,19 @@ impl Intake<'_> {
     }
 
     /// Keeps something that can't be understood.
-    pub(crate) async fn park(&self, tx: &mut ScopedTx, raw: RawRecord, reason: &str) -> Result<(), AccessError> {
-        match self.context.ports.graph_write().park(tx, &self.connection.source(), raw, reason).await {
+    pub(crate) async fn park(
+        &self,
+        tx: &mut ScopedTx,
+        raw: RawRecord,
+        reason: &str,
+    ) -> Result<(), AccessError> {
+        match self
+            .context
+            .ports
+            .graph_write()
+            .park(tx, &self.connection.source(), raw, reason)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(GraphError::Access(error)) => Err(error),
             Err(error) => {
@@ -162,7 +178,11 @@ impl Intake<'_> {
         let known = self.known(tx, "Call", &call.origin.identifier).await?;
         // Callbacks may overtake each other; what ended stays ended.
         let is_late = known.as_ref().is_some_and(|entity| {
-            entity.props.get("status").and_then(Value::as_str).is_some_and(record::is_final)
+            entity
+                .props
+                .get("status")
+                .and_then(Value::as_str)
+                .is_some_and(record::is_final)
                 && !record::is_final(&call.status)
         });
         let mut props = Map::from_iter([
@@ -194,15 +214,27 @@ impl Intake<'_> {
             starts_at: (started || known.is_none()).then_some(at),
         };
         let applied = self.apply(tx, &call.origin, received, vec![entity]).await?;
-        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else { return Ok(false) };
+        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else {
+            return Ok(false);
+        };
         let connection = self.connection.id;
         if started {
             let direction = call.direction.as_str().to_owned();
-            let event = CallStarted { call: entity.id, connection, direction, from, to, answered: call.answered };
+            let event = CallStarted {
+                call: entity.id,
+                connection,
+                direction,
+                from,
+                to,
+                answered: call.answered,
+            };
             publish(tx, &event, entity.id, at)?;
         } else if !is_late {
-            let event =
-                CallStatusChanged { call: entity.id, status: call.status.clone(), duration_s: call.duration_s };
+            let event = CallStatusChanged {
+                call: entity.id,
+                status: call.status.clone(),
+                duration_s: call.duration_s,
+            };
             publish(tx, &event, entity.id, at)?;
         }
         Ok(true)
@@ -216,8 +248,16 @@ impl Intake<'_> {
     ) -> Result<bool, Unfit> {
         self.may_emit("Message")?;
         let at = occurred(&message.origin, tx.now())?;
-        let (from, to) = (self.party(tx, &message.from).await?, self.party(tx, &message.to).await?);
-        let text: String = message.text.chars().filter(|c| *c != '\0').take(TEXT_CHARS_MAX).collect();
+        let (from, to) = (
+            self.party(tx, &message.from).await?,
+            self.party(tx, &message.to).await?,
+        );
+        let text: String = message
+            .text
+            .chars()
+            .filter(|c| *c != '\0')
+            .take(TEXT_CHARS_MAX)
+            .collect();
         let mut props = Map::from_iter([
             ("direction".to_owned(), json!("in")),
             ("channel".to_owned(), json!(message.channel)),
@@ -228,7 +268,10 @@ impl Intake<'_> {
             ("connection".to_owned(), json!(self.connection.id)),
             ("remote_id".to_owned(), json!(message.origin.remote_id)),
         ]);
-        let extra = message.extra.iter().filter(|(name, value)| name.starts_with("x_") && !value.is_null());
+        let extra = message
+            .extra
+            .iter()
+            .filter(|(name, value)| name.starts_with("x_") && !value.is_null());
         props.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
         let entity = EntityChange {
             target: Target::Identified,
@@ -239,9 +282,18 @@ impl Intake<'_> {
             starts_at: Some(at),
         };
         let applied = self.apply(tx, &message.origin, received, vec![entity]).await?;
-        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else { return Ok(false) };
+        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else {
+            return Ok(false);
+        };
         let (connection, channel) = (self.connection.id, message.channel.clone());
-        let event = MessageReceived { message: entity.id, connection, channel, from, to, text };
+        let event = MessageReceived {
+            message: entity.id,
+            connection,
+            channel,
+            from,
+            to,
+            text,
+        };
         publish(tx, &event, entity.id, at)?;
         Ok(true)
     }
@@ -270,7 +322,9 @@ impl Intake<'_> {
             if status.if_known {
                 return Ok(false);
             }
-            return Err(Unfit::Park("the provider told the status of a message that the hub doesn't know".to_owned()));
+            return Err(Unfit::Park(
+                "the provider told the status of a message that the hub doesn't know".to_owned(),
+            ));
         };
         let applied = self.apply(tx, &status.origin, received, Vec::new()).await?;
         if applied.duplicate {
@@ -291,7 +345,9 @@ impl Intake<'_> {
         if self.manifest.entities.iter().any(|declared| declared == kind) {
             return Ok(());
         }
-        Err(Unfit::Park(format!("the pack's manifest does not declare that it emits {kind}")))
+        Err(Unfit::Park(format!(
+            "the pack's manifest does not declare that it emits {kind}"
+        )))
     }
 
     async fn party(&self, tx: &mut ScopedTx, address: &Identifier) -> Result<Party, Unfit> {
@@ -304,8 +360,18 @@ impl Intake<'_> {
         }
     }
 
-    async fn known(&self, tx: &mut ScopedTx, kind: &str, identifier: &Identifier) -> Result<Option<Entity>, Unfit> {
-        Ok(self.context.ports.graph_read().entity_by_identifier(tx, kind, identifier).await?)
+    async fn known(
+        &self,
+        tx: &mut ScopedTx,
+        kind: &str,
+        identifier: &Identifier,
+    ) -> Result<Option<Entity>, Unfit> {
+        Ok(self
+            .context
+            .ports
+            .graph_read()
+            .entity_by_identifier(tx, kind, identifier)
+            .await?)
     }
 
     async fn apply(
@@ -345,12 +411,15 @@ fn raw(connection: &Connection, origin: &Origin, received: &Received<'_>) -> Raw
 /// When it happened; a time that can't be read is a mistake, a missing one means now.
 fn occurred(origin: &Origin, now: DateTime<Utc>) -> Result<DateTime<Utc>, Unfit> {
     if origin.remote_id.is_empty() {
-        return Err(Unfit::Park("the provider gave no id of what it tells of".to_owned()));
+        return Err(Unfit::Park(
+            "the provider gave no id of what it tells of".to_owned(),
+        ));
     }
     if origin.occurred_at.is_null() {
         return Ok(now);
     }
-    time::parse(&origin.occurred_at).ok_or_else(|| Unfit::Park("the provider gave a time that can't be read".to_owned()))
+    time::parse(&origin.occurred_at)
+        .ok_or_else(|| Unfit::Park("the provider gave a time that can't be read".to_owned()))
 }
 
 fn title(word: &str, party: &Party) -> String {

@@ -19,9 +19,9 @@ mod registry;
 mod script;
 mod settings;
 mod signature;
+mod store;
 #[cfg(test)]
 mod stories;
-mod store;
 mod time;
 mod xml;
 
@@ -41,7 +41,10 @@ pub fn service(context: &Context) -> Service {
     let mut jobs = JobRegistry::default();
     jobs.register(reconcile::Reconcile(manager.clone()));
     let hooks = OpenApiRouter::new()
-        .route("/hooks/{plugin}/{connection}/{*rest}", any(on_webhook::on_webhook))
+        .route(
+            "/hooks/{plugin}/{connection}/{*rest}",
+            any(on_webhook::on_webhook),
+        )
         .with_state(manager.clone());
     let timekeeper = reconcile::Timekeeper(manager.clone());
     Service {

@@ -32,7 +32,9 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manager").field("registry", &self.registry).finish_non_exhaustive()
+        f.debug_struct("Manager")
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,13 +52,23 @@ impl Manager {
     /// Reads the packs and makes the client.
     pub(crate) fn new(context: &Context) -> Self {
         let extra_ca_pem = context.settings.extra_ca_pem.clone();
-        let fetch = Fetch::new(FetchConfig { extra_ca_pem, ..FetchConfig::default() });
+        let fetch = Fetch::new(FetchConfig {
+            extra_ca_pem,
+            ..FetchConfig::default()
+        });
         if let Err(error) = &fetch {
             tracing::error!(%error, "no plugin can ask its provider");
         }
         let engine = script::engine();
         let registry = Registry::load(&context.settings.packs_dir, &engine);
-        Self { inner: Arc::new(Inner { context: context.clone(), engine, registry, fetch: fetch.ok() }) }
+        Self {
+            inner: Arc::new(Inner {
+                context: context.clone(),
+                engine,
+                registry,
+                fetch: fetch.ok(),
+            }),
+        }
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -76,7 +88,12 @@ impl Manager {
         let pack = self.registry().pack(&connection.plugin)?.clone();
         let settings = settings::effective(&pack.manifest, &connection.settings, self.hub_url());
         let hooks_url = connection.hooks_url(self.hub_url());
-        Some(Ready { connection, pack, settings, hooks_url })
+        Some(Ready {
+            connection,
+            pack,
+            settings,
+            hooks_url,
+        })
     }
 
     /// What functions of a pack are given first: settings and addresses, never secrets.
@@ -97,7 +114,13 @@ impl Manager {
         let fetch = self.inner.fetch.clone().ok_or_else(|| {
             Failure::Configuration("the hub's own HTTP client can't be set up; its log says why".to_owned())
         })?;
-        Ok(Outbound::new(fetch, hosts, ready.connection.ranges(), credentials, now))
+        Ok(Outbound::new(
+            fetch,
+            hosts,
+            ready.connection.ranges(),
+            credentials,
+            now,
+        ))
     }
 
     /// Calls a function of the pack.
@@ -113,7 +136,11 @@ impl Manager {
     }
 
     pub(crate) fn intake<'a>(&'a self, ready: &'a Ready) -> Intake<'a> {
-        Intake { context: &self.inner.context, manifest: &ready.pack.manifest, connection: &ready.connection }
+        Intake {
+            context: &self.inner.context,
+            manifest: &ready.pack.manifest,
+            connection: &ready.connection,
+        }
     }
 
     /// Writes the health down and tells of it, if it changed. In the caller's transaction.
@@ -157,15 +184,34 @@ pub(crate) fn health_of(failure: &Failure) -> (Health, String) {
     match failure {
         Failure::Script(error) => {
             let at = error.position;
-            (Health::Failed, format!("the pack's script failed at {}:{}:{}", error.file, at.line, at.column))
+            (
+                Health::Failed,
+                format!(
+                    "the pack's script failed at {}:{}:{}",
+                    error.file, at.line, at.column
+                ),
+            )
         }
-        Failure::Forbidden(reason) => (Health::Failed, reason.clone()),
-        Failure::Configuration(reason) => (Health::Failed, reason.clone()),
+        Failure::Forbidden(reason) | Failure::Configuration(reason) => (Health::Failed, reason.clone()),
         Failure::Fetch(error) => match error.class() {
-            fetch::Class::Denied => (Health::Failed, format!("a request was refused by the hub: {}", error.failure())),
-            fetch::Class::Transient | fetch::Class::Protocol => {
-                (Health::Retrying, format!("the provider can't be reached: {}", error.failure()))
-            }
+            fetch::Class::Denied => (
+                Health::Failed,
+                format!("a request was refused by the hub: {}", error.failure()),
+            ),
+            fetch::Class::Transient | fetch::Class::Protocol => (
+                Health::Retrying,
+                format!("the provider can't be reached: {}", error.failure()),
+            ),
         },
+    }
+}
+
+/// What is wrong with a value's shape, without the value: it may hold a number or a text.
+pub(crate) fn shape_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("missing field") {
+        text
+    } else {
+        "a field has another type, or there is an unknown kind".to_owned()
     }
 }

@@ -81,19 +81,23 @@ impl Connection {
 
     /// Opens the secrets. One that can't be opened (another key, a moved row) is left out, and so missing.
     pub(crate) fn open(&self, vault: &Vault) -> Secrets {
-        let open = |(name, sealed): (&String, &Vec<u8>)| match vault.open(&secret_place(self.id, name), sealed) {
-            Ok(secret) => Some((name.clone(), secret)),
-            Err(error) => {
-                tracing::error!(connection = %self.id, name, %error, "a secret can't be opened");
-                None
-            }
-        };
+        let open =
+            |(name, sealed): (&String, &Vec<u8>)| match vault.open(&secret_place(self.id, name), sealed) {
+                Ok(secret) => Some((name.clone(), secret)),
+                Err(error) => {
+                    tracing::error!(connection = %self.id, name, %error, "a secret can't be opened");
+                    None
+                }
+            };
         self.secrets.iter().filter_map(open).collect()
     }
 
     /// The address under which the provider reaches the hub.
     pub(crate) fn public_url<'a>(&'a self, hub: &'a str) -> &'a str {
-        self.settings.get("public_url").and_then(Value::as_str).unwrap_or(hub)
+        self.settings
+            .get("public_url")
+            .and_then(Value::as_str)
+            .unwrap_or(hub)
     }
 
     /// The address below which its webhooks lie.
@@ -102,18 +106,30 @@ impl Connection {
     }
 
     /// Hosts that it may call: by https, and by plain http where a setting of the owner says so.
-    pub(crate) fn hosts(&self, manifest: &Manifest, effective: &Map<String, Value>) -> (Vec<HostPattern>, Vec<HostPattern>) {
+    pub(crate) fn hosts(
+        &self,
+        manifest: &Manifest,
+        effective: &Map<String, Value>,
+    ) -> (Vec<HostPattern>, Vec<HostPattern>) {
         let (mut https, mut http) = (Vec::new(), Vec::new());
         for host in &manifest.hosts {
             match host {
                 HostSpec::Pattern(pattern) => https.push(pattern.clone()),
                 HostSpec::Setting(name) => {
-                    let url = effective.get(name).and_then(Value::as_str).and_then(|url| Url::parse(url).ok());
-                    let Some((url, pattern)) = url.and_then(|url| Some((HostPattern::of_url(&url)?, url)).map(|(p, u)| (u, p)))
+                    let url = effective
+                        .get(name)
+                        .and_then(Value::as_str)
+                        .and_then(|url| Url::parse(url).ok());
+                    let Some((url, pattern)) =
+                        url.and_then(|url| Some((HostPattern::of_url(&url)?, url)).map(|(p, u)| (u, p)))
                     else {
                         continue;
                     };
-                    if url.scheme() == "http" { http.push(pattern) } else { https.push(pattern) }
+                    if url.scheme() == "http" {
+                        http.push(pattern);
+                    } else {
+                        https.push(pattern);
+                    }
                 }
             }
         }
@@ -122,7 +138,10 @@ impl Connection {
 
     /// The ranges that the owner allowed it.
     pub(crate) fn ranges(&self) -> Vec<IpNet> {
-        self.allowed_ranges.iter().filter_map(|range| range.parse().ok()).collect()
+        self.allowed_ranges
+            .iter()
+            .filter_map(|range| range.parse().ok())
+            .collect()
     }
 }
 
@@ -146,9 +165,10 @@ pub(crate) fn credentials(
     };
     Ok(match &manifest.auth {
         None => None,
-        Some(Auth::Basic { user, password }) => {
-            Some(Credentials::Basic { user: value(user)?, password: value(password)? })
-        }
+        Some(Auth::Basic { user, password }) => Some(Credentials::Basic {
+            user: value(user)?,
+            password: value(password)?,
+        }),
         Some(Auth::Bearer { token }) => Some(Credentials::Bearer { token: value(token)? }),
     })
 }
@@ -156,9 +176,9 @@ pub(crate) fn credentials(
 /// Ranges in their one spelling, or what is wrong with them.
 pub(crate) fn accept_ranges(ranges: &[String]) -> Result<Vec<String>, String> {
     let parse = |range: &String| {
-        let net: IpNet = range
-            .parse()
-            .map_err(|_| format!("allowed_ranges: `{range}` is no range of addresses such as 192.168.1.0/24"))?;
+        let net: IpNet = range.parse().map_err(|_| {
+            format!("allowed_ranges: `{range}` is no range of addresses such as 192.168.1.0/24")
+        })?;
         Ok(net.trunc().to_string())
     };
     if ranges.len() > 16 {
@@ -181,7 +201,9 @@ pub(crate) fn plain_http_problem(name: &str, url: &str, ranges: &[String]) -> Op
         url::Host::Domain(domain) => domain == "localhost" && !ranges.is_empty(),
     };
     (!allowed).then(|| {
-        format!("setting `{name}` must begin with https://, unless it names an address within `allowed_ranges`")
+        format!(
+            "setting `{name}` must begin with https://, unless it names an address within `allowed_ranges`"
+        )
     })
 }
 
@@ -205,13 +227,17 @@ pub(crate) fn problems(
     }
     for name in secrets {
         if manifest.secret(name).is_none() {
-            let hint = crate::manifest::hint(name, manifest.secrets.iter().map(|secret| secret.name.as_str()));
+            let hint =
+                crate::manifest::hint(name, manifest.secrets.iter().map(|secret| secret.name.as_str()));
             problems.push(format!("there is no secret `{name}`{hint}"));
         }
     }
     for secret in &manifest.secrets {
         if secret.required && !secrets.contains(&secret.name.as_str()) {
-            problems.push(format!("secret `{}` is missing: {}", secret.name, secret.description));
+            problems.push(format!(
+                "secret `{}` is missing: {}",
+                secret.name, secret.description
+            ));
         }
     }
     (accepted, problems)

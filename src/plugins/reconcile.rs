@@ -20,7 +20,7 @@ use spine::queue::{JobContext, JobError, JobHandler, JobOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::{Counts, Received};
-use crate::manager::{Manager, Ready, health_of};
+use crate::manager::{Manager, Ready, health_of, shape_problem};
 use crate::model::Health;
 use crate::record::Record;
 use crate::script::Failure;
@@ -28,7 +28,10 @@ use crate::{store, time};
 
 /// So far back is asked again each time: providers' lists lag, and a call is listed by its beginning.
 const MARGIN: TimeDelta = TimeDelta::hours(1);
-const BUDGET: Budget = Budget { operations: 20_000_000, time: Duration::from_secs(20) };
+const BUDGET: Budget = Budget {
+    operations: 20_000_000,
+    time: Duration::from_secs(20),
+};
 /// How often the timekeeper looks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -51,8 +54,12 @@ impl JobHandler for Reconcile {
     async fn run(&self, job: &JobContext, order: ReconcileConnection) -> Result<Value, JobError> {
         let done = self.0.reconcile(job.scope(), job.cause(), order.connection).await;
         match done {
-            Ok(Some(counts)) => Ok(json!({ "taken": counts.taken, "known": counts.known, "parked": counts.parked })),
-            Ok(None) => Ok(json!({ "nothing": "the connection is gone, paused or has no history to ask for" })),
+            Ok(Some(counts)) => {
+                Ok(json!({ "taken": counts.taken, "known": counts.known, "parked": counts.parked }))
+            }
+            Ok(None) => {
+                Ok(json!({ "nothing": "the connection is gone, paused or has no history to ask for" }))
+            }
             Err(ReconcileError::Away(error)) => Err(JobError::retry(error)),
             Err(ReconcileError::Transient(reason)) => Err(JobError::retry(reason)),
             Err(ReconcileError::Wrong(reason)) => Err(JobError::fail(reason)),
@@ -86,16 +93,18 @@ impl Manager {
         id: ConnectionId,
     ) -> Result<Option<Counts>, ReconcileError> {
         let mut tx = self.context().access.begin(scope, cause).await?;
-        let found = store::connection_by_id(&mut tx, id).await?.filter(|connection| !connection.paused);
+        let found = store::connection_by_id(&mut tx, id)
+            .await?
+            .filter(|connection| !connection.paused);
         let ready = found.and_then(|connection| self.ready(connection));
         let asked_at = tx.now();
         if ready.is_some() {
             store::connection_asked(&mut tx, id, asked_at).await?;
             tx.commit().await?;
         }
-        let Some((ready, function)) =
-            ready.and_then(|ready| Some((ready.pack.manifest.functions.reconcile.clone()?, ready)).map(|(f, r)| (r, f)))
-        else {
+        let Some((ready, function)) = ready.and_then(|ready| {
+            Some((ready.pack.manifest.functions.reconcile.clone()?, ready)).map(|(f, r)| (r, f))
+        }) else {
             return Ok(None);
         };
         let since = (ready.connection.synced_to - MARGIN).max(ready.connection.created_at);
@@ -103,11 +112,26 @@ impl Manager {
             Ok(told) => told,
             Err(error) => return Err(self.failed(scope, &ready, error).await),
         };
-        let wrong = |error| ReconcileError::Wrong(format!("the pack's `{function}` returned something else: {error}"));
-        let records: Vec<Record> =
-            told.records.into_iter().map(Record::deserialize).collect::<Result<_, _>>().map_err(wrong)?;
-        let received = Received { media_type: "application/json", body: b"{}" };
-        let counts = self.intake(&ready).take_in(scope, cause, &records, &received).await?;
+        let wrong = |error| {
+            let problem = shape_problem(&error);
+            ReconcileError::Wrong(format!(
+                "the pack's `{function}` made a record without the expected shape: {problem}"
+            ))
+        };
+        let records: Vec<Record> = told
+            .records
+            .into_iter()
+            .map(Record::deserialize)
+            .collect::<Result<_, _>>()
+            .map_err(wrong)?;
+        let received = Received {
+            media_type: "application/json",
+            body: b"{}",
+        };
+        let counts = self
+            .intake(&ready)
+            .take_in(scope, cause, &records, &received)
+            .await?;
         let mut tx = self.context().access.begin(scope, cause).await?;
         if told.complete {
             store::connection_synced(&mut tx, id, asked_at).await?;
@@ -127,13 +151,18 @@ impl Manager {
     ) -> Result<Told, Unread> {
         let mut outbound = self.outbound(ready).map_err(Unread::Failure)?;
         let args = [self.script_context(ready), Value::from(time::to_script(since))];
-        let told = self.call(&ready.pack, function, &args, BUDGET, Some(&mut outbound)).await;
+        let told = self
+            .call(&ready.pack, function, &args, BUDGET, Some(&mut outbound))
+            .await;
         if let Some(status) = outbound.last_status.filter(|status| !status.is_success()) {
             return Err(Unread::Status(status));
         }
         let told = told.map_err(Unread::Failure)?;
         Told::deserialize(told).map_err(|error| {
-            Unread::Failure(Failure::Forbidden(format!("the pack's `{function}` returned something else: {error}")))
+            let problem = shape_problem(&error);
+            Unread::Failure(Failure::Forbidden(format!(
+                "the pack's `{function}` returned something else: {problem}"
+            )))
         })
     }
 
@@ -160,9 +189,15 @@ enum Unread {
 pub(crate) fn health_of_status(plugin: &str, status: fetch::StatusCode) -> (Health, String) {
     let number = status.as_u16();
     match number {
-        401 | 403 => (Health::NeedsReauthorisation, format!("{plugin} refused the secret (HTTP {number})")),
+        401 | 403 => (
+            Health::NeedsReauthorisation,
+            format!("{plugin} refused the secret (HTTP {number})"),
+        ),
         408 | 425 | 429 | 500.. => (Health::Retrying, format!("{plugin} answered HTTP {number}")),
-        _ => (Health::Failed, format!("{plugin} refused the question (HTTP {number})")),
+        _ => (
+            Health::Failed,
+            format!("{plugin} refused the question (HTTP {number})"),
+        ),
     }
 }
 
@@ -193,11 +228,19 @@ impl Timekeeper {
     async fn look(&self, all: bool) -> Result<(), AccessError> {
         let now = self.0.context().clock.now();
         for pack in self.0.registry().packs() {
-            let Some(every) = pack.manifest.reconcile_every else { continue };
+            let Some(every) = pack.manifest.reconcile_every else {
+                continue;
+            };
             let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::days(1));
             let before = if all { now } else { now - every };
             let plugin = &pack.manifest.id;
-            for (scope, connection) in self.0.context().access.scopes_of_due_connections(plugin, before).await? {
+            for (scope, connection) in self
+                .0
+                .context()
+                .access
+                .scopes_of_due_connections(plugin, before)
+                .await?
+            {
                 let mut tx = self.0.context().access.begin(&scope, Cause::outside()).await?;
                 enqueue(&mut tx, connection).await?;
                 tx.commit().await?;
@@ -212,6 +255,9 @@ pub(crate) async fn enqueue(
     tx: &mut spine::ScopedTx,
     connection: ConnectionId,
 ) -> Result<Option<contracts::JobId>, AccessError> {
-    let options = JobOptions { singleton_key: Some(connection.to_string()), ..JobOptions::default() };
+    let options = JobOptions {
+        singleton_key: Some(connection.to_string()),
+        ..JobOptions::default()
+    };
     tx.enqueue(&ReconcileConnection { connection }, options).await
 }

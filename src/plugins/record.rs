@@ -130,13 +130,20 @@ pub(crate) fn anonymous(address: &Identifier) -> Option<Party> {
 pub(crate) fn address_problem(address: &Identifier) -> Option<String> {
     match address.scheme.as_str() {
         ANONYMOUS => None,
-        "tel" => settings::tel(&address.value).err().map(|_| "the provider gave a phone number that can't be one".to_owned()),
-        _ if address.value.trim().is_empty() => Some(format!("the provider gave an empty address ({})", address.scheme)),
+        "tel" => settings::tel(&address.value)
+            .err()
+            .map(|_| "the provider gave a phone number that can't be one".to_owned()),
+        _ if address.value.trim().is_empty() => {
+            Some(format!("the provider gave an empty address ({})", address.scheme))
+        }
         _ => None,
     }
 }
 
 /// The last word about a call: what is said of it later is older.
 pub(crate) fn is_final(call_status: &str) -> bool {
-    matches!(call_status, "completed" | "busy" | "no-answer" | "failed" | "canceled")
+    matches!(
+        call_status,
+        "completed" | "busy" | "no-answer" | "failed" | "canceled"
+    )
 }

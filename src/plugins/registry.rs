@@ -50,7 +50,9 @@ impl Registry {
         let mut folders: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
         folders.sort();
         for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            let Some(id) = folder.file_name().and_then(|name| name.to_str()) else { continue };
+            let Some(id) = folder.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
             if id.starts_with('.') {
                 continue;
             }
@@ -58,7 +60,10 @@ impl Registry {
                 Ok(pack) => drop(registry.packs.insert(id.to_owned(), Arc::new(pack))),
                 Err(reason) => {
                     tracing::warn!(plugin = id, reason, "a plugin pack can't be used");
-                    registry.broken.push(Broken { id: id.to_owned(), reason });
+                    registry.broken.push(Broken {
+                        id: id.to_owned(),
+                        reason,
+                    });
                 }
             }
         }
@@ -79,7 +84,10 @@ impl Registry {
 
     /// Ids of the packs that serve a channel.
     pub(crate) fn serving(&self, channel: &str) -> Vec<String> {
-        self.packs().filter(|pack| pack.manifest.serves(channel)).map(|pack| pack.manifest.id.clone()).collect()
+        self.packs()
+            .filter(|pack| pack.manifest.serves(channel))
+            .map(|pack| pack.manifest.id.clone())
+            .collect()
     }
 }
 
@@ -100,12 +108,16 @@ fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, 
             Some(found) if found.params.len() == arity => {}
             Some(found) => {
                 let (line, has) = (found.position.line, found.params.len());
-                return Err(format!("{file}:{line}: `{function}` takes {has} arguments; the hub gives it {arity}"));
+                return Err(format!(
+                    "{file}:{line}: `{function}` takes {has} arguments; the hub gives it {arity}"
+                ));
             }
             None => {
                 let names = script.functions().iter().map(|one| one.name.as_str());
                 let hint = manifest::hint(&function, names);
-                return Err(format!("{file}: there is no function `{function}`, which plugin.toml names{hint}"));
+                return Err(format!(
+                    "{file}: there is no function `{function}`, which plugin.toml names{hint}"
+                ));
             }
         }
     }
@@ -122,14 +134,23 @@ fn expected_functions(manifest: &Manifest) -> Vec<(String, usize)> {
         (&functions.test, 1),
         (&functions.check, 1),
     ];
-    let mut expected: Vec<(String, usize)> =
-        named.into_iter().filter_map(|(name, arity)| Some((name.clone()?, arity))).collect();
-    expected.extend(manifest.webhooks.iter().map(|webhook| (webhook.function.clone(), 2)));
+    let mut expected: Vec<(String, usize)> = named
+        .into_iter()
+        .filter_map(|(name, arity)| Some((name.clone()?, arity)))
+        .collect();
+    expected.extend(
+        manifest
+            .webhooks
+            .iter()
+            .map(|webhook| (webhook.function.clone(), 2)),
+    );
     expected
 }
 
 fn read_text(path: &Path, file: &str) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|error| format!("{file}: {error}"))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("{file}: {error}"))?
+        .len();
     if size > MANIFEST_BYTES_MAX {
         return Err(format!("{file} is larger than {MANIFEST_BYTES_MAX} bytes"));
     }

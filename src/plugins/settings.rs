@@ -14,7 +14,10 @@ pub(crate) const HUB_PUBLIC_URL: &str = "{hub.public_url}";
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// The settings in their one spelling, or every problem with them, each naming its setting.
-pub(crate) fn accept(manifest: &Manifest, given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<String>> {
+pub(crate) fn accept(
+    manifest: &Manifest,
+    given: &Map<String, Value>,
+) -> Result<Map<String, Value>, Vec<String>> {
     let mut accepted = Map::new();
     let mut problems = Vec::new();
     for (name, value) in given {
@@ -34,18 +37,33 @@ pub(crate) fn accept(manifest: &Manifest, given: &Map<String, Value>) -> Result<
     for setting in &manifest.settings {
         let missing = !accepted.contains_key(&setting.name) && !given.contains_key(&setting.name);
         if setting.required && setting.default.is_none() && missing {
-            problems.push(format!("setting `{}` is missing: {}", setting.name, setting.description));
+            problems.push(format!(
+                "setting `{}` is missing: {}",
+                setting.name, setting.description
+            ));
         }
     }
-    if problems.is_empty() { Ok(accepted) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(accepted)
+    } else {
+        Err(problems)
+    }
 }
 
 /// The stored settings with defaults for the others.
-pub(crate) fn effective(manifest: &Manifest, stored: &Map<String, Value>, public_url: &str) -> Map<String, Value> {
+pub(crate) fn effective(
+    manifest: &Manifest,
+    stored: &Map<String, Value>,
+    public_url: &str,
+) -> Map<String, Value> {
     let mut settings = stored.clone();
     for setting in &manifest.settings {
         if let Some(default) = &setting.default {
-            let value = if default == HUB_PUBLIC_URL { Value::from(public_url) } else { default.clone() };
+            let value = if default == HUB_PUBLIC_URL {
+                Value::from(public_url)
+            } else {
+                default.clone()
+            };
             settings.entry(&setting.name).or_insert(value);
         }
     }
@@ -82,14 +100,21 @@ fn text(setting: &Setting, value: &Value) -> Result<String, String> {
         Value::Number(number) => number.to_string(),
         _ => return Err("must be text".to_owned()),
     };
-    let text = if setting.multiline { text } else { text.trim().to_owned() };
+    let text = if setting.multiline {
+        text
+    } else {
+        text.trim().to_owned()
+    };
     if text.is_empty() && setting.required {
         return Err("must not be empty".to_owned());
     }
     if text.len() > TEXT_BYTES_MAX {
         return Err(format!("must be no longer than {TEXT_BYTES_MAX} bytes"));
     }
-    if text.chars().any(|c| c.is_control() && !(setting.multiline && matches!(c, '\n' | '\r' | '\t'))) {
+    if text
+        .chars()
+        .any(|c| c.is_control() && !(setting.multiline && matches!(c, '\n' | '\r' | '\t')))
+    {
         return Err("must not hold control characters".to_owned());
     }
     Ok(text)
@@ -127,7 +152,10 @@ fn base_url(text: &str) -> Result<String, String> {
 pub(crate) fn tel(text: &str) -> Result<String, String> {
     let wrong = || "must be a phone number with its country code, such as +4915112345678".to_owned();
     let rest = text.strip_prefix('+').ok_or_else(wrong)?;
-    let digits: String = rest.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '\u{a0}')).collect();
+    let digits: String = rest
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '\u{a0}'))
+        .collect();
     // Only digits reach the parser: it was written for people's input and reads letters and extensions, too.
     if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
@@ -170,7 +198,11 @@ mod tests {
             (Boolean, json!("true"), json!(true)),
             (Enum, json!("say"), json!("say")),
             (Url, json!("https://hub.example/"), json!("https://hub.example")),
-            (Url, json!("http://127.0.0.1:8080/api/"), json!("http://127.0.0.1:8080/api")),
+            (
+                Url,
+                json!("http://127.0.0.1:8080/api/"),
+                json!("http://127.0.0.1:8080/api"),
+            ),
             (Tel, json!("+1 415 867 5309"), json!("+14158675309")),
         ];
         for (kind, value, kept) in taken {
@@ -195,6 +227,10 @@ mod tests {
         for (kind, value) in refused {
             assert!(check(&setting(kind), &value).is_err(), "{kind:?} took {value}");
         }
-        assert!(check(&setting(Enum), &json!("sya")).unwrap_err().contains("did you mean `say`"));
+        assert!(
+            check(&setting(Enum), &json!("sya"))
+                .unwrap_err()
+                .contains("did you mean `say`")
+        );
     }
 }

@@ -55,7 +55,10 @@ impl From<Row> for Connection {
 }
 
 /// The connection with its sealed secrets.
-pub(crate) async fn connection_by_id(tx: &mut ScopedTx, id: ConnectionId) -> Result<Option<Connection>, AccessError> {
+pub(crate) async fn connection_by_id(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+) -> Result<Option<Connection>, AccessError> {
     let row = sqlx::query_as!(
         Row,
         r#"
@@ -148,8 +151,18 @@ pub(crate) async fn connection_update(tx: &mut ScopedTx, connection: &Connection
     Ok(())
 }
 
-pub(crate) async fn connection_pause(tx: &mut ScopedTx, id: ConnectionId, paused: bool) -> Result<(), AccessError> {
-    sqlx::query!("UPDATE plugins.connection SET paused = $2 WHERE id = $1", id.0, paused).execute(tx.conn()).await?;
+pub(crate) async fn connection_pause(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+    paused: bool,
+) -> Result<(), AccessError> {
+    sqlx::query!(
+        "UPDATE plugins.connection SET paused = $2 WHERE id = $1",
+        id.0,
+        paused
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -177,7 +190,13 @@ pub(crate) async fn connection_asked(
     id: ConnectionId,
     at: DateTime<Utc>,
 ) -> Result<(), AccessError> {
-    sqlx::query!("UPDATE plugins.connection SET asked_at = $2 WHERE id = $1", id.0, at).execute(tx.conn()).await?;
+    sqlx::query!(
+        "UPDATE plugins.connection SET asked_at = $2 WHERE id = $1",
+        id.0,
+        at
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -187,16 +206,24 @@ pub(crate) async fn connection_synced(
     id: ConnectionId,
     to: DateTime<Utc>,
 ) -> Result<(), AccessError> {
-    sqlx::query!("UPDATE plugins.connection SET synced_to = greatest(synced_to, $2) WHERE id = $1", id.0, to)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "UPDATE plugins.connection SET synced_to = greatest(synced_to, $2) WHERE id = $1",
+        id.0,
+        to
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
 /// Removes the connection with its secrets; what it brought stays. False: it was not there.
 pub(crate) async fn connection_delete(tx: &mut ScopedTx, id: ConnectionId) -> Result<bool, AccessError> {
-    sqlx::query!("DELETE FROM plugins.secret WHERE connection = $1", id.0).execute(tx.conn()).await?;
-    let done = sqlx::query!("DELETE FROM plugins.connection WHERE id = $1", id.0).execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM plugins.secret WHERE connection = $1", id.0)
+        .execute(tx.conn())
+        .await?;
+    let done = sqlx::query!("DELETE FROM plugins.connection WHERE id = $1", id.0)
+        .execute(tx.conn())
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

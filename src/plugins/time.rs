@@ -29,7 +29,11 @@ mod tests {
     #[test]
     fn the_usual_forms_name_the_same_moment() {
         let at = DateTime::from_timestamp(1_795_219_200, 0).unwrap();
-        for form in [json!("2026-11-21T00:00:00Z"), json!("Sat, 21 Nov 2026 00:00:00 +0000"), json!(1_795_219_200)] {
+        for form in [
+            json!("2026-11-21T00:00:00Z"),
+            json!("Sat, 21 Nov 2026 00:00:00 +0000"),
+            json!(1_795_219_200),
+        ] {
             assert_eq!(parse(&form), Some(at), "{form}");
         }
         assert_eq!(to_script(at), "2026-11-21T00:00:00Z");

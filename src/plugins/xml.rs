@@ -26,7 +26,9 @@ fn is_xml(c: char) -> bool {
 
 /// Why the text is no well-formed document (entity declarations are refused too); `None`: it is one.
 pub(crate) fn problem(text: &str) -> Option<String> {
-    roxmltree::Document::parse(text).err().map(|error| error.to_string())
+    roxmltree::Document::parse(text)
+        .err()
+        .map(|error| error.to_string())
 }
 
 /// As [`problem`], for bodies that say they are XML.

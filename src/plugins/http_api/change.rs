@@ -17,7 +17,10 @@ use crate::model::{self, Connection, Health};
 use crate::registry::Pack;
 use crate::store;
 
-pub(super) const BUDGET: Budget = Budget { operations: 500_000, time: std::time::Duration::from_secs(1) };
+pub(super) const BUDGET: Budget = Budget {
+    operations: 500_000,
+    time: std::time::Duration::from_secs(1),
+};
 
 const NAME_CHARS_MAX: usize = 100;
 const SECRET_BYTES_MAX: usize = 4096;
@@ -67,15 +70,31 @@ pub(super) struct Checked {
 }
 
 fn refuse(problems: Vec<String>) -> Result<(), Problem> {
-    if problems.is_empty() { Ok(()) } else { Err(Problem::unprocessable(problems.join("; "))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::unprocessable(problems.join("; ")))
+    }
 }
 
 pub(super) async fn check_new(manager: &Manager, new: &NewConnection) -> Result<Checked, Problem> {
     let pack = pack(manager, &new.plugin)?;
     let mut problems = name_problem(&new.name);
-    problems.extend(new.secrets.iter().filter_map(|(name, secret)| secret_problem(name, secret)));
+    problems.extend(
+        new.secrets
+            .iter()
+            .filter_map(|(name, secret)| secret_problem(name, secret)),
+    );
     let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
-    let checked = check(manager, &pack, &new.settings, &new.allowed_ranges, &names, &mut problems).await;
+    let checked = check(
+        manager,
+        &pack,
+        &new.settings,
+        &new.allowed_ranges,
+        &names,
+        &mut problems,
+    )
+    .await;
     refuse(problems)?;
     Ok(checked)
 }
@@ -99,9 +118,19 @@ pub(super) async fn apply(
         }
     }
     // A setting that a newer pack dropped is dropped here, too; one that never was is a mistake and is named below.
-    let ranges = change.allowed_ranges.unwrap_or_else(|| connection.allowed_ranges.clone());
+    let ranges = change
+        .allowed_ranges
+        .unwrap_or_else(|| connection.allowed_ranges.clone());
     let names: Vec<&str> = connection.secrets.keys().map(String::as_str).collect();
-    let checked = check(manager, &pack, &connection.settings, &ranges, &names, &mut problems).await;
+    let checked = check(
+        manager,
+        &pack,
+        &connection.settings,
+        &ranges,
+        &names,
+        &mut problems,
+    )
+    .await;
     refuse(problems)?;
     connection.settings = checked.settings;
     connection.allowed_ranges = checked.allowed_ranges;
@@ -114,9 +143,15 @@ pub(super) fn check_secrets(
     secrets: &BTreeMap<String, String>,
 ) -> Result<(), Problem> {
     let pack = pack(manager, &connection.plugin)?;
-    let mut problems: Vec<String> = secrets.iter().filter_map(|(name, secret)| secret_problem(name, secret)).collect();
+    let mut problems: Vec<String> = secrets
+        .iter()
+        .filter_map(|(name, secret)| secret_problem(name, secret))
+        .collect();
     for name in secrets.keys().filter(|name| pack.manifest.secret(name).is_none()) {
-        let hint = hint(name, pack.manifest.secrets.iter().map(|secret| secret.name.as_str()));
+        let hint = hint(
+            name,
+            pack.manifest.secrets.iter().map(|secret| secret.name.as_str()),
+        );
         problems.push(format!("there is no secret `{name}`{hint}"));
     }
     refuse(problems)
@@ -131,8 +166,11 @@ pub(super) async fn seal_all(
 ) -> Result<(), Problem> {
     for (name, secret) in secrets {
         let place = model::secret_place(connection, name);
-        let sealed =
-            manager.context().vault.seal(&place, secret.as_bytes()).map_err(|error| Problem::internal(&error))?;
+        let sealed = manager
+            .context()
+            .vault
+            .seal(&place, secret.as_bytes())
+            .map_err(|error| Problem::internal(&error))?;
         store::secret_put(tx, connection, name, &sealed).await?;
     }
     Ok(())
@@ -144,7 +182,10 @@ fn pack(manager: &Manager, plugin: &str) -> Result<Arc<Pack>, Problem> {
         return Ok(pack.clone());
     }
     if let Some(broken) = registry.broken().iter().find(|broken| broken.id == plugin) {
-        return Err(Problem::unprocessable(format!("the plugin `{plugin}` can't be used: {}", broken.reason)));
+        return Err(Problem::unprocessable(format!(
+            "the plugin `{plugin}` can't be used: {}",
+            broken.reason
+        )));
     }
     let hint = hint(plugin, registry.packs().map(|pack| pack.manifest.id.as_str()));
     Err(Problem::not_found(format!("there is no plugin `{plugin}`{hint}")))
@@ -169,10 +210,18 @@ async fn check(
     if sound && let Some(function) = &pack.manifest.functions.check {
         problems.extend(ask_pack(manager, pack, function, &settings).await);
     }
-    Checked { settings, allowed_ranges }
+    Checked {
+        settings,
+        allowed_ranges,
+    }
 }
 
-async fn ask_pack(manager: &Manager, pack: &Arc<Pack>, function: &str, settings: &Map<String, Value>) -> Vec<String> {
+async fn ask_pack(
+    manager: &Manager,
+    pack: &Arc<Pack>,
+    function: &str,
+    settings: &Map<String, Value>,
+) -> Vec<String> {
     let probe = Connection {
         id: ConnectionId::default(),
         plugin: pack.manifest.id.clone(),
@@ -189,12 +238,23 @@ async fn ask_pack(manager: &Manager, pack: &Arc<Pack>, function: &str, settings:
     };
     let hooks_url = probe.hooks_url(manager.hub_url());
     let effective = crate::settings::effective(&pack.manifest, settings, manager.hub_url());
-    let ready = Ready { connection: probe, pack: pack.clone(), settings: effective, hooks_url };
+    let ready = Ready {
+        connection: probe,
+        pack: pack.clone(),
+        settings: effective,
+        hooks_url,
+    };
     let args = [check_context(&ready, manager)];
     match manager.call(pack, function, &args, BUDGET, None).await {
-        Ok(Value::Array(problems)) => {
-            problems.iter().map(|problem| problem.as_str().unwrap_or("the pack refused the settings").to_owned()).collect()
-        }
+        Ok(Value::Array(problems)) => problems
+            .iter()
+            .map(|problem| {
+                problem
+                    .as_str()
+                    .unwrap_or("the pack refused the settings")
+                    .to_owned()
+            })
+            .collect(),
         Ok(_) => vec!["the pack's `check` returned something else than a list of problems".to_owned()],
         Err(failure) => vec![failure.to_string()],
     }
@@ -202,11 +262,18 @@ async fn ask_pack(manager: &Manager, pack: &Arc<Pack>, function: &str, settings:
 
 fn name_problem(name: &str) -> Vec<String> {
     let name = name.trim();
-    let fits = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
-    if fits { Vec::new() } else { vec![format!("name: 1 to {NAME_CHARS_MAX} printable characters")] }
+    let fits =
+        !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
+    if fits {
+        Vec::new()
+    } else {
+        vec![format!("name: 1 to {NAME_CHARS_MAX} printable characters")]
+    }
 }
 
 fn secret_problem(name: &str, secret: &str) -> Option<String> {
-    let fits = !secret.trim().is_empty() && secret.len() <= SECRET_BYTES_MAX && !secret.chars().any(char::is_control);
+    let fits = !secret.trim().is_empty()
+        && secret.len() <= SECRET_BYTES_MAX
+        && !secret.chars().any(char::is_control);
     (!fits).then(|| format!("secret `{name}`: 1 to {SECRET_BYTES_MAX} printable bytes"))
 }

@@ -126,7 +126,13 @@ impl ConnectionView {
         let pack = manager.registry().pack(&connection.plugin);
         let (health, reason) = match pack {
             _ if connection.paused => ("paused", "paused by you".to_owned()),
-            None => ("failed", format!("the plugin {} is not installed, or can't be used", connection.plugin)),
+            None => (
+                "failed",
+                format!(
+                    "the plugin {} is not installed, or can't be used",
+                    connection.plugin
+                ),
+            ),
             Some(_) => (connection.health.as_str(), connection.reason.clone()),
         };
         let hooks_url = connection.hooks_url(manager.hub_url());
@@ -143,7 +149,9 @@ impl ConnectionView {
             settings,
             secrets: connection.secrets.into_keys().collect(),
             allowed_ranges: connection.allowed_ranges,
-            webhooks: pack.map(|pack| webhooks(&pack.manifest, Some(&hooks_url))).unwrap_or_default(),
+            webhooks: pack
+                .map(|pack| webhooks(&pack.manifest, Some(&hooks_url)))
+                .unwrap_or_default(),
             created_at: connection.created_at,
             reconciled_at: connection.asked_at,
         }

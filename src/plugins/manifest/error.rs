@@ -18,7 +18,12 @@ impl ManifestError {
         let before = text.get(..span.map_or(0, |span| span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Self { file: file.to_owned(), line, column, message: message.into() }
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+            message: message.into(),
+        }
     }
 }
 
@@ -34,7 +39,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// `; did you mean …?`, or nothing.
 pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, candidates).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    nearest(word, candidates)
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
 }
 
 /// The parser's message about an unknown key or value, with the nearest of those that it expected.

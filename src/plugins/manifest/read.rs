@@ -20,9 +20,8 @@ const RECONCILE_MINUTES: Range<u32> = 1..24 * 60 + 1;
 
 /// Reads a manifest. `file` is how errors name it; `folder` is what its id must be.
 pub(crate) fn read(file: &str, folder: &str, text: &str) -> Result<Manifest, ManifestError> {
-    let raw: RawManifest = toml::from_str(text).map_err(|error| {
-        ManifestError::at(file, text, error.span(), with_nearest(error.message()))
-    })?;
+    let raw: RawManifest = toml::from_str(text)
+        .map_err(|error| ManifestError::at(file, text, error.span(), with_nearest(error.message())))?;
     Reader { file, text }.manifest(folder, raw)
 }
 
@@ -47,9 +46,16 @@ impl Reader<'_> {
             return self.refuse(&raw.kind, "a plugin is a channel, a connector or both");
         }
         if !raw.script.get_ref().ends_with(".rhai") || raw.script.get_ref().contains(['/', '\\']) {
-            return self.refuse(&raw.script, "the script is a file of the pack itself, such as twilio.rhai");
+            return self.refuse(
+                &raw.script,
+                "the script is a file of the pack itself, such as twilio.rhai",
+            );
         }
-        let settings = raw.settings.into_iter().map(|one| self.setting(one)).collect::<Read<Vec<_>>>()?;
+        let settings = raw
+            .settings
+            .into_iter()
+            .map(|one| self.setting(one))
+            .collect::<Read<Vec<_>>>()?;
         let mut manifest = Manifest {
             id: raw.id.into_inner(),
             version: raw.version.into_inner(),
@@ -69,24 +75,44 @@ impl Reader<'_> {
         for secret in raw.secrets {
             self.name(&secret.name)?;
             let name = secret.name.into_inner();
-            manifest.secrets.push(SecretSpec { name, description: secret.description, required: secret.required });
+            manifest.secrets.push(SecretSpec {
+                name,
+                description: secret.description,
+                required: secret.required,
+            });
         }
-        self.unique("setting", manifest.settings.iter().map(|setting| setting.name.as_str()))?;
-        self.unique("secret", manifest.secrets.iter().map(|secret| secret.name.as_str()))?;
+        self.unique(
+            "setting",
+            manifest.settings.iter().map(|setting| setting.name.as_str()),
+        )?;
+        self.unique(
+            "secret",
+            manifest.secrets.iter().map(|secret| secret.name.as_str()),
+        )?;
         for host in &raw.hosts {
             manifest.hosts.push(self.host(&manifest, host)?);
         }
-        manifest.auth = raw.auth.as_ref().map(|auth| self.auth(&manifest, auth)).transpose()?;
+        manifest.auth = raw
+            .auth
+            .as_ref()
+            .map(|auth| self.auth(&manifest, auth))
+            .transpose()?;
         for webhook in raw.webhooks {
             manifest.webhooks.push(self.webhook(&manifest, webhook)?);
         }
-        self.unique("webhook", manifest.webhooks.iter().map(|webhook| webhook.name.as_str()))?;
+        self.unique(
+            "webhook",
+            manifest.webhooks.iter().map(|webhook| webhook.name.as_str()),
+        )?;
         if let Some(minutes) = raw.schedule.reconcile_every_minutes {
             if !RECONCILE_MINUTES.contains(minutes.get_ref()) {
                 return self.refuse(&minutes, "the schedule is 1 to 1440 minutes");
             }
             if manifest.functions.reconcile.is_none() {
-                return self.refuse(&minutes, "there is a schedule, but no function `reconcile` that it could call");
+                return self.refuse(
+                    &minutes,
+                    "there is a schedule, but no function `reconcile` that it could call",
+                );
             }
             manifest.reconcile_every = Some(Duration::from_secs(u64::from(*minutes.get_ref()) * 60));
         }
@@ -104,7 +130,10 @@ impl Reader<'_> {
         self.name(&raw.name)?;
         let is_enum = raw.kind == SettingType::Enum;
         if is_enum == raw.values.is_empty() {
-            return self.refuse(&raw.name, "`values` belongs to a setting of type enum, and only there");
+            return self.refuse(
+                &raw.name,
+                "`values` belongs to a setting of type enum, and only there",
+            );
         }
         let mut setting = Setting {
             name: raw.name.get_ref().clone(),
@@ -118,12 +147,18 @@ impl Reader<'_> {
             multiline: raw.multiline,
         };
         if let Some(default) = raw.default {
-            let value = serde_json::to_value(default.get_ref())
-                .map_err(|error| ManifestError::at(self.file, self.text, Some(default.span()), error.to_string()))?;
+            let value = serde_json::to_value(default.get_ref()).map_err(|error| {
+                ManifestError::at(self.file, self.text, Some(default.span()), error.to_string())
+            })?;
             if value != settings::HUB_PUBLIC_URL {
                 let checked = settings::check(&setting, &value);
                 let checked = checked.map_err(|problem| {
-                    ManifestError::at(self.file, self.text, Some(default.span()), format!("the default {problem}"))
+                    ManifestError::at(
+                        self.file,
+                        self.text,
+                        Some(default.span()),
+                        format!("the default {problem}"),
+                    )
                 })?;
                 setting.default = Some(checked);
             } else {
@@ -141,7 +176,10 @@ impl Reader<'_> {
             };
         };
         let Some(name) = reference.strip_prefix("settings.") else {
-            return self.refuse(host, "a host is written out or taken from a setting, as in \"{settings.base_url}\"");
+            return self.refuse(
+                host,
+                "a host is written out or taken from a setting, as in \"{settings.base_url}\"",
+            );
         };
         match manifest.setting(name) {
             Some(setting) if setting.kind == SettingType::Url => Ok(HostSpec::Setting(name.to_owned())),
@@ -156,8 +194,13 @@ impl Reader<'_> {
             None => self.refuse(&raw.scheme, format!("this scheme needs `{name}`")),
         };
         match raw.scheme.get_ref().as_str() {
-            "basic" => Ok(Auth::Basic { user: part("user", &raw.user)?, password: part("password", &raw.password)? }),
-            "bearer" => Ok(Auth::Bearer { token: part("token", &raw.token)? }),
+            "basic" => Ok(Auth::Basic {
+                user: part("user", &raw.user)?,
+                password: part("password", &raw.password)?,
+            }),
+            "bearer" => Ok(Auth::Bearer {
+                token: part("token", &raw.token)?,
+            }),
             other => {
                 let hint = hint(other, ["basic", "bearer"]);
                 self.refuse(&raw.scheme, format!("unknown scheme `{other}`{hint}"))
@@ -168,7 +211,9 @@ impl Reader<'_> {
     fn value_ref(&self, manifest: &Manifest, value: &Spanned<String>) -> Read<ValueRef> {
         let reference = reference(value.get_ref()).and_then(|reference| reference.split_once('.'));
         match reference {
-            Some(("settings", name)) if manifest.setting(name).is_some() => Ok(ValueRef::Setting(name.to_owned())),
+            Some(("settings", name)) if manifest.setting(name).is_some() => {
+                Ok(ValueRef::Setting(name.to_owned()))
+            }
             Some(("settings", name)) => self.refuse(value, self.no_setting(manifest, name)),
             Some(("secrets", name)) => {
                 self.secret(manifest, value, name)?;
@@ -179,7 +224,10 @@ impl Reader<'_> {
     }
 
     fn no_setting(&self, manifest: &Manifest, name: &str) -> String {
-        let hint = hint(name, manifest.settings.iter().map(|setting| setting.name.as_str()));
+        let hint = hint(
+            name,
+            manifest.settings.iter().map(|setting| setting.name.as_str()),
+        );
         format!("there is no setting `{name}`{hint}")
     }
 
@@ -239,7 +287,9 @@ impl Reader<'_> {
         match raw.scheme.get_ref().as_str() {
             "twilio" => {
                 let key = raw.shared_key.as_ref();
-                let shared_key = key.map(|key| self.secret(manifest, key, key.get_ref())).transpose()?;
+                let shared_key = key
+                    .map(|key| self.secret(manifest, key, key.get_ref()))
+                    .transpose()?;
                 Ok(Scheme::Twilio { secret, shared_key })
             }
             "hmac" => self.hmac(raw, secret),
@@ -252,7 +302,10 @@ impl Reader<'_> {
 
     fn hmac(&self, raw: &RawSignature, secret: String) -> Read<Scheme> {
         let Some(header) = &raw.header else {
-            return self.refuse(&raw.scheme, "this scheme needs `header`, the header that holds the signature");
+            return self.refuse(
+                &raw.scheme,
+                "this scheme needs `header`, the header that holds the signature",
+            );
         };
         let Ok(header_name) = header.get_ref().parse::<http::HeaderName>() else {
             return self.refuse(header, "this is no header's name");
@@ -274,21 +327,44 @@ impl Reader<'_> {
             }
         };
         let prefix = raw.prefix.clone().unwrap_or_default();
-        Ok(Scheme::Hmac { secret, header: header_name, algorithm, encoding, prefix })
+        Ok(Scheme::Hmac {
+            secret,
+            header: header_name,
+            algorithm,
+            encoding,
+            prefix,
+        })
     }
 
     fn id(&self, id: &Spanned<String>) -> Read<()> {
         let fits = id.get_ref().len() <= 32
             && id.get_ref().starts_with(|c: char| c.is_ascii_lowercase())
-            && id.get_ref().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(()) } else { self.refuse(id, "an id is 1 to 32 lower-case letters, digits and hyphens") }
+            && id
+                .get_ref()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(())
+        } else {
+            self.refuse(id, "an id is 1 to 32 lower-case letters, digits and hyphens")
+        }
     }
 
     fn name(&self, name: &Spanned<String>) -> Read<()> {
         let fits = name.get_ref().len() <= 48
             && name.get_ref().starts_with(|c: char| c.is_ascii_lowercase())
-            && name.get_ref().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if fits { Ok(()) } else { self.refuse(name, "a name is 1 to 48 lower-case letters, digits and underscores") }
+            && name
+                .get_ref()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if fits {
+            Ok(())
+        } else {
+            self.refuse(
+                name,
+                "a name is 1 to 48 lower-case letters, digits and underscores",
+            )
+        }
     }
 
     fn unique<'n>(&self, what: &str, names: impl Iterator<Item = &'n str>) -> Read<()> {
@@ -303,7 +379,12 @@ impl Reader<'_> {
     }
 
     fn refuse<T, V>(&self, place: &Spanned<V>, message: impl Into<String>) -> Read<T> {
-        Err(ManifestError::at(self.file, self.text, Some(place.span()), message))
+        Err(ManifestError::at(
+            self.file,
+            self.text,
+            Some(place.span()),
+            message,
+        ))
     }
 }
 

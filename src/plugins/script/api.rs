@@ -16,7 +16,11 @@ pub(crate) struct Session {
 
 impl Session {
     pub(super) fn new(may_request: bool) -> Self {
-        Self { may_request, journal: Vec::new(), next: 0 }
+        Self {
+            may_request,
+            journal: Vec::new(),
+            next: 0,
+        }
     }
 
     /// The function begins again from the top.
@@ -30,14 +34,18 @@ impl Session {
 
     fn ask(&mut self, request: Value) -> HostResult {
         if !self.may_request {
-            return Err(Interrupt::Stop("this function can't make requests: it must answer at once".to_owned()));
+            return Err(Interrupt::Stop(
+                "this function can't make requests: it must answer at once".to_owned(),
+            ));
         }
         match self.journal.get(self.next) {
             Some((asked, answer)) if *asked == request => {
                 self.next += 1;
                 Ok(answer.clone())
             }
-            Some(_) => Err(Interrupt::Stop("the script asked for something else when it was entered again".to_owned())),
+            Some(_) => Err(Interrupt::Stop(
+                "the script asked for something else when it was entered again".to_owned(),
+            )),
             None => Err(Interrupt::Suspend(request)),
         }
     }
@@ -48,15 +56,26 @@ pub(crate) fn engine() -> Engine<Session> {
     let api = HostApi::new()
         .method("http", "get", 1..=2, |call| request(call, "GET"))
         .method("http", "post_form", 2..=2, |call| request(call, "POST"))
-        .function("xml_escape", 1..=1, |call| Ok(Value::from(xml::escape(call.text(0)?))))
-        .function("xml_problem", 1..=1, |call| Ok(json!(xml::problem(call.text(0)?))))
+        .function("xml_escape", 1..=1, |call| {
+            Ok(Value::from(xml::escape(call.text(0)?)))
+        })
+        .function("xml_problem", 1..=1, |call| {
+            Ok(json!(xml::problem(call.text(0)?)))
+        })
         .function("uri_encode", 1..=1, |call| {
-            Ok(url::form_urlencoded::byte_serialize(call.text(0)?.as_bytes()).collect::<String>().replace('+', "%20").into())
+            Ok(url::form_urlencoded::byte_serialize(call.text(0)?.as_bytes())
+                .collect::<String>()
+                .replace('+', "%20")
+                .into())
         })
         .function("epoch", 1..=1, |call| {
-            Ok(json!(call.args.first().and_then(time::parse).map(|at| at.timestamp())))
+            Ok(json!(
+                call.args.first().and_then(time::parse).map(|at| at.timestamp())
+            ))
         })
-        .function("is_tel", 1..=1, |call| Ok(Value::from(settings::tel(call.text(0)?).is_ok())));
+        .function("is_tel", 1..=1, |call| {
+            Ok(Value::from(settings::tel(call.text(0)?).is_ok()))
+        });
     // A provider's page of a hundred records is some thousand values.
     let limits = Limits {
         string_bytes: 4 * 1024 * 1024,
@@ -86,15 +105,23 @@ fn request(call: &mut Call<'_, Session>, method: &str) -> HostResult {
                 }
             }
         }
-        Some(_) => return Err(Interrupt::Fail(format!("{}: the fields must be a map", call.name))),
+        Some(_) => {
+            return Err(Interrupt::Fail(format!(
+                "{}: the fields must be a map",
+                call.name
+            )));
+        }
     }
-    call.host.ask(json!({ "method": method, "url": url, "fields": fields }))
+    call.host
+        .ask(json!({ "method": method, "url": url, "fields": fields }))
 }
 
 fn text(function: &str, name: &str, value: &Value) -> Result<String, Interrupt> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        _ => Err(Interrupt::Fail(format!("{function}: the field `{name}` must be text or a number"))),
+        _ => Err(Interrupt::Fail(format!(
+            "{function}: the field `{name}` must be text or a number"
+        ))),
     }
 }

@@ -59,7 +59,11 @@ pub(crate) async fn run(
                 session = back;
                 outcome
             }
-            Err(_) => return Err(Failure::Forbidden("the script was stopped with the hub".to_owned())),
+            Err(_) => {
+                return Err(Failure::Forbidden(
+                    "the script was stopped with the hub".to_owned(),
+                ));
+            }
         };
         match outcome.map_err(|error| Failure::Script(Box::new(error)))? {
             Outcome::Returned(value) => return Ok(value),

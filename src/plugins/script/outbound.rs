@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fetch::{Allowance, Fetch, FetchError, HostPattern, HostRule, Method, Reached, Request, Response, StatusCode, header};
+use fetch::{
+    Allowance, Fetch, FetchError, HostPattern, HostRule, Method, Reached, Request, Response, StatusCode,
+    header,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -18,8 +21,13 @@ const HEADERS: [&str; 4] = ["content-type", "retry-after", "etag", "last-modifie
 
 /// How the hub signs in.
 pub(crate) enum Credentials {
-    Basic { user: Zeroizing<String>, password: Zeroizing<String> },
-    Bearer { token: Zeroizing<String> },
+    Basic {
+        user: Zeroizing<String>,
+        password: Zeroizing<String>,
+    },
+    Bearer {
+        token: Zeroizing<String>,
+    },
 }
 
 /// What became of the run's POST.
@@ -28,7 +36,10 @@ pub(crate) enum Posted {
     /// There was none.
     No,
     /// It was answered.
-    Answered { status: StatusCode, retry_after: Option<Duration> },
+    Answered {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+    },
     /// It got no answer.
     Lost(Reached),
 }
@@ -50,7 +61,9 @@ pub(crate) struct Outbound {
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound").field("posted", &self.posted).finish_non_exhaustive()
+        f.debug_struct("Outbound")
+            .field("posted", &self.posted)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,10 +113,16 @@ impl Outbound {
     pub(super) async fn perform(&mut self, asked: &Value) -> Result<Value, Failure> {
         let asked = Asked::deserialize(asked).map_err(|error| Failure::Forbidden(error.to_string()))?;
         let Some(left) = self.requests_left.checked_sub(1) else {
-            return Err(Failure::Forbidden("the script made more requests than a run may".to_owned()));
+            return Err(Failure::Forbidden(
+                "the script made more requests than a run may".to_owned(),
+            ));
         };
         self.requests_left = left;
-        let response = if asked.method == "POST" { self.post(&asked).await? } else { self.get(&asked).await? };
+        let response = if asked.method == "POST" {
+            self.post(&asked).await?
+        } else {
+            self.get(&asked).await?
+        };
         self.last_status = Some(response.status);
         Ok(to_script(&response))
     }
@@ -120,7 +139,9 @@ impl Outbound {
 
     async fn post(&mut self, asked: &Asked) -> Result<Response, Failure> {
         if !self.may_post || self.posted != Posted::No {
-            return Err(Failure::Forbidden("the script made a POST where none was left to it".to_owned()));
+            return Err(Failure::Forbidden(
+                "the script made a POST where none was left to it".to_owned(),
+            ));
         }
         let fields = asked.fields.iter().map(|(name, value)| (name, value));
         let request = self.sign_in(Request::post_form(&asked.url, fields)?)?;
@@ -128,16 +149,21 @@ impl Outbound {
         allowance.limits.redirects_max = 0;
         let answer = self.fetch.send(request, &allowance).await;
         self.posted = match &answer {
-            Ok(response) => {
-                Posted::Answered { status: response.status, retry_after: retry_after(response, self.now) }
-            }
+            Ok(response) => Posted::Answered {
+                status: response.status,
+                retry_after: retry_after(response, self.now),
+            },
             Err(error) => Posted::Lost(error.reached()),
         };
         Ok(answer?)
     }
 
     fn allowance(&self, request: &Request) -> &Allowance {
-        if request.url.scheme() == "http" { &self.http } else { &self.https }
+        if request.url.scheme() == "http" {
+            &self.http
+        } else {
+            &self.https
+        }
     }
 
     fn sign_in(&self, request: Request) -> Result<Request, FetchError> {
@@ -153,10 +179,19 @@ impl Outbound {
 /// An answer as scripts see it: JSON parsed where it is JSON, else text.
 fn to_script(response: &Response) -> Value {
     let json: Option<Value> = serde_json::from_slice(&response.body).ok();
-    let text = if json.is_some() { String::new() } else { response.text().into_owned() };
+    let text = if json.is_some() {
+        String::new()
+    } else {
+        response.text().into_owned()
+    };
     let headers: Map<String, Value> = HEADERS
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), Value::from(response.headers.get(*name)?.to_str().ok()?))))
+        .filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                Value::from(response.headers.get(*name)?.to_str().ok()?),
+            ))
+        })
         .collect();
     json!({
         "status": response.status.as_u16(),

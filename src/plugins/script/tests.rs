@@ -25,7 +25,10 @@ description = "A pack."
 script = "pack.rhai"
 "#;
 
-const BUDGET: Budget = Budget { operations: 200_000, time: Duration::from_millis(500) };
+const BUDGET: Budget = Budget {
+    operations: 200_000,
+    time: Duration::from_millis(500),
+};
 
 fn pack(script: &str) -> Arc<Pack> {
     let dir = tempfile::tempdir().unwrap();
@@ -47,7 +50,9 @@ async fn server(elsewhere: Option<SocketAddr>) -> (SocketAddr, Arc<AtomicUsize>)
         axum::Json(json!({ "hello": true, "signed_in": signed_in }))
     };
     let away = move || async move { Redirect::temporary(&format!("http://{}/hello", elsewhere.unwrap())) };
-    let router = Router::new().route("/hello", get(hello.clone()).post(hello)).route("/away", get(away).post(away));
+    let router = Router::new()
+        .route("/hello", get(hello.clone()).post(hello))
+        .route("/away", get(away).post(away));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -60,19 +65,34 @@ fn outbound(allowed: SocketAddr, range: &str) -> Outbound {
     let fetch = Fetch::new(FetchConfig::default()).unwrap();
     let now = chrono::DateTime::from_timestamp(0, 0).unwrap();
     let ranges = vec![range.parse().unwrap()];
-    Outbound::new(fetch, (vec![], vec![host]), ranges, Some(Credentials::Bearer { token }), now)
+    Outbound::new(
+        fetch,
+        (vec![], vec![host]),
+        ranges,
+        Some(Credentials::Bearer { token }),
+        now,
+    )
 }
 
 async fn go(script: &str, argument: Value, outbound: Option<&mut Outbound>) -> Result<Value, Failure> {
-    run(&engine(), &pack(script), "go", &[argument], BUDGET, outbound).await
+    run(&engine(), &pack(script), "act", &[argument], BUDGET, outbound).await
 }
 
 #[tokio::test]
 async fn a_request_is_made_once_however_often_the_script_is_entered() {
     let (address, count) = server(None).await;
-    let script = "fn go(url) { let a = http.get(url); let b = http.get(url); [a.json.hello, b.status, a.json.signed_in] }";
-    let told = go(script, json!(format!("http://{address}/hello")), Some(&mut outbound(address, "127.0.0.0/8"))).await;
-    assert_eq!(told.unwrap(), json!([true, 200, true]), "the hub signs in for the script");
+    let script = "fn act(url) { let a = http.get(url); let b = http.get(url); [a.json.hello, b.status, a.json.signed_in] }";
+    let told = go(
+        script,
+        json!(format!("http://{address}/hello")),
+        Some(&mut outbound(address, "127.0.0.0/8")),
+    )
+    .await;
+    assert_eq!(
+        told.unwrap(),
+        json!([true, 200, true]),
+        "the hub signs in for the script"
+    );
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
@@ -80,8 +100,13 @@ async fn a_request_is_made_once_however_often_the_script_is_entered() {
 async fn an_undeclared_host_is_not_asked() {
     let (declared, _) = server(None).await;
     let (other, count) = server(None).await;
-    let script = "fn go(url) { http.get(url) }";
-    let refused = go(script, json!(format!("http://{other}/hello")), Some(&mut outbound(declared, "127.0.0.0/8"))).await;
+    let script = "fn act(url) { http.get(url) }";
+    let refused = go(
+        script,
+        json!(format!("http://{other}/hello")),
+        Some(&mut outbound(declared, "127.0.0.0/8")),
+    )
+    .await;
     assert!(matches!(refused, Err(Failure::Fetch(error)) if error.failure() == FetchFailure::HostDenied));
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
@@ -90,8 +115,13 @@ async fn an_undeclared_host_is_not_asked() {
 async fn a_redirect_to_an_undeclared_host_is_not_followed() {
     let (other, count) = server(None).await;
     let (declared, _) = server(Some(other)).await;
-    let script = "fn go(url) { http.get(url) }";
-    let refused = go(script, json!(format!("http://{declared}/away")), Some(&mut outbound(declared, "127.0.0.0/8"))).await;
+    let script = "fn act(url) { http.get(url) }";
+    let refused = go(
+        script,
+        json!(format!("http://{declared}/away")),
+        Some(&mut outbound(declared, "127.0.0.0/8")),
+    )
+    .await;
     assert!(matches!(refused, Err(Failure::Fetch(error)) if error.failure() == FetchFailure::HostDenied));
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
@@ -99,8 +129,13 @@ async fn a_redirect_to_an_undeclared_host_is_not_followed() {
 #[tokio::test]
 async fn a_private_address_needs_the_owners_word() {
     let (declared, count) = server(None).await;
-    let script = "fn go(url) { http.get(url) }";
-    let refused = go(script, json!(format!("http://{declared}/hello")), Some(&mut outbound(declared, "10.0.0.0/8"))).await;
+    let script = "fn act(url) { http.get(url) }";
+    let refused = go(
+        script,
+        json!(format!("http://{declared}/hello")),
+        Some(&mut outbound(declared, "10.0.0.0/8")),
+    )
+    .await;
     assert!(matches!(refused, Err(Failure::Fetch(error)) if error.failure() == FetchFailure::AddressDenied));
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
@@ -110,37 +145,60 @@ async fn a_post_follows_no_redirect_and_there_is_no_second_one() {
     let (other, count) = server(None).await;
     let (declared, own) = server(Some(other)).await;
     let mut allowed = outbound(declared, "127.0.0.0/8").with_post();
-    let script = "fn go(url) { http.post_form(url, #{ a: 1 }).status }";
-    let told = go(script, json!(format!("http://{declared}/away")), Some(&mut allowed)).await;
+    let script = "fn act(url) { http.post_form(url, #{ a: 1 }).status }";
+    let told = go(
+        script,
+        json!(format!("http://{declared}/away")),
+        Some(&mut allowed),
+    )
+    .await;
     assert_eq!(told.unwrap(), json!(307));
     assert_eq!(count.load(Ordering::SeqCst), 0);
 
     let mut allowed = outbound(declared, "127.0.0.0/8").with_post();
-    let twice = "fn go(url) { http.post_form(url, #{}); http.post_form(url, #{}) }";
-    let refused = go(twice, json!(format!("http://{declared}/hello")), Some(&mut allowed)).await;
+    let twice = "fn act(url) { http.post_form(url, #{}); http.post_form(url, #{}) }";
+    let refused = go(
+        twice,
+        json!(format!("http://{declared}/hello")),
+        Some(&mut allowed),
+    )
+    .await;
     assert!(matches!(refused, Err(Failure::Forbidden(_))));
     assert_eq!(own.load(Ordering::SeqCst), 1);
 
     let mut none = outbound(declared, "127.0.0.0/8");
-    assert!(matches!(go(twice, json!(format!("http://{declared}/hello")), Some(&mut none)).await, Err(Failure::Forbidden(_))));
+    assert!(matches!(
+        go(twice, json!(format!("http://{declared}/hello")), Some(&mut none)).await,
+        Err(Failure::Forbidden(_))
+    ));
     assert_eq!(own.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn endless_loops_and_endless_requests_come_to_an_end() {
-    let ended = go("fn go(x) { loop { } }", json!(0), None).await;
+    let ended = go("fn act(x) { loop { } }", json!(0), None).await;
     assert!(matches!(ended, Err(Failure::Script(error)) if error.kind == ErrorKind::Operations));
-    let ended = go("fn go(x) { let s = \"a\"; loop { s += s; } }", json!(0), None).await;
+    let ended = go("fn act(x) { let s = \"a\"; loop { s += s; } }", json!(0), None).await;
     assert!(matches!(ended, Err(Failure::Script(error)) if error.is_limit()));
     let (declared, count) = server(None).await;
-    let ended = go("fn go(url) { loop { http.get(url); } }", json!(format!("http://{declared}/hello")), Some(&mut outbound(declared, "127.0.0.0/8"))).await;
+    let ended = go(
+        "fn act(url) { loop { http.get(url); } }",
+        json!(format!("http://{declared}/hello")),
+        Some(&mut outbound(declared, "127.0.0.0/8")),
+    )
+    .await;
     assert!(matches!(ended, Err(Failure::Forbidden(_))));
     assert_eq!(count.load(Ordering::SeqCst), 20);
 }
 
 #[tokio::test]
 async fn a_function_that_must_answer_at_once_can_make_no_request() {
-    let refused = go("fn go(url) { try { http.get(url) } catch { 1 } }", json!("https://example.com"), None).await;
+    let refused = go(
+        "fn act(url) { try { http.get(url) } catch { 1 } }",
+        json!("https://example.com"),
+        None,
+    )
+    .await;
     assert!(matches!(refused, Err(Failure::Script(error)) if error.kind == ErrorKind::Stopped));
 }
 
@@ -150,26 +208,68 @@ fn a_broken_pack_is_listed_with_its_reason_and_harms_no_other() {
     let write = |id: &str, script: Option<&str>, extra: &str| {
         std::fs::create_dir(dir.path().join(id)).unwrap();
         let manifest = MANIFEST.replace("\"pack\"", &format!("{id:?}"));
-        std::fs::write(dir.path().join(id).join("plugin.toml"), format!("{manifest}{extra}")).unwrap();
+        std::fs::write(
+            dir.path().join(id).join("plugin.toml"),
+            format!("{manifest}{extra}"),
+        )
+        .unwrap();
         if let Some(script) = script {
             std::fs::write(dir.path().join(id).join("pack.rhai"), script).unwrap();
         }
     };
-    write("good", Some("fn go(x) { x }"), "");
-    write("syntax", Some("fn go(x) { "), "");
-    write("calls", Some("fn go(x) { no_such(x) }"), "");
-    write("names", Some("fn tst(ctx) { 1 }"), "[functions]\ntest = \"test\"\n");
-    write("arity", Some("fn test(a, b) { 1 }"), "[functions]\ntest = \"test\"\n");
+    write("good", Some("fn act(x) { x }"), "");
+    write("syntax", Some("fn act(x) { "), "");
+    write("calls", Some("fn act(x) { no_such(x) }"), "");
+    write(
+        "names",
+        Some("fn tst(ctx) { 1 }"),
+        "[functions]\ntest = \"test\"\n",
+    );
+    write(
+        "arity",
+        Some("fn test(a, b) { 1 }"),
+        "[functions]\ntest = \"test\"\n",
+    );
     write("empty", None, "");
     std::fs::write(dir.path().join("a-file"), "").unwrap();
     let registry = Registry::load(dir.path(), &engine());
-    assert_eq!(registry.packs().map(|pack| pack.manifest.id.as_str()).collect::<Vec<_>>(), ["good"]);
-    let reason = |id: &str| registry.broken().iter().find(|broken| broken.id == id).unwrap().reason.clone();
-    assert!(reason("syntax").starts_with("syntax/pack.rhai:"), "{}", reason("syntax"));
+    assert_eq!(
+        registry
+            .packs()
+            .map(|pack| pack.manifest.id.as_str())
+            .collect::<Vec<_>>(),
+        ["good"]
+    );
+    let reason = |id: &str| {
+        registry
+            .broken()
+            .iter()
+            .find(|broken| broken.id == id)
+            .unwrap()
+            .reason
+            .clone()
+    };
+    assert!(
+        reason("syntax").starts_with("syntax/pack.rhai:"),
+        "{}",
+        reason("syntax")
+    );
     assert!(reason("calls").contains("no_such"), "{}", reason("calls"));
-    assert!(reason("names").contains("did you mean `tst`?"), "{}", reason("names"));
-    assert!(reason("arity").contains("takes 2 arguments; the hub gives it 1"), "{}", reason("arity"));
-    assert!(reason("empty").starts_with("empty/pack.rhai:"), "{}", reason("empty"));
+    assert!(
+        reason("names").contains("did you mean `tst`?"),
+        "{}",
+        reason("names")
+    );
+    assert!(
+        reason("arity").contains("takes 2 arguments; the hub gives it 1"),
+        "{}",
+        reason("arity")
+    );
+    assert!(
+        reason("empty").starts_with("empty/pack.rhai:"),
+        "{}",
+        reason("empty")
+    );
 }
 
 #[test]

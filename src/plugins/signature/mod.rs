@@ -25,7 +25,13 @@ pub(crate) enum Scheme {
         shared_key: Option<String>,
     },
     /// An HMAC over the body, in a header.
-    Hmac { secret: String, header: HeaderName, algorithm: Algorithm, encoding: Encoding, prefix: String },
+    Hmac {
+        secret: String,
+        header: HeaderName,
+        algorithm: Algorithm,
+        encoding: Encoding,
+        prefix: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +63,35 @@ impl Scheme {
     /// True if the request was signed with one of the secrets. `secret` opens a secret by its name.
     pub(crate) fn verify<'s>(&self, signed: &Signed<'_>, secret: impl Fn(&str) -> Option<&'s [u8]>) -> bool {
         match self {
-            Self::Twilio { secret: name, shared_key } => {
+            Self::Twilio {
+                secret: name,
+                shared_key,
+            } => {
                 let shared = shared_key.as_deref().and_then(&secret);
                 secret(name).is_some_and(|token| twilio::verify(signed, token, shared))
             }
-            Self::Hmac { secret: name, header, algorithm, encoding, prefix } => {
-                let Some(key) = secret(name).filter(|key| !key.is_empty()) else { return false };
-                let Some(given) = only(signed.headers, header).and_then(|value| value.strip_prefix(prefix.as_str()))
+            Self::Hmac {
+                secret: name,
+                header,
+                algorithm,
+                encoding,
+                prefix,
+            } => {
+                let Some(key) = secret(name).filter(|key| !key.is_empty()) else {
+                    return false;
+                };
+                let Some(given) =
+                    only(signed.headers, header).and_then(|value| value.strip_prefix(prefix.as_str()))
                 else {
                     return false;
                 };
                 let expected = encoding.encode(&algorithm.mac(key, signed.body));
                 // Hexadecimal digits may be written in either case.
-                let given = if *encoding == Encoding::Hex { given.to_ascii_lowercase() } else { given.to_owned() };
+                let given = if *encoding == Encoding::Hex {
+                    given.to_ascii_lowercase()
+                } else {
+                    given.to_owned()
+                };
                 same(expected.as_bytes(), given.as_bytes())
             }
         }
@@ -106,7 +128,11 @@ impl Encoding {
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
-    if values.next().is_some() { None } else { first.to_str().ok() }
+    if values.next().is_some() {
+        None
+    } else {
+        first.to_str().ok()
+    }
 }
 
 /// Compares in a time that depends on the lengths alone.
@@ -131,9 +157,16 @@ mod tests {
             encoding: Encoding::Hex,
             prefix: "sha256=".into(),
         };
-        let signed =
-            Signed { public_url: "https://hub.example", path_and_query: "/", headers: &headers, body, form: None };
-        scheme.verify(&signed, |name| (name == "key").then_some(b"It's a Secret to Everybody".as_slice()))
+        let signed = Signed {
+            public_url: "https://hub.example",
+            path_and_query: "/",
+            headers: &headers,
+            body,
+            form: None,
+        };
+        scheme.verify(&signed, |name| {
+            (name == "key").then_some(b"It's a Secret to Everybody".as_slice())
+        })
     }
 
     #[test]

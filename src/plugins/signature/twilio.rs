@@ -18,9 +18,17 @@ static SETTINGS: HeaderName = HeaderName::from_static("x-twilio-webhooks-signatu
 
 /// `shared_key`: what signs, if the request says that a shared key signed it; without one the token is tried.
 pub(super) fn verify(signed: &Signed<'_>, token: &[u8], shared_key: Option<&[u8]>) -> bool {
-    let Some(given) = only(signed.headers, &SIGNATURE) else { return false };
-    let Some((algorithm, by_shared_key)) = settings(signed) else { return false };
-    let key = if by_shared_key { shared_key.unwrap_or(token) } else { token };
+    let Some(given) = only(signed.headers, &SIGNATURE) else {
+        return false;
+    };
+    let Some((algorithm, by_shared_key)) = settings(signed) else {
+        return false;
+    };
+    let key = if by_shared_key {
+        shared_key.unwrap_or(token)
+    } else {
+        token
+    };
     if key.is_empty() || !body_is_covered(signed) {
         return false;
     }
@@ -38,9 +46,16 @@ fn settings(signed: &Signed<'_>) -> Option<(Algorithm, bool)> {
         return Some((Algorithm::Sha1, false));
     }
     let header = only(signed.headers, &SETTINGS)?;
-    let named = header.split(',').filter_map(|part| part.split_once('=')).map(|(name, value)| (name.trim(), value.trim()));
+    let named = header
+        .split(',')
+        .filter_map(|part| part.split_once('='))
+        .map(|(name, value)| (name.trim(), value.trim()));
     let named: BTreeMap<&str, &str> = named.filter(|(_, value)| !value.is_empty()).collect();
-    let algorithm = match named.get("algorithm").map(|name| name.to_ascii_uppercase()).as_deref() {
+    let algorithm = match named
+        .get("algorithm")
+        .map(|name| name.to_ascii_uppercase())
+        .as_deref()
+    {
         None | Some("HMAC_SHA1") => Algorithm::Sha1,
         Some("HMAC_SHA256") => Algorithm::Sha256,
         Some(_) => return None,
@@ -53,26 +68,41 @@ fn body_is_covered(signed: &Signed<'_>) -> bool {
     if signed.form.is_some() {
         return true;
     }
-    let query = signed.path_and_query.split_once('?').map_or("", |(_, query)| query);
+    let query = signed
+        .path_and_query
+        .split_once('?')
+        .map_or("", |(_, query)| query);
     let hash = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
     match hash {
-        Some((_, hash)) => same(hex::encode(Sha256::digest(signed.body)).as_bytes(), hash.to_ascii_lowercase().as_bytes()),
+        Some((_, hash)) => same(
+            hex::encode(Sha256::digest(signed.body)).as_bytes(),
+            hash.to_ascii_lowercase().as_bytes(),
+        ),
         None => signed.body.is_empty(),
     }
 }
 
 /// The address as requested, without and with the port: Twilio's documentation leaves open which of the two it signs.
 fn addresses(signed: &Signed<'_>) -> Vec<String> {
-    let Ok(url) = Url::parse(signed.public_url) else { return Vec::new() };
-    let Some((scheme, rest)) = signed.public_url.split_once("://") else { return Vec::new() };
+    let Ok(url) = Url::parse(signed.public_url) else {
+        return Vec::new();
+    };
+    let Some((scheme, rest)) = signed.public_url.split_once("://") else {
+        return Vec::new();
+    };
     let (authority, prefix) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     };
-    let Some(port) = explicit_port(authority).or_else(|| url.port_or_known_default()) else { return Vec::new() };
+    let Some(port) = explicit_port(authority).or_else(|| url.port_or_known_default()) else {
+        return Vec::new();
+    };
     let path = signed.path_and_query;
-    vec![format!("{scheme}://{host}{prefix}{path}"), format!("{scheme}://{host}:{port}{prefix}{path}")]
+    vec![
+        format!("{scheme}://{host}{prefix}{path}"),
+        format!("{scheme}://{host}:{port}{prefix}{path}"),
+    ]
 }
 
 /// The port as written, also where it is the scheme's own, which `Url` leaves out.
@@ -101,7 +131,10 @@ mod tests {
     const TOKEN: &[u8] = b"12345";
 
     fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn documented() -> Vec<(String, String)> {
@@ -128,9 +161,20 @@ mod tests {
     const SHA256: &str = "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=";
     const SETTINGS_256: &str = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256";
 
-    fn check(url: (&str, &str), headers: &HeaderMap, form: &[(String, String)], shared: Option<&[u8]>) -> bool {
+    fn check(
+        url: (&str, &str),
+        headers: &HeaderMap,
+        form: &[(String, String)],
+        shared: Option<&[u8]>,
+    ) -> bool {
         let (public_url, path_and_query) = url;
-        let signed = Signed { public_url, path_and_query, headers, body: b"any", form: Some(form) };
+        let signed = Signed {
+            public_url,
+            path_and_query,
+            headers,
+            body: b"any",
+            form: Some(form),
+        };
         verify(&signed, TOKEN, shared)
     }
 
@@ -139,19 +183,47 @@ mod tests {
         let form = documented();
         assert!(check(URL, &headers(SHA1, None), &form, None));
         assert!(check(URL, &headers(SHA256, Some(SETTINGS_256)), &form, None));
-        assert!(check(URL, &headers(SHA256, Some(SETTINGS_256)), &form, Some(TOKEN)));
-        assert!(!check(URL, &headers(SHA256, Some(SETTINGS_256)), &form, Some(b"another")));
-        assert!(!check(URL, &headers(SHA256, None), &form, None), "SHA-256 must be asked for");
-        assert!(!check(URL, &headers(SHA1, Some(SETTINGS_256)), &form, None), "SHA-1 where SHA-256 was announced");
-        assert!(!check(URL, &headers(SHA1, Some("key=a,algorithm=HMAC_MD5")), &form, None));
+        assert!(check(
+            URL,
+            &headers(SHA256, Some(SETTINGS_256)),
+            &form,
+            Some(TOKEN)
+        ));
+        assert!(!check(
+            URL,
+            &headers(SHA256, Some(SETTINGS_256)),
+            &form,
+            Some(b"another")
+        ));
+        assert!(
+            !check(URL, &headers(SHA256, None), &form, None),
+            "SHA-256 must be asked for"
+        );
+        assert!(
+            !check(URL, &headers(SHA1, Some(SETTINGS_256)), &form, None),
+            "SHA-1 where SHA-256 was announced"
+        );
+        assert!(!check(
+            URL,
+            &headers(SHA1, Some("key=a,algorithm=HMAC_MD5")),
+            &form,
+            None
+        ));
     }
 
     #[test]
     fn order_of_the_fields_does_not_matter_and_the_port_may_be_named_or_not() {
         let mut form = documented();
         form.reverse();
-        for public_url in ["https://mycompany.com", "https://mycompany.com:443", "https://mycompany.com:8443"] {
-            assert!(check((public_url, URL.1), &headers(SHA1, None), &form, None), "{public_url}");
+        for public_url in [
+            "https://mycompany.com",
+            "https://mycompany.com:443",
+            "https://mycompany.com:8443",
+        ] {
+            assert!(
+                check((public_url, URL.1), &headers(SHA1, None), &form, None),
+                "{public_url}"
+            );
         }
     }
 
@@ -179,7 +251,13 @@ mod tests {
     #[test]
     fn an_empty_token_proves_nothing() {
         let headers = headers(SHA1, None);
-        let signed = Signed { public_url: URL.0, path_and_query: URL.1, headers: &headers, body: b"", form: Some(&[]) };
+        let signed = Signed {
+            public_url: URL.0,
+            path_and_query: URL.1,
+            headers: &headers,
+            body: b"",
+            form: Some(&[]),
+        };
         assert!(!verify(&signed, b"", None));
     }
 
@@ -188,7 +266,8 @@ mod tests {
         let body = br#"{"property": "value", "boolean": true}"#;
         let hash = hex::encode(Sha256::digest(body));
         let path = format!("/myapp.php?bodySHA256={hash}");
-        let signature = STANDARD.encode(Algorithm::Sha1.mac(TOKEN, format!("https://mycompany.com{path}").as_bytes()));
+        let signature =
+            STANDARD.encode(Algorithm::Sha1.mac(TOKEN, format!("https://mycompany.com{path}").as_bytes()));
         let headers = headers(&signature, None);
         let signed = |body: &'static [u8]| Signed {
             public_url: URL.0,
@@ -197,15 +276,29 @@ mod tests {
             body,
             form: None,
         };
-        assert!(verify(&signed(br#"{"property": "value", "boolean": true}"#), TOKEN, None));
-        assert!(!verify(&signed(br#"{"property": "other", "boolean": true}"#), TOKEN, None));
+        assert!(verify(
+            &signed(br#"{"property": "value", "boolean": true}"#),
+            TOKEN,
+            None
+        ));
+        assert!(!verify(
+            &signed(br#"{"property": "other", "boolean": true}"#),
+            TOKEN,
+            None
+        ));
     }
 
     #[test]
     fn a_body_that_nothing_covers_is_refused_although_the_address_is_signed() {
         let signature = STANDARD.encode(Algorithm::Sha1.mac(TOKEN, b"https://mycompany.com/a"));
         let headers = headers(&signature, None);
-        let signed = |body| Signed { public_url: URL.0, path_and_query: "/a", headers: &headers, body, form: None };
+        let signed = |body| Signed {
+            public_url: URL.0,
+            path_and_query: "/a",
+            headers: &headers,
+            body,
+            form: None,
+        };
         assert!(verify(&signed(b""), TOKEN, None), "a GET has no body");
         assert!(!verify(&signed(b"{}"), TOKEN, None));
     }

@@ -7,7 +7,8 @@ use contracts::events::communication::Party;
 use contracts::{EntityId, RawRecordId};
 use spine::ScopedTx;
 use spine::ports::{
-    Applied, AppliedEntity, Change, Entity, GraphError, GraphRead, GraphWrite, Identifier, RawRecord, Target,
+    Applied, AppliedEntity, Change, Entity, GraphError, GraphRead, GraphWrite, Identifier, KeptRecord,
+    ParkedRecord, RawRecord, RawRecords, Target,
 };
 
 use super::SAM;
@@ -21,17 +22,41 @@ pub(super) struct Memory {
 struct Inner {
     raw: Vec<(String, String, String, String)>,
     entities: Vec<(Vec<Identifier>, Entity)>,
-    parked: Vec<(RawRecord, String)>,
+    parked: Vec<(RawRecordId, RawRecord, String)>,
 }
 
 impl Memory {
     pub(super) fn entities(&self, kind: &str) -> Vec<Entity> {
         let inner = self.inner.lock().unwrap();
-        inner.entities.iter().map(|(_, entity)| entity.clone()).filter(|entity| entity.kind == kind).collect()
+        inner
+            .entities
+            .iter()
+            .map(|(_, entity)| entity.clone())
+            .filter(|entity| entity.kind == kind)
+            .collect()
     }
 
     pub(super) fn parked(&self) -> Vec<(RawRecord, String)> {
-        self.inner.lock().unwrap().parked.clone()
+        self.inner
+            .lock()
+            .unwrap()
+            .parked
+            .iter()
+            .map(|(_, raw, reason)| (raw.clone(), reason.clone()))
+            .collect()
+    }
+
+    pub(super) fn newest_parked(&self) -> RawRecordId {
+        self.inner.lock().unwrap().parked.last().unwrap().0
+    }
+
+    /// As if it had been parked for a reason that holds no more.
+    pub(super) fn park_by_hand(&self, raw: RawRecord) {
+        self.inner.lock().unwrap().parked.push((
+            RawRecordId::new(),
+            raw,
+            "an older hub did not understand it".into(),
+        ));
     }
 
     /// Alice's message on its way out.
@@ -44,7 +69,16 @@ impl Memory {
 fn entity(id: EntityId, kind: &str) -> Entity {
     let at = chrono::DateTime::from_timestamp(0, 0).unwrap();
     let props = serde_json::Map::new();
-    Entity { id, kind: kind.into(), title: None, props, version: 1, starts_at: None, created_at: at, updated_at: at }
+    Entity {
+        id,
+        kind: kind.into(),
+        title: None,
+        props,
+        version: 1,
+        starts_at: None,
+        created_at: at,
+        updated_at: at,
+    }
 }
 
 #[async_trait]
@@ -53,33 +87,66 @@ impl GraphWrite for Memory {
         let mut inner = self.inner.lock().unwrap();
         let mut applied = Applied::default();
         if let Some(raw) = &change.raw {
-            let key = (change.source.clone(), raw.stream.clone(), raw.remote_id.clone(), raw.revision.clone());
+            let key = (
+                change.source.clone(),
+                raw.stream.clone(),
+                raw.remote_id.clone(),
+                raw.revision.clone(),
+            );
             if inner.raw.contains(&key) {
                 applied.duplicate = true;
                 return Ok(applied);
             }
+            inner.parked.retain(|(_, parked, _)| {
+                (&parked.stream, &parked.remote_id, &parked.revision)
+                    != (&raw.stream, &raw.remote_id, &raw.revision)
+            });
             inner.raw.push(key);
             applied.raw = Some(RawRecordId::new());
         }
         for one in change.entities {
             assert!(matches!(one.target, Target::Identified));
-            let known = inner.entities.iter().position(|(known, _)| known.iter().any(|id| one.identifiers.contains(id)));
+            let known = inner
+                .entities
+                .iter()
+                .position(|(known, _)| known.iter().any(|id| one.identifiers.contains(id)));
             let created = known.is_none();
             let index = known.unwrap_or_else(|| {
-                inner.entities.push((one.identifiers.clone(), entity(EntityId::new(), &one.kind)));
+                inner
+                    .entities
+                    .push((one.identifiers.clone(), entity(EntityId::new(), &one.kind)));
                 inner.entities.len() - 1
             });
             let stored = &mut inner.entities[index].1;
             stored.props.extend(one.props);
             stored.starts_at = one.starts_at.or(stored.starts_at);
-            applied.entities.push(AppliedEntity { id: stored.id, version: 1, created });
+            applied.entities.push(AppliedEntity {
+                id: stored.id,
+                version: 1,
+                created,
+            });
         }
         Ok(applied)
     }
 
-    async fn park(&self, _: &mut ScopedTx, _: &str, raw: RawRecord, reason: &str) -> Result<RawRecordId, GraphError> {
-        self.inner.lock().unwrap().parked.push((raw, reason.to_owned()));
-        Ok(RawRecordId::new())
+    async fn park(
+        &self,
+        _: &mut ScopedTx,
+        _: &str,
+        raw: RawRecord,
+        reason: &str,
+    ) -> Result<RawRecordId, GraphError> {
+        let mut inner = self.inner.lock().unwrap();
+        let known = |(_, parked, _): &(RawRecordId, RawRecord, String)| {
+            (&parked.stream, &parked.remote_id, &parked.revision)
+                == (&raw.stream, &raw.remote_id, &raw.revision)
+        };
+        if let Some(known) = inner.parked.iter().find(|parked| known(parked)) {
+            return Ok(known.0);
+        }
+        let id = RawRecordId::new();
+        inner.parked.push((id, raw, reason.to_owned()));
+        Ok(id)
     }
 }
 
@@ -87,7 +154,11 @@ impl GraphWrite for Memory {
 impl GraphRead for Memory {
     async fn entity(&self, _: &mut ScopedTx, id: EntityId) -> Result<Option<Entity>, GraphError> {
         let inner = self.inner.lock().unwrap();
-        Ok(inner.entities.iter().map(|(_, entity)| entity.clone()).find(|entity| entity.id == id))
+        Ok(inner
+            .entities
+            .iter()
+            .map(|(_, entity)| entity.clone())
+            .find(|entity| entity.id == id))
     }
 
     async fn entity_by_identifier(
@@ -97,7 +168,10 @@ impl GraphRead for Memory {
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError> {
         let inner = self.inner.lock().unwrap();
-        let found = inner.entities.iter().find(|(known, entity)| entity.kind == kind && known.contains(identifier));
+        let found = inner
+            .entities
+            .iter()
+            .find(|(known, entity)| entity.kind == kind && known.contains(identifier));
         Ok(found.map(|(_, entity)| entity.clone()))
     }
 
@@ -115,11 +189,32 @@ impl GraphRead for Memory {
             id: sam.then(EntityId::new),
             name: sam.then(|| "Sam".to_owned()),
             address: identifier.value.clone(),
-            relations: if sam { vec!["partner".to_owned()] } else { Vec::new() },
+            relations: if sam {
+                vec!["partner".to_owned()]
+            } else {
+                Vec::new()
+            },
         })
     }
 
     async fn me(&self, _: &mut ScopedTx) -> Result<EntityId, GraphError> {
         Ok(EntityId::new())
+    }
+}
+
+#[async_trait]
+impl RawRecords for Memory {
+    async fn parked(&self, _: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError> {
+        Ok(Vec::new())
+    }
+
+    async fn record(&self, _: &mut ScopedTx, id: RawRecordId) -> Result<Option<KeptRecord>, GraphError> {
+        let inner = self.inner.lock().unwrap();
+        let found = inner.parked.iter().find(|(known, ..)| *known == id);
+        Ok(found.map(|(_, record, reason)| KeptRecord {
+            source: "twilio/any".to_owned(),
+            parked: Some(reason.clone()),
+            record: record.clone(),
+        }))
     }
 }

@@ -56,11 +56,26 @@ impl Answer {
 
 async fn ask(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
-    let header = |name| response.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap().to_owned());
-    let (status, content_type, retry_after) =
-        (response.status(), header(header::CONTENT_TYPE).unwrap_or_default(), header(header::RETRY_AFTER));
-    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    Answer { status, content_type, retry_after, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .map(|value: &header::HeaderValue| value.to_str().unwrap().to_owned())
+    };
+    let (status, content_type, retry_after) = (
+        response.status(),
+        header(header::CONTENT_TYPE).unwrap_or_default(),
+        header(header::RETRY_AFTER),
+    );
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    Answer {
+        status,
+        content_type,
+        retry_after,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
 }
 
 impl Story {
@@ -75,6 +90,7 @@ impl Story {
         let hub = spine::testing::hub(|context| {
             context.ports.provide_graph_write(graph.clone());
             context.ports.provide_graph_read(graph.clone());
+            context.ports.provide_raw_records(graph.clone());
             let mut service = crate::service(context);
             let api = std::mem::take(&mut service.api).split_for_parts().0;
             let public = std::mem::take(&mut service.public).split_for_parts().0;
@@ -85,9 +101,17 @@ impl Story {
         let (api, public) = routers.unwrap();
         let alice = hub.somebody();
         let twilio = StandIn::start(ACCOUNT, TOKEN).await;
-        let mut story = Self { hub, api, public, alice, graph, twilio, connection: String::new() };
+        let mut story = Self {
+            hub,
+            api,
+            public,
+            alice,
+            graph,
+            twilio,
+            connection: String::new(),
+        };
         let mut all = json!({
-            "account_sid": ACCOUNT, "from_number": OURS, "base_url": story.twilio.url(), "grace_s": 1,
+            "account_sid": ACCOUNT, "from": OURS, "base_url": story.twilio.url(), "grace_s": 1,
         });
         for (name, value) in settings.as_object().unwrap() {
             all[name] = value.clone();
@@ -107,12 +131,21 @@ impl Story {
     }
 
     async fn call_as(&self, scope: &Scope, method: Method, path: &str, body: Value) -> Answer {
-        let request = Request::builder().method(method).uri(path).extension(Caller(scope.clone()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .extension(Caller(scope.clone()));
         ask(&self.api, request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     async fn show(&self) -> Value {
-        self.call(Method::GET, &format!("/connections/{}", self.connection), json!({})).await.json()
+        self.call(
+            Method::GET,
+            &format!("/connections/{}", self.connection),
+            json!({}),
+        )
+        .await
+        .json()
     }
 
     fn hook(&self, rest: &str) -> String {
@@ -129,20 +162,28 @@ impl Story {
     async fn kinds(&self) -> Vec<String> {
         self.hub.settle().await;
         let events = self.hub.events(&self.alice).await;
-        events.into_iter().map(|event| event.kind).filter(|kind| !kind.starts_with("audit.")).collect()
+        events
+            .into_iter()
+            .map(|event| event.kind)
+            .filter(|kind| !kind.starts_with("audit."))
+            .collect()
     }
 }
 
 fn sign(url: &str, fields: &[(&str, &str)]) -> String {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
-    let message = sorted.iter().fold(url.to_owned(), |message, (name, value)| message + *name + value);
+    let message = sorted
+        .iter()
+        .fold(url.to_owned(), |message, (name, value)| message + *name + *value);
     STANDARD.encode(Algorithm::Sha1.mac(TOKEN.as_bytes(), message.as_bytes()))
 }
 
 /// As a proxy hands it on: with a Host and forwarding headers that are nobody's word.
 fn form(path: &str, fields: &[(&str, &str)], signature: Option<&str>) -> Request<Body> {
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(path)

@@ -44,10 +44,20 @@ type Fields = HashMap<String, String>;
 impl StandIn {
     pub(super) async fn start(sid: &str, token: &str) -> Self {
         let authorization = format!("Basic {}", STANDARD.encode(format!("{sid}:{token}")));
-        let inner = Inner { authorization, sid: sid.into(), messages: vec![], calls: vec![], posts: 0, next: None };
+        let inner = Inner {
+            authorization,
+            sid: sid.into(),
+            messages: vec![],
+            calls: vec![],
+            posts: 0,
+            next: None,
+        };
         let state = Arc::new(Mutex::new(inner));
         let router = Router::new()
-            .route("/2010-04-01/Accounts/{sid}/Messages.json", get(messages).post(message))
+            .route(
+                "/2010-04-01/Accounts/{sid}/Messages.json",
+                get(messages).post(message),
+            )
             .route("/2010-04-01/Accounts/{sid}/Calls.json", get(calls))
             .route("/2010-04-01/Accounts/{sid}", get(account))
             .with_state(state.clone());
@@ -92,7 +102,9 @@ impl StandIn {
 type Shared = State<Arc<Mutex<Inner>>>;
 
 fn refuse(inner: &Inner, sid: &str, headers: &HeaderMap) -> Option<Response> {
-    let signed_in = headers.get("authorization").is_some_and(|value| value.as_bytes() == inner.authorization.as_bytes());
+    let signed_in = headers
+        .get("authorization")
+        .is_some_and(|value| value.as_bytes() == inner.authorization.as_bytes());
     if !signed_in {
         let body = json!({ "code": 20003, "message": "Authenticate", "status": 401 });
         return Some((StatusCode::UNAUTHORIZED, axum::Json(body)).into_response());
@@ -103,10 +115,16 @@ fn refuse(inner: &Inner, sid: &str, headers: &HeaderMap) -> Option<Response> {
 
 async fn account(State(state): Shared, Path(sid): Path<String>, headers: HeaderMap) -> Response {
     let inner = state.lock().unwrap();
-    refuse(&inner, &sid, &headers).unwrap_or_else(|| axum::Json(json!({ "sid": inner.sid, "status": "active" })).into_response())
+    refuse(&inner, &sid, &headers)
+        .unwrap_or_else(|| axum::Json(json!({ "sid": inner.sid, "status": "active" })).into_response())
 }
 
-async fn message(State(state): Shared, Path(sid): Path<String>, headers: HeaderMap, Form(fields): Form<Fields>) -> Response {
+async fn message(
+    State(state): Shared,
+    Path(sid): Path<String>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
     let mut inner = state.lock().unwrap();
     inner.posts += 1;
     if let Some(refusal) = refuse(&inner, &sid, &headers) {
@@ -128,18 +146,29 @@ async fn message(State(state): Shared, Path(sid): Path<String>, headers: HeaderM
     });
     inner.messages.push(taken.clone());
     if matches!(next, Some(Next::LoseAnswer)) {
-        let broken = futures::stream::once(async { Err::<axum::body::Bytes, _>(std::io::Error::other("gone")) });
+        let broken =
+            futures::stream::once(async { Err::<axum::body::Bytes, _>(std::io::Error::other("gone")) });
         return (StatusCode::CREATED, Body::from_stream(broken)).into_response();
     }
     (StatusCode::CREATED, axum::Json(taken)).into_response()
 }
 
-async fn messages(State(state): Shared, Path(sid): Path<String>, headers: HeaderMap, Query(query): Query<Fields>) -> Response {
+async fn messages(
+    State(state): Shared,
+    Path(sid): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query<Fields>,
+) -> Response {
     let inner = state.lock().unwrap();
     list(&inner, &sid, &headers, &query, "messages", &inner.messages)
 }
 
-async fn calls(State(state): Shared, Path(sid): Path<String>, headers: HeaderMap, Query(query): Query<Fields>) -> Response {
+async fn calls(
+    State(state): Shared,
+    Path(sid): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query<Fields>,
+) -> Response {
     let inner = state.lock().unwrap();
     list(&inner, &sid, &headers, &query, "calls", &inner.calls)
 }
@@ -150,15 +179,25 @@ fn list(inner: &Inner, sid: &str, headers: &HeaderMap, query: &Fields, key: &str
         return refusal;
     }
     let fits = |item: &&Value| {
-        ["To", "From"].iter().all(|name| query.get(*name).is_none_or(|wanted| item[name.to_lowercase()] == **wanted))
+        ["To", "From"].iter().all(|name| {
+            query
+                .get(*name)
+                .is_none_or(|wanted| item[name.to_lowercase()] == **wanted)
+        })
     };
     let found: Vec<&Value> = all.iter().rev().filter(fits).collect();
     let page: usize = query.get("Page").map_or(0, |page| page.parse().unwrap());
     let items: Vec<&Value> = found.iter().skip(page * 2).take(2).copied().collect();
     let more = found.len() > (page + 1) * 2;
     let mut filters = url::form_urlencoded::Serializer::new(String::new());
-    filters.extend_pairs(query.iter().filter(|(name, _)| *name != "Page")).append_pair("Page", &(page + 1).to_string());
-    let file = if key == "calls" { "Calls.json" } else { "Messages.json" };
+    filters
+        .extend_pairs(query.iter().filter(|(name, _)| *name != "Page"))
+        .append_pair("Page", &(page + 1).to_string());
+    let file = if key == "calls" {
+        "Calls.json"
+    } else {
+        "Messages.json"
+    };
     let next = more.then(|| format!("/2010-04-01/Accounts/{sid}/{file}?{}", filters.finish()));
     axum::Json(json!({ key: items, "next_page_uri": next, "page": page })).into_response()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 const SID: &str = "CA00000000000000000000000000000001";
 
-fn call<'a>(from: &'a str) -> Vec<(&'a str, &'a str)> {
+fn call(from: &str) -> Vec<(&str, &str)> {
     vec![
         ("CallSid", SID),
         ("AccountSid", ACCOUNT),
@@ -34,7 +34,10 @@ async fn a_signed_call_becomes_one_call_and_one_event_however_often_it_is_delive
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].props["from"], SAM);
     assert_eq!(calls[0].props["direction"], "in");
-    assert_eq!(story.kinds().await, ["connector.ConnectionCreated", "communication.CallStarted"]);
+    assert_eq!(
+        story.kinds().await,
+        ["connector.ConnectionCreated", "communication.CallStarted"]
+    );
     let events = story.hub.events(&story.alice).await;
     let body = events.last().unwrap().body.clone().unwrap();
     assert_eq!(body["from"]["relations"], json!(["partner"]));
@@ -53,19 +56,37 @@ async fn a_wrong_or_missing_signature_is_refused_without_a_record_and_counted_on
         assert_eq!(answer.content_type, "application/problem+json");
     }
     // Signed over what the proxy says instead of over what the owner configured.
-    for host in ["http://10.0.0.7:8640", "http://mallory.example", "https://mallory.example"] {
+    for host in [
+        "http://10.0.0.7:8640",
+        "http://mallory.example",
+        "https://mallory.example",
+    ] {
         let signature = sign(&format!("{host}{path}"), &fields);
-        assert_eq!(ask(&story.public, form(&path, &fields, Some(&signature))).await.status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            ask(&story.public, form(&path, &fields, Some(&signature)))
+                .await
+                .status,
+            StatusCode::FORBIDDEN
+        );
     }
     assert_eq!(story.graph.entities("Call").len(), 0);
     assert_eq!(story.graph.parked().len(), 0);
     story.hub.context.access.refusals_flush().await.unwrap();
     story.hub.settle().await;
     let events = story.hub.events(&story.alice).await;
-    let refused: Vec<_> = events.iter().filter(|event| event.kind == "audit.WebhooksRefused").collect();
-    let count: u64 = refused.iter().map(|event| event.body.as_ref().unwrap()["count"].as_u64().unwrap()).sum();
+    let refused: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "audit.WebhooksRefused")
+        .collect();
+    let count: u64 = refused
+        .iter()
+        .map(|event| event.body.as_ref().unwrap()["count"].as_u64().unwrap())
+        .sum();
     assert_eq!(count, 5);
-    assert!(refused.len() <= 2, "one entry a minute, and a minute may have turned");
+    assert!(
+        refused.len() <= 2,
+        "one entry a minute, and a minute may have turned"
+    );
 }
 
 #[tokio::test]
@@ -85,13 +106,28 @@ async fn an_unknown_address_is_404_a_large_body_413_and_a_paused_connection_503(
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
     }
     let large = "x".repeat(70_000);
-    assert_eq!(story.webhook("voice", &[("Body", &large)]).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    story.call(Method::POST, &format!("/connections/{}/pause", story.connection), json!({})).await;
+    assert_eq!(
+        story.webhook("voice", &[("Body", &large)]).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    story
+        .call(
+            Method::POST,
+            &format!("/connections/{}/pause", story.connection),
+            json!({}),
+        )
+        .await;
     let paused = story.webhook("voice", &fields).await;
     assert_eq!(paused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(paused.retry_after.is_some());
     assert_eq!(story.graph.entities("Call").len(), 0);
-    story.call(Method::POST, &format!("/connections/{}/resume", story.connection), json!({})).await;
+    story
+        .call(
+            Method::POST,
+            &format!("/connections/{}/resume", story.connection),
+            json!({}),
+        )
+        .await;
     assert_eq!(story.webhook("voice", &fields).await.status, StatusCode::OK);
 }
 
@@ -126,8 +162,16 @@ async fn hidden_callers_short_codes_and_sip_addresses_are_taken_in() {
         let sid = format!("CA{n}");
         let mut fields = call(from);
         fields[0].1 = &sid;
-        assert_eq!(story.webhook("voice", &fields).await.status, StatusCode::OK, "{from}");
-        assert_eq!(story.graph.entities("Call").last().unwrap().props["from"], kept, "{from}");
+        assert_eq!(
+            story.webhook("voice", &fields).await.status,
+            StatusCode::OK,
+            "{from}"
+        );
+        assert_eq!(
+            story.graph.entities("Call").last().unwrap().props["from"],
+            kept,
+            "{from}"
+        );
     }
     assert_eq!(story.graph.parked().len(), 0);
 }
@@ -142,12 +186,24 @@ async fn what_ended_stays_ended_when_callbacks_overtake_each_other() {
         fields.push(("CallDuration", "42"));
         fields
     };
-    assert_eq!(story.webhook("status", &status("completed")).await.status, StatusCode::OK);
-    assert_eq!(story.webhook("status", &status("in-progress")).await.status, StatusCode::OK);
+    assert_eq!(
+        story.webhook("status", &status("completed")).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        story.webhook("status", &status("in-progress")).await.status,
+        StatusCode::OK
+    );
     assert_eq!(story.graph.entities("Call")[0].props["status"], "completed");
     assert_eq!(story.graph.entities("Call")[0].props["duration_s"], 42);
     let kinds = story.kinds().await;
-    assert_eq!(kinds.iter().filter(|kind| *kind == "communication.CallStatusChanged").count(), 1);
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| *kind == "communication.CallStatusChanged")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -171,7 +227,12 @@ async fn a_text_comes_in_with_its_pictures() {
     let message = &story.graph.entities("Message")[0];
     assert_eq!(message.props["text"], "1 & <2>");
     assert_eq!(message.props["x_media"][0]["type"], "image/png");
-    assert!(story.kinds().await.contains(&"communication.MessageReceived".to_owned()));
+    assert!(
+        story
+            .kinds()
+            .await
+            .contains(&"communication.MessageReceived".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -180,13 +241,20 @@ async fn a_status_callback_names_its_message_and_attempt_by_the_signed_address()
     let (message, attempt) = (EntityId::new(), AttemptId::new());
     story.graph.message(message);
     let rest = format!("status/{attempt}?message={message}");
-    let fields = [("MessageSid", "SM1"), ("MessageStatus", "undelivered"), ("ErrorCode", "30005")];
+    let fields = [
+        ("MessageSid", "SM1"),
+        ("MessageStatus", "undelivered"),
+        ("ErrorCode", "30005"),
+    ];
     for _ in 0..2 {
         assert_eq!(story.webhook(&rest, &fields).await.status, StatusCode::OK);
     }
     story.hub.settle().await;
     let events = story.hub.events(&story.alice).await;
-    let told: Vec<_> = events.iter().filter(|event| event.kind == "communication.MessageStatusChanged").collect();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "communication.MessageStatusChanged")
+        .collect();
     assert_eq!(told.len(), 1);
     let body = told[0].body.as_ref().unwrap();
     assert_eq!(body["attempt"], json!(attempt));
@@ -194,7 +262,9 @@ async fn a_status_callback_names_its_message_and_attempt_by_the_signed_address()
     assert_eq!(body["status"], "undelivered");
     assert_eq!(body["error_code"], "30005");
 
-    let stranger = story.webhook("status", &[("MessageSid", "SM9"), ("MessageStatus", "sent")]).await;
+    let stranger = story
+        .webhook("status", &[("MessageSid", "SM9"), ("MessageStatus", "sent")])
+        .await;
     assert_eq!(stranger.status, StatusCode::OK);
     assert_eq!(story.graph.parked().len(), 1, "a message that nobody here knows");
 }
@@ -204,14 +274,26 @@ async fn what_the_caller_gets_is_a_setting_and_always_well_formed() {
     let story = Story::with(json!({ "voice_text": "<Hangup/> & \"goodbye\"", "voice_name": "a\"b" })).await;
     let answer = story.webhook("voice", &call(SAM)).await;
     assert_eq!(crate::xml::problem(&answer.text), None, "{}", answer.text);
-    assert!(answer.text.contains("&lt;Hangup/&gt; &amp; &quot;goodbye&quot;"), "{}", answer.text);
+    assert!(
+        answer.text.contains("&lt;Hangup/&gt; &amp; &quot;goodbye&quot;"),
+        "{}",
+        answer.text
+    );
     let path = format!("/connections/{}", story.connection);
     for (settings, expected) in [
         (json!({ "voice_response": "reject" }), "<Reject reason=\"busy\"/>"),
-        (json!({ "voice_response": "dial", "dial_number": SAM }), "<Dial>+14158675309</Dial>"),
-        (json!({ "voice_response": "twiml", "voice_twiml": "<Response><Pause length=\"3\"/></Response>" }), "<Pause length=\"3\"/>"),
+        (
+            json!({ "voice_response": "dial", "dial_number": SAM }),
+            "<Dial>+14158675309</Dial>",
+        ),
+        (
+            json!({ "voice_response": "twiml", "voice_twiml": "<Response><Pause length=\"3\"/></Response>" }),
+            "<Pause length=\"3\"/>",
+        ),
     ] {
-        let changed = story.call(Method::PATCH, &path, json!({ "settings": settings })).await;
+        let changed = story
+            .call(Method::PATCH, &path, json!({ "settings": settings }))
+            .await;
         assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
         let answer = story.webhook("voice", &call(SAM)).await;
         assert_eq!(crate::xml::problem(&answer.text), None, "{}", answer.text);
@@ -221,4 +303,56 @@ async fn what_the_caller_gets_is_a_setting_and_always_well_formed() {
     let refused = story.call(Method::PATCH, &path, broken).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.text.contains("voice_twiml"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_parked_webhook_is_read_again_and_stays_parked_only_while_it_is_malformed() {
+    let story = Story::begin().await;
+    story.webhook("voice", &call("+1234")).await;
+    let retry =
+        |record: contracts::RawRecordId| format!("/connections/{}/records/{record}/retry", story.connection);
+    let answer = story
+        .call(Method::POST, &retry(story.graph.newest_parked()), json!({}))
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert!(
+        answer.json()["parked"].as_str().unwrap().contains("phone number"),
+        "{}",
+        answer.text
+    );
+    assert_eq!(story.graph.parked().len(), 1, "it is the same record");
+
+    let body = form(
+        "/",
+        &[
+            ("CallSid", "CA7"),
+            ("From", SAM),
+            ("To", OURS),
+            ("CallStatus", "ringing"),
+        ],
+        None,
+    )
+    .into_body();
+    story.graph.park_by_hand(spine::ports::RawRecord {
+        connection: Some(story.connection.parse().unwrap()),
+        stream: "webhook/voice".into(),
+        remote_id: String::new(),
+        revision: String::new(),
+        media_type: "application/x-www-form-urlencoded".into(),
+        body: axum::body::to_bytes(body, 10_000).await.unwrap().to_vec(),
+    });
+    let record = story.graph.newest_parked();
+    let answer = story.call(Method::POST, &retry(record), json!({})).await;
+    assert_eq!(answer.json(), json!({}), "{}", answer.text);
+    assert_eq!(story.graph.entities("Call").len(), 1);
+    assert_eq!(story.graph.parked().len(), 1);
+    assert_eq!(
+        story.call(Method::POST, &retry(record), json!({})).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let bob = story.hub.somebody();
+    let others = story
+        .call_as(&bob, Method::POST, &retry(story.graph.newest_parked()), json!({}))
+        .await;
+    assert_eq!(others.status, StatusCode::NOT_FOUND);
 }
