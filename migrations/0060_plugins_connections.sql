@@ -50,11 +50,12 @@ CREATE FUNCTION plugins.connection_lookup(plugin text, connection uuid) RETURNS 
     SELECT c.account FROM plugins.connection AS c WHERE c.id = $2 AND c.plugin = $1
 $$;
 
--- Connections whose provider was not asked since a moment, for the hub's own timekeeper. Ids only.
-CREATE FUNCTION plugins.connections_due(before timestamptz) RETURNS TABLE (account uuid, plugin text, connection uuid)
+-- Connections of a plugin whose provider was not asked since a moment, for the hub's own timekeeper. Ids only.
+CREATE FUNCTION plugins.connections_due(plugin text, before timestamptz) RETURNS TABLE (account uuid, connection uuid)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT c.account, c.plugin, c.id FROM plugins.connection AS c
-    WHERE NOT c.paused AND c.health <> 'needs-reauthorisation' AND (c.asked_at IS NULL OR c.asked_at < $1)
+    SELECT c.account, c.id FROM plugins.connection AS c
+    WHERE c.plugin = $1 AND NOT c.paused AND c.health <> 'needs-reauthorisation'
+        AND (c.asked_at IS NULL OR c.asked_at < $2)
     ORDER BY c.asked_at NULLS FIRST, c.id LIMIT 1000
 $$;
 
@@ -63,5 +64,5 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA plugins TO allod_app;
 -- Whoever is to own a function must be allowed to create in its schema; only for as long as it takes.
 GRANT CREATE ON SCHEMA plugins TO allod_definer;
 ALTER FUNCTION plugins.connection_lookup(text, uuid) OWNER TO allod_definer;
-ALTER FUNCTION plugins.connections_due(timestamptz) OWNER TO allod_definer;
+ALTER FUNCTION plugins.connections_due(text, timestamptz) OWNER TO allod_definer;
 REVOKE CREATE ON SCHEMA plugins FROM allod_definer;

@@ -42,7 +42,10 @@ impl RuleSet {
         }
         let body = SharedValue::new(event.body.clone().unwrap_or_default());
         let mut host = Host::new(event.recorded_at);
-        matching.into_iter().filter(|rule| holds(rule, &body, &mut host, &read)).count()
+        matching
+            .into_iter()
+            .filter(|rule| holds(rule, &body, &mut host, &read))
+            .count()
     }
 }
 

@@ -50,25 +50,43 @@ impl Catalog {
             Some(held) if held.epoch == epoch => held.rules.clone(),
             held => Arc::new(load(tx, held.as_ref().map(|held| held.rules.as_ref())).await?),
         };
-        let loaded = Arc::new(Loaded { epoch, checked_at: now, rules: rules.clone() });
-        self.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(account, loaded);
+        let loaded = Arc::new(Loaded {
+            epoch,
+            checked_at: now,
+            rules: rules.clone(),
+        });
+        self.accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(account, loaded);
         Ok(rules)
     }
 
     /// The account's rules changed: whatever is held is read again.
     pub(crate) fn forget(&self, account: AccountId) {
-        self.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(&account);
+        self.accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&account);
     }
 
     fn held(&self, account: AccountId) -> Option<Arc<Loaded>> {
-        self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(&account).cloned()
+        self.accounts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&account)
+            .cloned()
     }
 }
 
 /// Reads and compiles the rules; those that are held already in the same version with the same inputs are taken over.
 async fn load(tx: &mut ScopedTx, held: Option<&AccountRules>) -> Result<AccountRules, AccessError> {
     let mut rules = Vec::new();
-    for stored in store::rule_list(tx).await?.into_iter().filter(|stored| stored.enabled) {
+    for stored in store::rule_list(tx)
+        .await?
+        .into_iter()
+        .filter(|stored| stored.enabled)
+    {
         let known = held.and_then(|held| {
             let same = |(inputs, rule): &&(serde_json::Value, Arc<Rule>)| {
                 rule.header.id == stored.id && rule.version == stored.version && *inputs == stored.inputs

@@ -19,6 +19,8 @@ mod manage;
 mod recipes;
 mod runs;
 mod store;
+#[cfg(test)]
+mod stories;
 
 pub mod bench_api;
 
@@ -29,11 +31,16 @@ use runs::runner::Runner;
 
 /// The service.
 pub fn service(context: &Context) -> Service {
-    let runner =
-        Runner { ports: context.ports.clone(), clock: context.clock.clone(), catalog: Arc::default() };
+    let runner = Runner {
+        ports: context.ports.clone(),
+        clock: context.clock.clone(),
+        catalog: Arc::default(),
+    };
     Service {
         name: "rules",
-        consumers: vec![Arc::new(OnEvent { runner: runner.clone() })],
+        consumers: vec![Arc::new(OnEvent {
+            runner: runner.clone(),
+        })],
         api: http::routes(context, runner),
         personal_tables: &[
             "rules.journal_entry",

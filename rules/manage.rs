@@ -31,7 +31,10 @@ pub(crate) async fn save(
 ) -> Result<StoredRule, Problem> {
     let header = checked(source, &file_name(name, id.unwrap_or("rule")))?;
     if let Some(id) = id.filter(|id| *id != header.id) {
-        let detail = format!("the address names the rule `{id}`, and its header says `{}`", header.id);
+        let detail = format!(
+            "the address names the rule `{id}`, and its header says `{}`",
+            header.id
+        );
         return Err(Problem::unprocessable(detail).hint("make them the same"));
     }
     let held = store::rule_by_id(tx, &header.id).await?;
@@ -92,7 +95,8 @@ pub(crate) async fn remove(tx: &mut ScopedTx, id: &str) -> Result<(), Problem> {
 
 /// No such rule.
 pub(crate) fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no rule `{id}`")).hint("GET /rules lists yours and those that come with the hub")
+    Problem::not_found(format!("there is no rule `{id}`"))
+        .hint("GET /rules lists yours and those that come with the hub")
 }
 
 async fn from_recipe(recipes: &Recipes, id: &str) -> Result<StoredRule, Problem> {
@@ -120,12 +124,21 @@ fn put_text(rule: &mut StoredRule, header: &RuleHeader, source: &str) {
     rule.version = version_of(source);
     source.clone_into(&mut rule.source);
     let fits = |name: &String, value: &Value| {
-        let alone = header.inputs.get_key_value(name).map(|(name, input)| (name.clone(), input.clone()));
+        let alone = header
+            .inputs
+            .get_key_value(name)
+            .map(|(name, input)| (name.clone(), input.clone()));
         let one = Map::from_iter([(name.clone(), value.clone())]);
         alone.is_some_and(|alone| input::resolve(&[alone].into(), &one).is_ok())
     };
-    let kept: Map<String, Value> = rule.set_inputs().into_iter().filter(|(name, value)| fits(name, value)).collect();
-    if rule.enabled && let Err(error) = input::resolve(&header.inputs, &kept) {
+    let kept: Map<String, Value> = rule
+        .set_inputs()
+        .into_iter()
+        .filter(|(name, value)| fits(name, value))
+        .collect();
+    if rule.enabled
+        && let Err(error) = input::resolve(&header.inputs, &kept)
+    {
         rule.enabled = false;
         rule.paused_reason = Some(format!("its new version needs to be enabled again: {error}"));
     }
@@ -141,13 +154,23 @@ async fn write(tx: &mut ScopedTx, rule: &mut StoredRule) -> Result<(), AccessErr
 
 fn announce(tx: &mut ScopedTx, id: &str, version: &str, enabled: bool) -> Result<(), AccessError> {
     tx.audit("write", format!("rule/{id}"), None)?;
-    tx.publish_about(id, &RuleChanged { rule: id.to_owned(), version: version.to_owned(), enabled })?;
+    tx.publish_about(
+        id,
+        &RuleChanged {
+            rule: id.to_owned(),
+            version: version.to_owned(),
+            enabled,
+        },
+    )?;
     Ok(())
 }
 
 /// The header of a text without errors; else a problem that tells the first, with its place.
 fn checked(source: &str, name: &str) -> Result<RuleHeader, Problem> {
-    let errors: Vec<Diagnostic> = check(source, name).into_iter().filter(Diagnostic::is_error).collect();
+    let errors: Vec<Diagnostic> = check(source, name)
+        .into_iter()
+        .filter(Diagnostic::is_error)
+        .collect();
     if let Some(first) = errors.first() {
         let more = match errors.len() {
             1 => String::new(),
@@ -159,9 +182,15 @@ fn checked(source: &str, name: &str) -> Result<RuleHeader, Problem> {
             None => problem,
         });
     }
-    let script = engine().compile(name, source).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    let script = engine()
+        .compile(name, source)
+        .map_err(|error| Problem::unprocessable(error.to_string()))?;
     RuleHeader::read(&script).map_err(|errors| {
-        Problem::unprocessable(errors.first().map_or_else(|| "the header can't be read".to_owned(), ToString::to_string))
+        Problem::unprocessable(
+            errors
+                .first()
+                .map_or_else(|| "the header can't be read".to_owned(), ToString::to_string),
+        )
     })
 }
 
@@ -177,5 +206,6 @@ fn input_problem(error: InputError) -> Problem {
 
 /// A stored rule, compiled.
 pub(crate) fn compile(rule: &StoredRule) -> Result<Rule, Problem> {
-    Rule::compile(&rule.id, &rule.source, &rule.set_inputs()).map_err(|error| Problem::unprocessable(error.to_string()))
+    Rule::compile(&rule.id, &rule.source, &rule.set_inputs())
+        .map_err(|error| Problem::unprocessable(error.to_string()))
 }

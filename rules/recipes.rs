@@ -27,13 +27,17 @@ impl Recipes {
         if !is_rule_id(id) {
             return None;
         }
-        let source = tokio::fs::read_to_string(self.folder.join(format!("{id}.rhai"))).await.ok()?;
+        let source = tokio::fs::read_to_string(self.folder.join(format!("{id}.rhai")))
+            .await
+            .ok()?;
         read(&format!("{id}.rhai"), source).filter(|recipe| recipe.header.id == id)
     }
 
     /// All recipes, in order of id. A folder that is not there holds none.
     pub(crate) async fn list(&self) -> Vec<Recipe> {
-        let Ok(mut folder) = tokio::fs::read_dir(&self.folder).await else { return Vec::new() };
+        let Ok(mut folder) = tokio::fs::read_dir(&self.folder).await else {
+            return Vec::new();
+        };
         let mut recipes = Vec::new();
         while let Ok(Some(file)) = folder.next_entry().await {
             let name = file.file_name().to_string_lossy().into_owned();
@@ -49,5 +53,9 @@ impl Recipes {
 fn read(name: &str, source: String) -> Option<Recipe> {
     let script = engine().compile(name, &source).ok()?;
     let header = RuleHeader::read(&script).ok()?;
-    Some(Recipe { header, description: script.doc().to_owned(), source })
+    Some(Recipe {
+        header,
+        description: script.doc().to_owned(),
+        source,
+    })
 }

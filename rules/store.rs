@@ -143,8 +143,12 @@ pub(crate) async fn rule_pause(tx: &mut ScopedTx, id: &str, reason: &str) -> Res
 /// Removes a rule. Its versions stay, because the traces of its runs show them. False: there was none.
 pub(crate) async fn rule_delete(tx: &mut ScopedTx, id: &str) -> Result<bool, AccessError> {
     let account = tx.account();
-    let done = sqlx::query!("DELETE FROM rules.rule WHERE account = $1 AND id = $2", account.0, id)
-        .execute(tx.conn())
-        .await?;
+    let done = sqlx::query!(
+        "DELETE FROM rules.rule WHERE account = $1 AND id = $2",
+        account.0,
+        id
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -1,3 +1,9 @@
 //! The stories, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story stops where something goes wrong"
+)]
 
 mod queue_interop;

@@ -10,7 +10,8 @@ use contracts::{AccountId, Clock, JobClass, JobId, JobPayload, RetryPolicy, Syst
 use serde_json::{Value, json};
 use spine::Cause;
 use spine::queue::{
-    Concurrency, JobContext, JobError, JobHandler, JobOptions, JobRegistry, QueueRunner, RunnerOptions, enqueue, wake,
+    Concurrency, JobContext, JobError, JobHandler, JobOptions, JobRegistry, QueueRunner, RunnerOptions,
+    enqueue, wake,
 };
 use sqlx::Row;
 use tokio::sync::mpsc;
@@ -69,27 +70,52 @@ struct Hub {
 impl Hub {
     async fn start(db: &Db, interactive: u32) -> Self {
         let (sender, began) = mpsc::unbounded_channel();
-        let handler = Run { began: sender, at_once: Arc::default(), most_at_once: Arc::default() };
+        let handler = Run {
+            began: sender,
+            at_once: Arc::default(),
+            most_at_once: Arc::default(),
+        };
         let most_at_once = handler.most_at_once.clone();
         let mut registry = JobRegistry::default();
         registry.register(handler);
-        let concurrency = Concurrency { interactive, ..Concurrency::default() };
-        let options = RunnerOptions { concurrency, ..RunnerOptions::default() };
+        let concurrency = Concurrency {
+            interactive,
+            ..Concurrency::default()
+        };
+        let options = RunnerOptions {
+            concurrency,
+            ..RunnerOptions::default()
+        };
         let stop = CancellationToken::new();
-        let runner = QueueRunner::start(&db.spine, registry, options, Arc::new(SystemClock), stop).await.unwrap();
-        Self { _runner: runner, began, most_at_once }
+        let runner = QueueRunner::start(&db.spine, registry, options, Arc::new(SystemClock), stop)
+            .await
+            .unwrap();
+        Self {
+            _runner: runner,
+            began,
+            most_at_once,
+        }
     }
 
     async fn began(&mut self) -> (u32, u32) {
-        tokio::time::timeout(Duration::from_secs(20), self.began.recv()).await.expect("nothing began").unwrap()
+        tokio::time::timeout(Duration::from_secs(20), self.began.recv())
+            .await
+            .expect("nothing began")
+            .unwrap()
     }
 }
 
 async fn queue(db: &Db, n: u32, options: JobOptions) -> Option<JobId> {
     let mut tx = db.app.begin().await.unwrap();
     let account = db.alice.to_string();
-    sqlx::query("SELECT set_config('allod.account', $1, true)").bind(account).execute(&mut *tx).await.unwrap();
-    let job = enqueue(&mut tx, db.alice, Cause::outside(), &Errand { n }, options).await.unwrap();
+    sqlx::query("SELECT set_config('allod.account', $1, true)")
+        .bind(account)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let job = enqueue(&mut tx, db.alice, Cause::outside(), &Errand { n }, options)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     wake();
     job
@@ -103,7 +129,10 @@ async fn until(boss: &mut Boss, queue: &str, id: &Value, state: &str) -> Value {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{id} did not become {state}: {}", boss.call("getJobById", json!([queue, id])).await);
+    panic!(
+        "{id} did not become {state}: {}",
+        boss.call("getJobById", json!([queue, id])).await
+    );
 }
 
 fn order(account: AccountId, n: u32) -> Value {
@@ -117,7 +146,10 @@ async fn pg_boss_finds_nothing_to_migrate_and_no_drift_whoever_it_connects_as() 
     for role in ["allod_spine", "allod_owner"] {
         let mut boss = Boss::start(&db, role, json!({})).await;
         let said = boss.call("check", json!([])).await;
-        assert_eq!((&said["version"], &said["drift"]["ok"], &said["errors"]), (&json!(46), &json!(true), &json!([])));
+        assert_eq!(
+            (&said["version"], &said["drift"]["ok"], &said["errors"]),
+            (&json!(46), &json!(true), &json!([]))
+        );
         assert_eq!(said["drift"]["extraIndexes"], json!([]));
         boss.stop().await;
     }
@@ -152,16 +184,26 @@ async fn a_job_that_fails_in_rust_is_retried_then_dead_and_node_reads_the_dead_l
     let db = Db::new().await;
     let mut hub = Hub::start(&db, 8).await;
     let mut boss = Boss::connected(&db).await;
-    let id = boss.call("send", json!(["run-errand", order(db.alice, 901), { "retryLimit": 1, "retryDelay": 1 }])).await;
+    let id = boss
+        .call(
+            "send",
+            json!(["run-errand", order(db.alice, 901), { "retryLimit": 1, "retryDelay": 1 }]),
+        )
+        .await;
     assert_eq!(hub.began().await, (901, 1));
     let waiting = until(&mut boss, "run-errand", &id, "retry").await;
     assert_eq!(waiting["output"], json!({ "message": "rust says no" }));
     assert_eq!(hub.began().await, (901, 2));
     let failed = until(&mut boss, "run-errand", &id, "failed").await;
     assert_eq!(failed["retryCount"], 1);
-    let letters = boss.call("fetch", json!(["run-errand-dead", { "includeMetadata": true }])).await;
+    let letters = boss
+        .call("fetch", json!(["run-errand-dead", { "includeMetadata": true }]))
+        .await;
     assert_eq!(letters[0]["data"], order(db.alice, 901));
-    assert_eq!((&letters[0]["sourceName"], &letters[0]["sourceId"]), (&json!("run-errand"), &id));
+    assert_eq!(
+        (&letters[0]["sourceName"], &letters[0]["sourceId"]),
+        (&json!("run-errand"), &id)
+    );
     boss.stop().await;
 }
 
@@ -185,7 +227,12 @@ async fn a_retry_that_node_asks_for_runs_in_rust() {
     let db = Db::new().await;
     let mut hub = Hub::start(&db, 8).await;
     let mut boss = Boss::connected(&db).await;
-    let id = boss.call("send", json!(["run-errand", order(db.alice, 902), { "retryLimit": 0 }])).await;
+    let id = boss
+        .call(
+            "send",
+            json!(["run-errand", order(db.alice, 902), { "retryLimit": 0 }]),
+        )
+        .await;
     assert_eq!(hub.began().await, (902, 1));
     until(&mut boss, "run-errand", &id, "failed").await;
     boss.call("retry", json!(["run-errand", id])).await;
@@ -197,15 +244,26 @@ async fn a_retry_that_node_asks_for_runs_in_rust() {
 async fn the_most_urgent_job_comes_first_on_either_side() {
     let db = Db::new().await;
     let mut boss = Boss::connected(&db).await;
-    let urgent = |priority| JobOptions { priority, ..JobOptions::default() };
+    let urgent = |priority| JobOptions {
+        priority,
+        ..JobOptions::default()
+    };
     queue(&db, 1, urgent(1)).await;
     queue(&db, 9, urgent(9)).await;
     for n in [9, 1] {
         let fetched = boss.call("fetch", json!(["run-errand"])).await;
         assert_eq!(fetched[0]["data"]["payload"]["n"], n);
     }
-    boss.call("send", json!(["run-errand", order(db.alice, 2), { "priority": 2 }])).await;
-    boss.call("send", json!(["run-errand", order(db.alice, 8), { "priority": 8 }])).await;
+    boss.call(
+        "send",
+        json!(["run-errand", order(db.alice, 2), { "priority": 2 }]),
+    )
+    .await;
+    boss.call(
+        "send",
+        json!(["run-errand", order(db.alice, 8), { "priority": 8 }]),
+    )
+    .await;
     let mut hub = Hub::start(&db, 1).await;
     assert_eq!((hub.began().await.0, hub.began().await.0), (8, 2));
     boss.stop().await;
@@ -215,8 +273,12 @@ async fn the_most_urgent_job_comes_first_on_either_side() {
 async fn a_key_that_node_has_taken_swallows_a_job_of_rust_and_the_other_way_round() {
     let db = Db::new().await;
     let mut boss = Boss::connected(&db).await;
-    boss.call("createQueue", json!(["run-errand", { "policy": "exclusive" }])).await;
-    let keyed = |key: &str| JobOptions { singleton_key: Some(key.to_owned()), ..JobOptions::default() };
+    boss.call("createQueue", json!(["run-errand", { "policy": "exclusive" }]))
+        .await;
+    let keyed = |key: &str| JobOptions {
+        singleton_key: Some(key.to_owned()),
+        ..JobOptions::default()
+    };
     let of_node = |key: &str| json!(["run-errand", order(db.alice, 1), { "singletonKey": format!("{}:{key}", db.alice) }]);
     assert!(boss.call("send", of_node("a")).await.is_string());
     assert_eq!(queue(&db, 1, keyed("a")).await, None);
@@ -229,7 +291,8 @@ async fn a_key_that_node_has_taken_swallows_a_job_of_rust_and_the_other_way_roun
 async fn a_queue_that_node_made_for_one_active_job_at_a_time_stays_so_in_rust() {
     let db = Db::new().await;
     let mut boss = Boss::connected(&db).await;
-    boss.call("createQueue", json!(["run-errand", { "policy": "singleton" }])).await;
+    boss.call("createQueue", json!(["run-errand", { "policy": "singleton" }]))
+        .await;
     for n in 0..4 {
         boss.call("send", json!(["run-errand", order(db.alice, n)])).await;
     }
@@ -258,7 +321,11 @@ async fn fires_once(options: Value) {
     boss.call("createQueue", json!(["run-errand"])).await;
     let at = SystemClock.now() + chrono::Duration::seconds(2);
     let cron = at.format("%-S %-M %-H * * *").to_string();
-    boss.call("schedule", json!(["run-errand", cron, order(db.alice, 12), { "tz": "UTC", "priority": 3 }])).await;
+    boss.call(
+        "schedule",
+        json!(["run-errand", cron, order(db.alice, 12), { "tz": "UTC", "priority": 3 }]),
+    )
+    .await;
     let mut hub = Hub::start(&db, 8).await;
     assert_eq!(hub.began().await, (12, 1));
     tokio::time::sleep(Duration::from_secs(4)).await;

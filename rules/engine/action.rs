@@ -52,17 +52,30 @@ fn sms(args: &[Value]) -> Result<Message, String> {
         None | Some(Value::Null) => None,
         Some(options) => Some(connection(options)?),
     };
-    Ok(Message { channel: "sms", to, text, connection })
+    Ok(Message {
+        channel: "sms",
+        to,
+        text,
+        connection,
+    })
 }
 
 fn log(args: &[Value]) -> Result<Message, String> {
-    Ok(Message { channel: "log", to: "owner".to_owned(), text: text(args.first(), LOG_CHARS_MAX)?, connection: None })
+    Ok(Message {
+        channel: "log",
+        to: "owner".to_owned(),
+        text: text(args.first(), LOG_CHARS_MAX)?,
+        connection: None,
+    })
 }
 
 fn text(value: Option<&Value>, chars_max: usize) -> Result<String, String> {
     let text = value.and_then(Value::as_str).ok_or("the text must be a string")?;
     if text.trim().is_empty() {
         return Err("the text is empty".to_owned());
+    }
+    if text.contains('\0') {
+        return Err("the text holds the character NUL".to_owned());
     }
     if text.chars().count() > chars_max {
         return Err(format!("the text has more than {chars_max} characters"));
@@ -71,8 +84,12 @@ fn text(value: Option<&Value>, chars_max: usize) -> Result<String, String> {
 }
 
 fn connection(options: &Value) -> Result<ConnectionId, String> {
-    let fields = options.as_object().filter(|fields| fields.keys().all(|key| key == "connection"));
-    let id = fields.and_then(|fields| fields.get("connection")).and_then(Value::as_str);
+    let fields = options
+        .as_object()
+        .filter(|fields| fields.keys().all(|key| key == "connection"));
+    let id = fields
+        .and_then(|fields| fields.get("connection"))
+        .and_then(Value::as_str);
     let id = id.and_then(|id| id.parse().ok());
     id.ok_or_else(|| "the third argument is #{ connection: … } with a connection's id".to_owned())
 }
@@ -81,19 +98,25 @@ fn connection(options: &Value) -> Result<ConnectionId, String> {
 fn phone(to: &Value) -> Option<String> {
     let address = match to {
         Value::String(number) => Some(number.as_str()),
-        Value::Object(party) => party
-            .get("address")
-            .and_then(Value::as_str)
-            .or_else(|| party.get("tel").and_then(|tel| tel.get(0)).and_then(Value::as_str)),
+        Value::Object(party) => party.get("address").and_then(Value::as_str).or_else(|| {
+            party
+                .get("tel")
+                .and_then(|tel| tel.get(0))
+                .and_then(Value::as_str)
+        }),
         _ => None,
     };
-    address.filter(|address| is_international(address)).map(str::to_owned)
+    address
+        .filter(|address| is_international(address))
+        .map(str::to_owned)
 }
 
 /// E.164: a plus sign and 7 to 15 digits of which the first is not 0.
 fn is_international(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+        (7..=15).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && !digits.starts_with('0')
     })
 }
 
@@ -105,25 +128,53 @@ mod tests {
 
     #[test]
     fn a_number_a_party_and_a_person_can_be_texted() {
-        for to in [json!("+15550100"), json!({ "address": "+15550100", "id": null }), json!({ "tel": ["+15550100"] })] {
+        for to in [
+            json!("+15550100"),
+            json!({ "address": "+15550100", "id": null }),
+            json!({ "tel": ["+15550100"] }),
+        ] {
             let message = message("sms.send", &[to, json!("Hello")]).unwrap();
-            assert_eq!((message.to.as_str(), message.channel, message.connection), ("+15550100", "sms", None));
+            assert_eq!(
+                (message.to.as_str(), message.channel, message.connection),
+                ("+15550100", "sms", None)
+            );
         }
     }
 
     #[test]
     fn whom_no_text_can_reach_is_refused() {
-        for to in [json!("0155501"), json!("+0155501000"), json!("sam"), json!({ "name": "Sam" }), json!({ "tel": [] }), json!(15550100)] {
-            assert!(check_sms(&[to.clone(), json!("Hello")]).unwrap_err().contains("recipient"), "{to}");
+        for to in [
+            json!("0155501"),
+            json!("+0155501000"),
+            json!("sam"),
+            json!({ "name": "Sam" }),
+            json!({ "tel": [] }),
+            json!(15550100),
+        ] {
+            assert!(
+                check_sms(&[to.clone(), json!("Hello")])
+                    .unwrap_err()
+                    .contains("recipient"),
+                "{to}"
+            );
         }
     }
 
     #[test]
     fn an_empty_or_endless_text_is_refused() {
-        assert!(check_sms(&[json!("+15550100"), json!(" ")]).unwrap_err().contains("empty"));
-        assert!(check_log(&[json!("x".repeat(LOG_CHARS_MAX + 1))]).unwrap_err().contains("4000"));
+        assert!(
+            check_sms(&[json!("+15550100"), json!(" ")])
+                .unwrap_err()
+                .contains("empty")
+        );
+        assert!(
+            check_log(&[json!("x".repeat(LOG_CHARS_MAX + 1))])
+                .unwrap_err()
+                .contains("4000")
+        );
         assert!(check_log(&[json!("x".repeat(LOG_CHARS_MAX))]).is_ok());
         assert!(check_log(&[json!(7)]).is_err());
+        assert!(check_log(&[json!("a\0b")]).unwrap_err().contains("NUL"));
     }
 
     #[test]
@@ -131,8 +182,17 @@ mod tests {
         let id = ConnectionId::new();
         let args = [json!("+15550100"), json!("Hello"), json!({ "connection": id })];
         assert_eq!(message("sms.send", &args).unwrap().connection, Some(id));
-        for wrong in [json!({}), json!({ "connection": "x" }), json!({ "conn": id }), json!(7)] {
-            assert!(check_sms(&[json!("+15550100"), json!("Hello"), wrong]).unwrap_err().contains("connection"));
+        for wrong in [
+            json!({}),
+            json!({ "connection": "x" }),
+            json!({ "conn": id }),
+            json!(7),
+        ] {
+            assert!(
+                check_sms(&[json!("+15550100"), json!("Hello"), wrong])
+                    .unwrap_err()
+                    .contains("connection")
+            );
         }
     }
 }

@@ -23,7 +23,9 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         seconds = seconds.checked_add(number.checked_mul(*each)?)?;
         rest = rest.get(digits + unit.len_utf8()..)?;
     }
-    (1..=SECONDS_MAX).contains(&seconds).then(|| Duration::from_secs(seconds))
+    (1..=SECONDS_MAX)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
 }
 
 /// The shortest way to write a duration of whole seconds.
@@ -45,14 +47,33 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [("30s", 30), ("10m", 600), ("1h30m", 5_400), ("2d", 172_800), ("1w1d", 691_200)] {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("10m", 600),
+            ("1h30m", 5_400),
+            ("2d", 172_800),
+            ("1w1d", 691_200),
+        ] {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "10", "m", "10 m", "-1m", "1m1h", "5m5m", "0s", "1y", "99999999999999999999s", "11000d", "1µ"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            "-1m",
+            "1m1h",
+            "5m5m",
+            "0s",
+            "1y",
+            "99999999999999999999s",
+            "11000d",
+            "1µ",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -9,7 +9,10 @@ use super::host::{Host, Read};
 use super::rule::{Rule, engine};
 
 /// What one entry of a function may use: far more than a rule needs, far less than what would hold up the others.
-const BUDGET: Budget = Budget { operations: 100_000, time: Duration::from_millis(250) };
+const BUDGET: Budget = Budget {
+    operations: 100_000,
+    time: Duration::from_millis(250),
+};
 
 /// How a function was left.
 #[derive(Debug)]
@@ -39,16 +42,25 @@ pub(crate) fn enter(rule: &Rule, function: &str, args: &[Arg], host: &mut Host) 
         Ok(Outcome::Returned(value)) => Entered::Returned(value),
         Ok(Outcome::Suspended { .. }) => match host.take_read() {
             Some(read) => Entered::Asks(read),
-            None => Entered::Failed(Fault { reason: "the script was suspended without a question".to_owned(), mismatch: false }),
+            None => Entered::Failed(Fault {
+                reason: "the script was suspended without a question".to_owned(),
+                mismatch: false,
+            }),
         },
-        Err(error) => Entered::Failed(Fault { reason: error.to_string(), mismatch: host.is_mismatch() }),
+        Err(error) => Entered::Failed(Fault {
+            reason: error.to_string(),
+            mismatch: host.is_mismatch(),
+        }),
     }
 }
 
 /// Whether `when` held: it must say true or false.
 pub(crate) fn verdict(rule: &Rule, value: &Value) -> Result<bool, Fault> {
     value.as_bool().ok_or_else(|| Fault {
-        reason: format!("{}: `when` must answer true or false, not {value}", rule.script.file()),
+        reason: format!(
+            "{}: `when` must answer true or false, not {value}",
+            rule.script.file()
+        ),
         mismatch: false,
     })
 }

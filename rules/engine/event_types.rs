@@ -47,6 +47,11 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     let without_domain = name.rsplit('.').next().unwrap_or(name);
     NAMES
         .into_iter()
-        .find(|known| known.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(without_domain)))
+        .find(|known| {
+            known
+                .rsplit('.')
+                .next()
+                .is_some_and(|last| last.eq_ignore_ascii_case(without_domain))
+        })
         .or_else(|| super::nearest(name, NAMES))
 }

@@ -75,7 +75,11 @@ mod tests {
     use super::*;
 
     fn holds(expected: Value, actual: Value) -> bool {
-        let term = Term { path: Path::parse("x").unwrap(), literal: Literal::of(&expected).unwrap(), expected };
+        let term = Term {
+            path: Path::parse("x").unwrap(),
+            literal: Literal::of(&expected).unwrap(),
+            expected,
+        };
         term.holds(&json!({ "x": actual }))
     }
 

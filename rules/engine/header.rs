@@ -16,8 +16,9 @@ use super::path::Path;
 use super::{duration, event_types, nearest};
 
 /// Keys that a header may have.
-const KEYS: [&str; 10] =
-    ["id", "on", "where", "mode", "key", "limit", "grants", "inputs", "max_age", "backfill"];
+const KEYS: [&str; 10] = [
+    "id", "on", "where", "mode", "key", "limit", "grants", "inputs", "max_age", "backfill",
+];
 /// Keys of the format that this version of the hub does not know how to keep.
 const LATER: [&str; 3] = ["debounce", "throttle", "catch_up"];
 /// Terms of a `where` at the most.
@@ -93,9 +94,15 @@ impl RuleHeader {
     /// Everything that is wrong with it.
     pub(crate) fn read(script: &Script) -> Result<Self, Vec<ScriptError>> {
         let header = script.header("RULE").map_err(|error| {
-            vec![error.with_hint("begin with const RULE = #{ id: \"my-rule\", on: \"communication.CallStarted\" };")]
+            vec![error.with_hint(
+                "begin with const RULE = #{ id: \"my-rule\", on: \"communication.CallStarted\" };",
+            )]
         })?;
-        let mut reader = Reader { script, header, errors: Vec::new() };
+        let mut reader = Reader {
+            script,
+            header,
+            errors: Vec::new(),
+        };
         let Value::Object(fields) = &header.value else {
             return Err(vec![header.error(script, "", "RULE must be a map: #{ … }")]);
         };
@@ -119,7 +126,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse<T>(&mut self, pointer: &str, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
-        self.errors.push(self.header.error(self.script, pointer, message).with_hint(hint));
+        self.errors
+            .push(self.header.error(self.script, pointer, message).with_hint(hint));
         None
     }
 
@@ -128,7 +136,11 @@ impl Reader<'_> {
             let pointer = pointer(&[key]);
             if LATER.contains(&key.as_str()) {
                 let message = format!("`{key}` is not available in this version of the hub");
-                self.refuse::<()>(&pointer, message, "remove it; `limit` keeps a rule from running too often");
+                self.refuse::<()>(
+                    &pointer,
+                    message,
+                    "remove it; `limit` keeps a rule from running too often",
+                );
             } else if !KEYS.contains(&key.as_str()) {
                 let hint = nearest(key, KEYS).map_or_else(
                     || format!("a header has {}", KEYS.join(", ")),
@@ -151,14 +163,33 @@ impl Reader<'_> {
         let inputs = self.inputs(fields);
         let max_age = self.max_age(fields, on.as_deref().unwrap_or_default());
         let backfill = self.backfill(fields);
-        Some(RuleHeader { id: id?, on: on?, terms, mode, key, limit, grants, inputs, max_age, backfill })
+        Some(RuleHeader {
+            id: id?,
+            on: on?,
+            terms,
+            mode,
+            key,
+            limit,
+            grants,
+            inputs,
+            max_age,
+            backfill,
+        })
     }
 
     fn text<'v>(&mut self, fields: &'v Map<String, Value>, key: &str, example: &str) -> Option<&'v str> {
         match fields.get(key) {
-            None => self.refuse("", format!("the header has no `{key}`"), format!("add {key}: \"{example}\"")),
+            None => self.refuse(
+                "",
+                format!("the header has no `{key}`"),
+                format!("add {key}: \"{example}\""),
+            ),
             Some(Value::String(text)) => Some(text),
-            Some(_) => self.refuse(&pointer(&[key]), format!("`{key}` must be a string"), format!("such as \"{example}\"")),
+            Some(_) => self.refuse(
+                &pointer(&[key]),
+                format!("`{key}` must be a string"),
+                format!("such as \"{example}\""),
+            ),
         }
     }
 
@@ -191,7 +222,11 @@ impl Reader<'_> {
             None => return Vec::new(),
             Some(Value::Object(terms)) => terms,
             Some(_) => {
-                self.refuse::<()>("/where", "`where` must be a map", "such as #{ \"from.relations\": \"partner\" }");
+                self.refuse::<()>(
+                    "/where",
+                    "`where` must be a map",
+                    "such as #{ \"from.relations\": \"partner\" }",
+                );
                 return Vec::new();
             }
         };
@@ -199,13 +234,20 @@ impl Reader<'_> {
             let message = format!("`where` has {} terms; {TERMS_MAX} are allowed", terms.len());
             self.refuse::<()>("/where", message, "put the rest into `when`");
         }
-        terms.iter().filter_map(|(path, value)| self.term(path, value)).collect()
+        terms
+            .iter()
+            .filter_map(|(path, value)| self.term(path, value))
+            .collect()
     }
 
     fn term(&mut self, path: &str, expected: &Value) -> Option<Term> {
         let at = pointer(&["where", path]);
         let Some(parsed) = Path::parse(path) else {
-            return self.refuse(&at, format!("`{path}` is no field of an event"), "write fields with dots: \"from.relations\"");
+            return self.refuse(
+                &at,
+                format!("`{path}` is no field of an event"),
+                "write fields with dots: \"from.relations\"",
+            );
         };
         let Some(literal) = Literal::of(expected) else {
             return self.refuse(
@@ -214,12 +256,20 @@ impl Reader<'_> {
                 "put other conditions into `when`",
             );
         };
-        Some(Term { path: parsed, literal, expected: expected.clone() })
+        Some(Term {
+            path: parsed,
+            literal,
+            expected: expected.clone(),
+        })
     }
 
     fn mode(&mut self, fields: &Map<String, Value>) -> Mode {
-        let Some(value) = fields.get("mode") else { return Mode::default() };
-        let found = Mode::ALL.into_iter().find(|mode| value.as_str() == Some(mode.as_str()));
+        let Some(value) = fields.get("mode") else {
+            return Mode::default();
+        };
+        let found = Mode::ALL
+            .into_iter()
+            .find(|mode| value.as_str() == Some(mode.as_str()));
         found.unwrap_or_else(|| {
             let names = Mode::ALL.map(Mode::as_str);
             let hint = value.as_str().and_then(|text| nearest(text, names)).map_or_else(
@@ -235,7 +285,11 @@ impl Reader<'_> {
         let value = fields.get(key)?;
         let path = value.as_str().and_then(Path::parse);
         path.or_else(|| {
-            self.refuse(&pointer(&[key]), format!("`{key}` names a field of the event"), "such as \"from.id\"")
+            self.refuse(
+                &pointer(&[key]),
+                format!("`{key}` names a field of the event"),
+                "such as \"from.id\"",
+            )
         })
     }
 
@@ -261,7 +315,9 @@ impl Reader<'_> {
             match name.as_str() {
                 Some(name) if known.contains(&name) => grants.push(name.to_owned()),
                 _ => {
-                    let near = name.as_str().and_then(|name| nearest(name, known.iter().copied()));
+                    let near = name
+                        .as_str()
+                        .and_then(|name| nearest(name, known.iter().copied()));
                     let hint = near.map_or_else(
                         || format!("grants are {}", known.join(", ")),
                         |near| format!("did you mean \"{near}\"?"),
@@ -279,7 +335,11 @@ impl Reader<'_> {
             Some(Value::Object(inputs)) if inputs.len() <= INPUTS_MAX => inputs,
             Some(_) => {
                 let message = format!("`inputs` must be a map of at most {INPUTS_MAX}");
-                self.refuse::<()>("/inputs", message, "such as #{ text: #{ type: \"string\", initial: \"Hello\" } }");
+                self.refuse::<()>(
+                    "/inputs",
+                    message,
+                    "such as #{ text: #{ type: \"string\", initial: \"Hello\" } }",
+                );
                 return BTreeMap::new();
             }
         };
@@ -290,7 +350,10 @@ impl Reader<'_> {
                     read.insert(name.clone(), input);
                 }
                 Err((key, message)) => {
-                    let at = key.map_or_else(|| pointer(&["inputs", name]), |key| pointer(&["inputs", name, &key]));
+                    let at = key.map_or_else(
+                        || pointer(&["inputs", name]),
+                        |key| pointer(&["inputs", name, &key]),
+                    );
                     let hint = "such as #{ type: \"string\", initial: \"Hello\", title: \"What to say\" }";
                     self.refuse::<()>(&at, format!("input `{name}`: {message}"), hint);
                 }
@@ -302,9 +365,8 @@ impl Reader<'_> {
     fn max_age(&mut self, fields: &Map<String, Value>, on: &str) -> Option<Duration> {
         match fields.get("max_age") {
             None => on.starts_with("communication.").then_some(COMMUNICATION_AGE_MAX),
-            Some(Value::String(text)) => {
-                duration::parse(text).or_else(|| self.refuse("/max_age", format!("\"{text}\" is no duration"), duration::FORM))
-            }
+            Some(Value::String(text)) => duration::parse(text)
+                .or_else(|| self.refuse("/max_age", format!("\"{text}\" is no duration"), duration::FORM)),
             Some(other) => self.refuse("/max_age", format!("{other} is no duration"), duration::FORM),
         }
     }
@@ -313,12 +375,20 @@ impl Reader<'_> {
         match fields.get("backfill") {
             None => false,
             Some(Value::Bool(yes)) => *yes,
-            Some(_) => self.refuse("/backfill", "`backfill` is true or false", "leave it out for false").unwrap_or(false),
+            Some(_) => self
+                .refuse(
+                    "/backfill",
+                    "`backfill` is true or false",
+                    "leave it out for false",
+                )
+                .unwrap_or(false),
         }
     }
 }
 
 /// A JSON pointer to a key.
 fn pointer(keys: &[&str]) -> String {
-    keys.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
+    keys.iter()
+        .map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+        .collect()
 }

@@ -101,7 +101,10 @@ struct Used {
 impl Host {
     /// For one event, at one moment.
     pub(crate) fn new(now: DateTime<Utc>) -> Self {
-        Self { now, ..Self::default() }
+        Self {
+            now,
+            ..Self::default()
+        }
     }
 
     /// Begins with another rule.
@@ -140,12 +143,16 @@ impl Host {
 
     /// The answer to a read.
     pub(crate) fn learn(&mut self, read: Read, value: Value) -> Result<(), String> {
-        self.answers.push((read.name.clone(), read.args.clone(), value.clone()));
+        self.answers
+            .push((read.name.clone(), read.args.clone(), value.clone()));
         self.push(Kind::Read, read.name, read.args, value, read.line)
     }
 
     fn answered(&self, name: &str, args: &Value) -> Option<Value> {
-        self.answers.iter().find(|(n, a, _)| n == name && a == args).map(|(_, _, value)| value.clone())
+        self.answers
+            .iter()
+            .find(|(n, a, _)| n == name && a == args)
+            .map(|(_, _, value)| value.clone())
     }
 
     fn push(&mut self, kind: Kind, name: String, args: Value, value: Value, line: u32) -> Result<(), String> {
@@ -155,9 +162,19 @@ impl Host {
             return Err(format!("the run took more than {ENTRIES_MAX} steps"));
         }
         if self.used.bytes > BYTES_MAX {
-            return Err(format!("the run's journal is larger than {} KB", BYTES_MAX / 1024));
+            return Err(format!(
+                "the run's journal is larger than {} KB",
+                BYTES_MAX / 1024
+            ));
         }
-        self.entries.push(Entry { kind, name, args, value, line, at: self.now });
+        self.entries.push(Entry {
+            kind,
+            name,
+            args,
+            value,
+            line,
+            at: self.now,
+        });
         Ok(())
     }
 
@@ -182,12 +199,17 @@ impl Host {
         }
         match fresh(host, &args)? {
             Some(value) => {
-                host.push(kind, call.name.to_owned(), args, value.clone(), line).map_err(Interrupt::Stop)?;
+                host.push(kind, call.name.to_owned(), args, value.clone(), line)
+                    .map_err(Interrupt::Stop)?;
                 host.cursor += 1;
                 Ok(value)
             }
             None => {
-                host.asked = Some(Read { name: call.name.to_owned(), args, line });
+                host.asked = Some(Read {
+                    name: call.name.to_owned(),
+                    args,
+                    line,
+                });
                 Err(Interrupt::Suspend(Value::Null))
             }
         }
@@ -201,7 +223,12 @@ fn weight(value: &Value) -> usize {
         Value::Number(_) => 8,
         Value::String(text) => text.len() + 2,
         Value::Array(items) => 2 + items.iter().map(weight).sum::<usize>(),
-        Value::Object(fields) => 2 + fields.iter().map(|(key, v)| key.len() + 3 + weight(v)).sum::<usize>(),
+        Value::Object(fields) => {
+            2 + fields
+                .iter()
+                .map(|(key, v)| key.len() + 3 + weight(v))
+                .sum::<usize>()
+        }
     }
 }
 
@@ -227,7 +254,10 @@ pub(crate) fn api() -> HostApi<Host> {
         });
     for name in WAITS {
         api = api.function(name, 0..=3, |call| {
-            Err(Interrupt::Stop(format!("`{}` is not available in this version of the hub", call.name)))
+            Err(Interrupt::Stop(format!(
+                "`{}` is not available in this version of the hub",
+                call.name
+            )))
         });
     }
     api
@@ -235,7 +265,10 @@ pub(crate) fn api() -> HostApi<Host> {
 
 fn effect(call: &mut Call<'_, Host>, checked: Result<(), String>) -> HostResult {
     if !call.host.acting {
-        return Err(Interrupt::Stop(format!("`{}` acts, and `when` may only read", call.name)));
+        return Err(Interrupt::Stop(format!(
+            "`{}` acts, and `when` may only read",
+            call.name
+        )));
     }
     checked.map_err(|reason| Interrupt::Fail(format!("{}: {reason}", call.name)))?;
     Host::step(call, Kind::Effect, |_, _| Ok(Some(Value::Null)))
@@ -246,11 +279,17 @@ fn now(call: &mut Call<'_, Host>) -> HostResult {
         None => chrono_tz::UTC,
         Some(_) => {
             let name = call.text(0)?;
-            let unknown = || Interrupt::Fail(format!("now: there is no time zone `{name}`; such as \"Europe/Vienna\""));
+            let unknown = || {
+                Interrupt::Fail(format!(
+                    "now: there is no time zone `{name}`; such as \"Europe/Vienna\""
+                ))
+            };
             name.parse().map_err(|_| unknown())?
         }
     };
-    Host::step(call, Kind::Read, |host, _| Ok(Some(moment::describe(host.now, zone))))
+    Host::step(call, Kind::Read, |host, _| {
+        Ok(Some(moment::describe(host.now, zone)))
+    })
 }
 
 fn random(call: &mut Call<'_, Host>) -> HostResult {
@@ -258,7 +297,9 @@ fn random(call: &mut Call<'_, Host>) -> HostResult {
         None => None,
         Some(bound) => {
             let bound = bound.as_u64().filter(|bound| *bound > 0);
-            Some(bound.ok_or_else(|| Interrupt::Fail("random: the bound must be a whole number above 0".to_owned()))?)
+            Some(bound.ok_or_else(|| {
+                Interrupt::Fail("random: the bound must be a whole number above 0".to_owned())
+            })?)
         }
     };
     // A random UUID has 122 random bits, the last 62 of them together.

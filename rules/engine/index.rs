@@ -38,7 +38,9 @@ impl Index {
 
     /// The rules that an event concerns, in order of id: type, lane and every term of `where` fit.
     pub(crate) fn matching<'a>(&'a self, event: &Event) -> Vec<&'a Arc<Rule>> {
-        let (Some(of_type), Some(body)) = (self.types.get(&event.kind), &event.body) else { return Vec::new() };
+        let (Some(of_type), Some(body)) = (self.types.get(&event.kind), &event.body) else {
+            return Vec::new();
+        };
         of_type.matching(body, event.lane)
     }
 }
@@ -49,7 +51,10 @@ impl OfType {
         match rule.header.terms.first() {
             None => self.unconditional.push(number),
             Some(term) => {
-                let found = self.by_literal.iter_mut().position(|(path, _)| *path == term.path);
+                let found = self
+                    .by_literal
+                    .iter_mut()
+                    .position(|(path, _)| *path == term.path);
                 let place = found.unwrap_or_else(|| {
                     self.by_literal.push((term.path.clone(), HashMap::new()));
                     self.by_literal.len() - 1

@@ -23,16 +23,24 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    const ALL: [(&'static str, Self); 3] =
-        [("string", Self::String), ("number", Self::Number), ("bool", Self::Bool)];
+    const ALL: [(&'static str, Self); 3] = [
+        ("string", Self::String),
+        ("number", Self::Number),
+        ("bool", Self::Bool),
+    ];
 
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| name)
     }
 
     fn admits(self, value: &Value) -> bool {
         match self {
-            Self::String => value.as_str().is_some_and(|text| text.chars().count() <= TEXT_CHARS_MAX),
+            Self::String => value
+                .as_str()
+                .is_some_and(|text| text.chars().count() <= TEXT_CHARS_MAX && !text.contains('\0')),
             Self::Number => value.is_number(),
             Self::Bool => value.is_boolean(),
         }
@@ -56,9 +64,17 @@ pub(crate) struct Input {
 impl Input {
     /// Reads one input. The error names the key at fault, if it is one.
     pub(crate) fn read(value: &Value) -> Result<Self, (Option<String>, String)> {
-        let Value::Object(fields) = value else { return Err((None, "must be a map".to_owned())) };
-        if let Some(key) = fields.keys().find(|key| !["type", "initial", "title"].contains(&key.as_str())) {
-            return Err((Some(key.clone()), format!("`{key}` is none of type, initial, title")));
+        let Value::Object(fields) = value else {
+            return Err((None, "must be a map".to_owned()));
+        };
+        if let Some(key) = fields
+            .keys()
+            .find(|key| !["type", "initial", "title"].contains(&key.as_str()))
+        {
+            return Err((
+                Some(key.clone()),
+                format!("`{key}` is none of type, initial, title"),
+            ));
         }
         let named = fields.get("type").and_then(Value::as_str);
         let Some((_, kind)) = InputType::ALL.into_iter().find(|(name, _)| named == Some(*name)) else {
@@ -67,7 +83,10 @@ impl Input {
         };
         let initial = fields.get("initial").cloned();
         if initial.as_ref().is_some_and(|value| !kind.admits(value)) {
-            return Err((Some("initial".to_owned()), format!("its initial value is no {}", kind.name())));
+            return Err((
+                Some("initial".to_owned()),
+                format!("its initial value is no {}", kind.name()),
+            ));
         }
         let title = match fields.get("title") {
             None => None,
@@ -110,17 +129,25 @@ pub(crate) fn resolve(
     for (name, value) in set {
         let Some(input) = declared.get(name) else {
             let near = nearest(name, declared.keys().map(String::as_str)).map(str::to_owned);
-            return Err(InputError::Unknown { name: name.clone(), near });
+            return Err(InputError::Unknown {
+                name: name.clone(),
+                near,
+            });
         };
         if !input.kind.admits(value) {
-            return Err(InputError::Type { name: name.clone(), kind: input.kind.name() });
+            return Err(InputError::Type {
+                name: name.clone(),
+                kind: input.kind.name(),
+            });
         }
     }
     declared
         .iter()
         .map(|(name, input)| {
             let value = set.get(name).or(input.initial.as_ref()).cloned();
-            value.map(|value| (name.clone(), value)).ok_or_else(|| InputError::Missing(name.clone()))
+            value
+                .map(|value| (name.clone(), value))
+                .ok_or_else(|| InputError::Missing(name.clone()))
         })
         .collect()
 }
@@ -151,14 +178,23 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_refused() {
-        assert_eq!(resolve(&declared(), &Map::new()), Err(InputError::Missing("count".to_owned())));
+        assert_eq!(
+            resolve(&declared(), &Map::new()),
+            Err(InputError::Missing("count".to_owned()))
+        );
         assert_eq!(
             resolve(&declared(), &set(json!({ "count": "2" }))),
-            Err(InputError::Type { name: "count".to_owned(), kind: "number" })
+            Err(InputError::Type {
+                name: "count".to_owned(),
+                kind: "number"
+            })
         );
         assert_eq!(
             resolve(&declared(), &set(json!({ "count": 1, "txt": "" }))),
-            Err(InputError::Unknown { name: "txt".to_owned(), near: Some("text".to_owned()) })
+            Err(InputError::Unknown {
+                name: "txt".to_owned(),
+                near: Some("text".to_owned())
+            })
         );
     }
 

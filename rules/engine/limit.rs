@@ -34,7 +34,12 @@ impl Limit {
             _ => return None,
         };
         let runs = runs.parse().ok().filter(|runs| (1..=RUNS_MAX).contains(runs))?;
-        Some(Self { runs, window: duration::parse(window)?, per, text: words.join(" ") })
+        Some(Self {
+            runs,
+            window: duration::parse(window)?,
+            per,
+            text: words.join(" "),
+        })
     }
 }
 
@@ -52,7 +57,18 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in ["", "1", "1 per", "0 per 1m", "x per 1m", "1 per soon", "1 per 1m per", "1 per 1m per a..b", "1001 per 1m", "1 in 1m"] {
+        for text in [
+            "",
+            "1",
+            "1 per",
+            "0 per 1m",
+            "x per 1m",
+            "1 per soon",
+            "1 per 1m per",
+            "1 per 1m per a..b",
+            "1001 per 1m",
+            "1 in 1m",
+        ] {
             assert_eq!(Limit::parse(text), None, "{text}");
         }
     }

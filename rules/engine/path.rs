@@ -10,7 +10,10 @@ impl Path {
     /// The path that `text` writes; `None` if a part is empty or holds other than letters, digits, `_` and `-`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_word = |part: &str| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
         };
         text.split('.').all(is_word).then(|| Self(text.to_owned()))
     }

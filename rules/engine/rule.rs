@@ -19,7 +19,10 @@ pub(crate) fn engine() -> &'static Engine<Host> {
 
 /// The name of a version: the SHA-256 of its text.
 pub(crate) fn version_of(source: &str) -> String {
-    Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(source.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A rule that can run.
@@ -45,16 +48,28 @@ impl Rule {
     /// # Errors
     /// [`CannotRun`] when this version of the hub refuses the text, or an input has no value.
     pub(crate) fn compile(id: &str, source: &str, set: &Map<String, Value>) -> Result<Self, CannotRun> {
-        let script = engine().compile(&format!("{id}.rhai"), source).map_err(|error| CannotRun(error.to_string()))?;
+        let script = engine()
+            .compile(&format!("{id}.rhai"), source)
+            .map_err(|error| CannotRun(error.to_string()))?;
         let header = RuleHeader::read(&script).map_err(|errors| {
-            CannotRun(errors.first().map_or_else(|| "its header can't be read".to_owned(), ToString::to_string))
+            CannotRun(
+                errors
+                    .first()
+                    .map_or_else(|| "its header can't be read".to_owned(), ToString::to_string),
+            )
         })?;
         let inputs = input::resolve(&header.inputs, set).map_err(|error| CannotRun(error.to_string()))?;
         let conditions = script.function("when").map_or_else(Vec::new, |when| {
             terms::split(source, when.position.line, when.position.column)
         });
         let inputs = SharedValue::new(Value::Object(inputs));
-        Ok(Self { header, version: version_of(source), inputs, conditions, script })
+        Ok(Self {
+            header,
+            version: version_of(source),
+            inputs,
+            conditions,
+            script,
+        })
     }
 
     /// True if it has a `when`.
@@ -64,12 +79,18 @@ impl Rule {
 
     /// What `when` calls the event.
     pub(crate) fn event_name(&self) -> &str {
-        self.script.function("when").and_then(|when| when.params.first()).map_or("ev", String::as_str)
+        self.script
+            .function("when")
+            .and_then(|when| when.params.first())
+            .map_or("ev", String::as_str)
     }
 
     /// The arguments of a function: the event, and the inputs where it takes two.
     pub(crate) fn args(&self, function: &str, event: &SharedValue) -> Vec<Arg> {
-        let takes = self.script.function(function).map_or(0, |function| function.params.len());
+        let takes = self
+            .script
+            .function(function)
+            .map_or(0, |function| function.params.len());
         let all = [Arg::from(event), Arg::from(&self.inputs)];
         all.into_iter().take(takes).collect()
     }

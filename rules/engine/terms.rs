@@ -19,7 +19,9 @@ pub(crate) struct Condition {
 /// The terms of the function whose body opens with the first `{` at or after `line` and `column` (from 1).
 /// Empty if the body is not a single chain of `&&`.
 pub(crate) fn split(source: &str, line: u32, column: u32) -> Vec<Condition> {
-    body(source, line, column).and_then(|(body, line)| chain(body, line)).unwrap_or_default()
+    body(source, line, column)
+        .and_then(|(body, line)| chain(body, line))
+        .unwrap_or_default()
 }
 
 /// The values of the fields of the event that the text of a condition names.
@@ -35,7 +37,11 @@ pub(crate) fn fields(text: &str, event_name: &str, body: &Value) -> Map<String, 
         let end = rest.find(|c: char| !is_word(c) && c != '.').unwrap_or(rest.len());
         let (path, after) = rest.split_at(end);
         // What stands before a bracket is a method, not a field.
-        let path = if after.starts_with('(') { path.rsplit_once('.').map_or("", |(field, _)| field) } else { path };
+        let path = if after.starts_with('(') {
+            path.rsplit_once('.').map_or("", |(field, _)| field)
+        } else {
+            path
+        };
         if let Some(path) = Path::parse(path) {
             let value = path.find(body).cloned().unwrap_or(Value::Null);
             found.insert(format!("{prefix}{}", path.as_str()), value);
@@ -50,7 +56,11 @@ fn is_word(c: char) -> bool {
 
 /// The text from the opening bracket on, and its line.
 fn body(source: &str, line: u32, column: u32) -> Option<(&str, u32)> {
-    let start: usize = source.split_inclusive('\n').take(line.checked_sub(1)? as usize).map(str::len).sum();
+    let start: usize = source
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)? as usize)
+        .map(str::len)
+        .sum();
     let text = source.get(start..)?;
     let (skip, _) = text.char_indices().nth(column.saturating_sub(1) as usize)?;
     let text = text.get(skip..)?;
@@ -110,7 +120,11 @@ fn chain(body: &str, mut line: u32) -> Option<Vec<Condition>> {
 }
 
 /// Takes what stands in quotes; how many lines it spans.
-fn quoted(quote: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>, text: &mut String) -> Option<u32> {
+fn quoted(
+    quote: char,
+    chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    text: &mut String,
+) -> Option<u32> {
     let mut lines = 0;
     loop {
         let c = chars.next()?;
@@ -129,7 +143,10 @@ fn quoted(quote: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>, tex
 fn condition(text: &str, line: u32) -> Option<Condition> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let first = text.split(|c: char| !is_word(c)).next().unwrap_or_default();
-    let is_statement = ["if", "switch", "while", "for", "loop", "do", "try", "return", "throw", "let"].contains(&first);
+    let is_statement = [
+        "if", "switch", "while", "for", "loop", "do", "try", "return", "throw", "let",
+    ]
+    .contains(&first);
     (!text.is_empty() && !is_statement).then_some(Condition { text, line })
 }
 
@@ -146,28 +163,58 @@ mod tests {
     #[test]
     fn a_chain_is_split_at_its_own_ands_only() {
         assert_eq!(
-            texts(r#"fn when(ev) { state("me.place") == "Work && more" && !ev.answered && (a || (b && c)) }"#),
-            [r#"state("me.place") == "Work && more""#, "!ev.answered", "(a || (b && c))"]
+            texts(
+                r#"fn when(ev) { state("me.place") == "Work && more" && !ev.answered && (a || (b && c)) }"#
+            ),
+            [
+                r#"state("me.place") == "Work && more""#,
+                "!ev.answered",
+                "(a || (b && c))"
+            ]
         );
     }
 
     #[test]
     fn another_shape_has_no_terms() {
-        for body in ["a || b && c", "let a = 1; a && b", "if a { b } else { c }", "return a && b", "", "`${a}` == b && c"] {
+        for body in [
+            "a || b && c",
+            "let a = 1; a && b",
+            "if a { b } else { c }",
+            "return a && b",
+            "",
+            "`${a}` == b && c",
+        ] {
             assert!(texts(&format!("fn when(ev) {{ {body} }}")).is_empty(), "{body}");
         }
     }
 
     #[test]
     fn a_term_knows_its_line() {
-        let terms = split("fn f() {}\nfn when(ev) {\n  // a comment && more\n  a\n  && b\n}", 2, 13);
-        assert_eq!(terms.iter().map(|t| (t.text.as_str(), t.line)).collect::<Vec<_>>(), [("a", 4), ("b", 5)]);
+        let terms = split(
+            "fn f() {}\nfn when(ev) {\n  // a comment && more\n  a\n  && b\n}",
+            2,
+            13,
+        );
+        assert_eq!(
+            terms
+                .iter()
+                .map(|t| (t.text.as_str(), t.line))
+                .collect::<Vec<_>>(),
+            [("a", 4), ("b", 5)]
+        );
     }
 
     #[test]
     fn the_fields_that_a_term_names_are_found_with_their_values() {
         let body = json!({ "answered": false, "from": { "name": "Sam" } });
-        let found = fields("!ev.answered && ev.from.name.contains(\"S\") && prev.x && ev.none", "ev", &body);
-        assert_eq!(Value::Object(found), json!({ "ev.answered": false, "ev.from.name": "Sam", "ev.none": null }));
+        let found = fields(
+            "!ev.answered && ev.from.name.contains(\"S\") && prev.x && ev.none",
+            "ev",
+            &body,
+        );
+        assert_eq!(
+            Value::Object(found),
+            json!({ "ev.answered": false, "ev.from.name": "Sam", "ev.none": null })
+        );
     }
 }

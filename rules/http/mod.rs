@@ -41,7 +41,9 @@ impl Shared {
 
 /// The routes.
 pub(crate) fn routes(context: &Context, runner: Runner) -> OpenApiRouter {
-    let recipes = Arc::new(Recipes { folder: context.settings.recipes_dir.clone() });
+    let recipes = Arc::new(Recipes {
+        folder: context.settings.recipes_dir.clone(),
+    });
     OpenApiRouter::new()
         .routes(routes!(rules::rule_list, rules::rule_add))
         .routes(routes!(rules::rule_check))
@@ -51,7 +53,11 @@ pub(crate) fn routes(context: &Context, runner: Runner) -> OpenApiRouter {
         .routes(routes!(rules::rule_run))
         .routes(routes!(runs::run_list))
         .routes(routes!(runs::run_trace))
-        .with_state(Shared { access: context.access.clone(), runner, recipes })
+        .with_state(Shared {
+            access: context.access.clone(),
+            runner,
+            recipes,
+        })
 }
 
 /// How a failed read of a dry run is told.

@@ -70,13 +70,26 @@ pub(crate) struct RuleList {
 impl RuleView {
     fn stored(rule: StoredRule) -> Self {
         let script = engine().compile(&rule.id, &rule.source).ok();
-        let description = script.as_ref().map_or_else(String::new, |script| script.doc().to_owned());
+        let description = script
+            .as_ref()
+            .map_or_else(String::new, |script| script.doc().to_owned());
         let header = script.and_then(|script| RuleHeader::read(&script).ok());
-        let cannot = || Rule::compile(&rule.id, &rule.source, &rule.set_inputs()).err().map(|error| error.to_string());
-        let note = rule.paused_reason.clone().or_else(|| if rule.enabled { cannot() } else { None });
-        let mode = header.as_ref().map_or("", |header| header.mode.as_str()).to_owned();
-        let (on, grants, inputs) =
-            header.map_or_else(Default::default, |header| (header.on, header.grants, header.inputs));
+        let cannot = || {
+            Rule::compile(&rule.id, &rule.source, &rule.set_inputs())
+                .err()
+                .map(|error| error.to_string())
+        };
+        let note = rule
+            .paused_reason
+            .clone()
+            .or_else(|| if rule.enabled { cannot() } else { None });
+        let mode = header
+            .as_ref()
+            .map_or("", |header| header.mode.as_str())
+            .to_owned();
+        let (on, grants, inputs) = header.map_or_else(Default::default, |header| {
+            (header.on, header.grants, header.inputs)
+        });
         Self {
             id: rule.id,
             enabled: rule.enabled,
@@ -96,7 +109,11 @@ impl RuleView {
     }
 
     fn recipe(recipe: Recipe) -> Self {
-        let Recipe { header, description, source } = recipe;
+        let Recipe {
+            header,
+            description,
+            source,
+        } = recipe;
         Self {
             id: header.id,
             enabled: false,
@@ -129,7 +146,11 @@ pub(super) async fn rule_list(
     Caller(scope): Caller,
 ) -> Result<Json<RuleList>, Problem> {
     let mut tx = shared.begin(&scope).await?;
-    let mut items: Vec<RuleView> = store::rule_list(&mut tx).await?.into_iter().map(RuleView::stored).collect();
+    let mut items: Vec<RuleView> = store::rule_list(&mut tx)
+        .await?
+        .into_iter()
+        .map(RuleView::stored)
+        .collect();
     tx.audit("read", "rules", Some(items.len() as u64))?;
     tx.commit().await?;
     for recipe in shared.recipes.list().await {
@@ -138,7 +159,9 @@ pub(super) async fn rule_list(
         }
     }
     items.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Json(RuleList { items: items.into_iter().map(RuleView::without_source).collect() }))
+    Ok(Json(RuleList {
+        items: items.into_iter().map(RuleView::without_source).collect(),
+    }))
 }
 
 /// A rule's text.
@@ -206,7 +229,11 @@ pub(super) async fn rule_get(
     if let Some(stored) = stored {
         return Ok(Json(RuleView::stored(stored)));
     }
-    let recipe = shared.recipes.by_id(&id).await.ok_or_else(|| manage::unknown(&id))?;
+    let recipe = shared
+        .recipes
+        .by_id(&id)
+        .await
+        .ok_or_else(|| manage::unknown(&id))?;
     Ok(Json(RuleView::recipe(recipe)))
 }
 
@@ -294,14 +321,25 @@ pub(super) async fn rule_run(
     let mut tx = shared.begin(&scope).await?;
     let rule = rule_to_try(&shared, &mut tx, &id).await?;
     let (event, known) = match occasion {
-        Occasion { event: Some(event), body: None } => {
+        Occasion {
+            event: Some(event),
+            body: None,
+        } => {
             let found = reader::event_by_id(&mut tx, event).await?;
-            (found.ok_or_else(|| Problem::not_found(format!("there is no event {event}")))?, true)
+            (
+                found.ok_or_else(|| Problem::not_found(format!("there is no event {event}")))?,
+                true,
+            )
         }
-        Occasion { event: None, body: Some(body) } => (happening_now(&mut tx, &rule, body).await?, false),
+        Occasion {
+            event: None,
+            body: Some(body),
+        } => (happening_now(&mut tx, &rule, body).await?, false),
         _ => return Err(Problem::bad_request("name an event, or give a body")),
     };
-    let trace = dry_run::try_out(&shared.runner, &mut tx, &rule, &event, known).await.map_err(problem)?;
+    let trace = dry_run::try_out(&shared.runner, &mut tx, &rule, &event, known)
+        .await
+        .map_err(problem)?;
     Ok(Json(trace))
 }
 

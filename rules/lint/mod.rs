@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::{Function, Position, Script, ScriptError};
+use sandbox::{ErrorKind, Function, Position, Script, ScriptError};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::header::RuleHeader;
@@ -48,7 +48,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     fn of(severity: Severity, error: ScriptError) -> Self {
         let Position { line, column } = error.position;
-        Self { severity, file: error.file.to_string(), line, column, message: error.message, hint: error.hint }
+        Self {
+            severity,
+            file: error.file.to_string(),
+            line,
+            column,
+            message: error.message,
+            hint: error.hint,
+        }
     }
 
     /// True if the rule is refused because of it.
@@ -71,11 +78,28 @@ impl std::fmt::Display for Diagnostic {
 ///
 /// Errors come before warnings, each in order of place; a text without errors can be saved and enabled.
 pub fn check(source: &str, name: &str) -> Vec<Diagnostic> {
+    if let Some(line) = source.lines().position(|line| line.contains('\0')) {
+        let line = u32::try_from(line + 1).unwrap_or(0);
+        let error = ScriptError::new(
+            ErrorKind::Syntax,
+            name,
+            Position { line, column: 0 },
+            "the text holds the character NUL",
+        );
+        return vec![Diagnostic::of(
+            Severity::Error,
+            error.with_hint("save the file as plain text in UTF-8"),
+        )];
+    }
     let script = match engine().compile(name, source) {
         Ok(script) => script,
         Err(error) => return vec![Diagnostic::of(Severity::Error, error)],
     };
-    let mut checker = Checker { script: &script, errors: Vec::new(), warnings: Vec::new() };
+    let mut checker = Checker {
+        script: &script,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
     checker.functions();
     checker.calls();
     match RuleHeader::read(&script) {
@@ -87,8 +111,16 @@ pub fn check(source: &str, name: &str) -> Vec<Diagnostic> {
         list.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
         list.dedup();
     }
-    let errors = errors.into_iter().map(|error| Diagnostic::of(Severity::Error, error));
-    errors.chain(warnings.into_iter().map(|warning| Diagnostic::of(Severity::Warning, warning))).collect()
+    let errors = errors
+        .into_iter()
+        .map(|error| Diagnostic::of(Severity::Error, error));
+    errors
+        .chain(
+            warnings
+                .into_iter()
+                .map(|warning| Diagnostic::of(Severity::Warning, warning)),
+        )
+        .collect()
 }
 
 struct Checker<'a> {
@@ -99,18 +131,24 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn finding(&self, at: Position, message: impl Into<String>, hint: impl Into<String>) -> ScriptError {
-        self.script.error(sandbox::ErrorKind::Lint, at, message).with_hint(hint)
+        self.script.error(ErrorKind::Lint, at, message).with_hint(hint)
     }
 
     /// `then(ev, inputs)` is there, `when(ev, inputs)` if it is there takes what the hub gives, tests take `t`.
     fn functions(&mut self) {
         if self.script.function("then").is_none() {
-            let names = self.script.functions().iter().map(|f| f.name.as_str()).filter(|name| *name != "when");
+            let names = self
+                .script
+                .functions()
+                .iter()
+                .map(|f| f.name.as_str())
+                .filter(|name| *name != "when");
             let hint = nearest("then", names).map_or_else(
                 || "add fn then(ev, inputs) { … }".to_owned(),
                 |near| format!("did you mean `then` where it says `{near}`?"),
             );
-            self.errors.push(self.finding(Position::default(), "the rule has no function `then`", hint));
+            self.errors
+                .push(self.finding(Position::default(), "the rule has no function `then`", hint));
         }
         for function in self.script.functions() {
             let (takes, name) = (function.params.len(), function.name.as_str());
@@ -126,7 +164,8 @@ impl Checker<'_> {
                     test => format!("fn {test}(t)"),
                 };
                 let message = format!("`{name}` takes {takes} arguments, which the hub can't give it");
-                self.errors.push(self.finding(function.position, message, format!("write {right}")));
+                self.errors
+                    .push(self.finding(function.position, message, format!("write {right}")));
             }
         }
     }
@@ -137,15 +176,28 @@ impl Checker<'_> {
         let in_test = |error: &ScriptError| {
             function_at(self.script.functions(), error.position).is_some_and(|f| f.name.starts_with("test_"))
         };
-        self.errors.extend(report.errors.into_iter().filter(|error| !in_test(error)));
-        self.warnings.extend(report.warnings.into_iter().filter(|warning| !in_test(warning)));
+        self.errors
+            .extend(report.errors.into_iter().filter(|error| !in_test(error)));
+        self.warnings
+            .extend(report.warnings.into_iter().filter(|warning| !in_test(warning)));
         let mut waits: BTreeMap<Position, String> = BTreeMap::new();
-        for function in self.script.functions().iter().filter(|f| !f.name.starts_with("test_")) {
+        for function in self
+            .script
+            .functions()
+            .iter()
+            .filter(|f| !f.name.starts_with("test_"))
+        {
             let reached = engine().reaches(self.script, &function.name);
-            waits.extend(reached.into_iter().filter(|(name, _)| WAITS.contains(&name.as_str())).map(|(name, at)| (at, name)));
+            waits.extend(
+                reached
+                    .into_iter()
+                    .filter(|(name, _)| WAITS.contains(&name.as_str()))
+                    .map(|(name, at)| (at, name)),
+            );
         }
         for (at, name) in waits {
-            let message = format!("`{name}` is not available in this version of the hub: rules can't wait yet");
+            let message =
+                format!("`{name}` is not available in this version of the hub: rules can't wait yet");
             let hint = "end the rule here, or react to the awaited event in a rule of its own";
             self.errors.push(self.finding(at, message, hint));
         }
@@ -164,16 +216,27 @@ impl Checker<'_> {
             let is_action = EFFECTS.contains(&name.as_str());
             if is_action && !header.grants.contains(name) {
                 let message = format!("the rule has no grant for `{name}`");
-                let all: Vec<String> = header.grants.iter().chain([name]).map(|grant| format!("\"{grant}\"")).collect();
+                let all: Vec<String> = header
+                    .grants
+                    .iter()
+                    .chain([name])
+                    .map(|grant| format!("\"{grant}\""))
+                    .collect();
                 let hint = format!("add it to the header: grants: [{}]", all.join(", "));
                 self.errors.push(self.finding(*at, message, hint));
             }
         }
-        let Ok(place) = self.script.header("RULE") else { return };
+        let Ok(place) = self.script.header("RULE") else {
+            return;
+        };
         for (index, grant) in header.grants.iter().enumerate() {
             if !acts.contains_key(grant) {
                 let at = place.place(&format!("/grants/{index}"));
-                self.warnings.push(self.finding(at, format!("`then` never uses the grant `{grant}`"), "remove it"));
+                self.warnings.push(self.finding(
+                    at,
+                    format!("`then` never uses the grant `{grant}`"),
+                    "remove it",
+                ));
             }
         }
     }
@@ -181,5 +244,8 @@ impl Checker<'_> {
 
 /// The function in whose text a place lies.
 fn function_at(functions: &[Function], at: Position) -> Option<&Function> {
-    functions.iter().filter(|function| function.position <= at).max_by_key(|function| function.position)
+    functions
+        .iter()
+        .filter(|function| function.position <= at)
+        .max_by_key(|function| function.position)
 }

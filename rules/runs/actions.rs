@@ -20,7 +20,9 @@ use crate::engine::host::Kind;
 /// The first of the effects that the rule has no grant for.
 pub(crate) fn ungranted<'a>(header: &RuleHeader, steps: &'a [Step]) -> Option<&'a str> {
     let effects = steps.iter().filter(|step| step.kind == Kind::Effect);
-    effects.map(|step| step.name.as_str()).find(|name| !header.grants.iter().any(|grant| grant == name))
+    effects
+        .map(|step| step.name.as_str())
+        .find(|name| !header.grants.iter().any(|grant| grant == name))
 }
 
 /// Queues every effect and notes in its step what it became. How many there are.
@@ -32,13 +34,20 @@ pub(crate) async fn queue(
     steps: &mut [Step],
 ) -> Result<i32, HandleError> {
     let mut count = 0;
-    for (index, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.kind == Kind::Effect) {
+    for (index, step) in steps
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, step)| step.kind == Kind::Effect)
+    {
         let args = step.args.as_array().map(Vec::as_slice).unwrap_or_default();
         let message = action::message(&step.name, args).map_err(HandleError::Poison)?;
         let id = EntityId::new();
         write(ports, tx, rule, id, &message).await?;
         tx.audit("act", format!("message/{id}"), None)?;
-        let options = JobOptions { singleton_key: Some(format!("{run}/{}", index + 1)), ..JobOptions::default() };
+        let options = JobOptions {
+            singleton_key: Some(format!("{run}/{}", index + 1)),
+            ..JobOptions::default()
+        };
         step.job = tx.enqueue(&SendOutgoingMessage { message: id }, options).await?;
         step.message = Some(id);
         count += 1;
@@ -68,7 +77,11 @@ async fn write(
         }],
         relations: Vec::new(),
     };
-    ports.graph_write().apply(tx, change).await.map_err(handle_error)?;
+    ports
+        .graph_write()
+        .apply(tx, change)
+        .await
+        .map_err(handle_error)?;
     Ok(())
 }
 

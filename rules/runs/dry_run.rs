@@ -33,9 +33,17 @@ pub(crate) async fn try_out(
     let started_at = tx.now();
     let mut steps = Vec::new();
     let (status, reason) = outcome(runner, tx, rule, &occasion, &mut steps).await?;
-    let shown = TraceEvent { id: known.then_some(event.id), ..TraceEvent::from(event) };
+    let shown = TraceEvent {
+        id: known.then_some(event.id),
+        ..TraceEvent::from(event)
+    };
     let correlation: Option<CorrelationId> = known.then_some(event.correlation);
-    let steps = steps.into_iter().map(Step::from).enumerate().map(|(n, step)| TraceStep::dry(n + 1, step)).collect();
+    let steps = steps
+        .into_iter()
+        .map(Step::from)
+        .enumerate()
+        .map(|(n, step)| TraceStep::dry(n + 1, step))
+        .collect();
     Ok(Trace {
         id: None,
         rule: rule.header.id.clone(),
@@ -66,18 +74,29 @@ async fn outcome(
 ) -> Result<Outcome, HandleError> {
     let (event, body, now) = (occasion.event, occasion.body.json(), tx.now());
     if event.kind != rule.header.on {
-        return Ok((NOT, Some(format!("the rule listens to {}, and this is {}", rule.header.on, event.kind))));
+        return Ok((
+            NOT,
+            Some(format!(
+                "the rule listens to {}, and this is {}",
+                rule.header.on, event.kind
+            )),
+        ));
     }
     steps.extend(conditions::of_where(rule, body, now));
     if let Some(term) = rule.header.terms.iter().find(|term| !term.holds(body)) {
-        return Ok((NOT, Some(format!("{} is not {}", term.path.as_str(), term.expected))));
+        return Ok((
+            NOT,
+            Some(format!("{} is not {}", term.path.as_str(), term.expected)),
+        ));
     }
     let late = conditions::too_late(rule, event.occurred_at, now);
     let mut host = Host::new(now);
     host.begin_rule();
     if rule.has_when() {
         host.begin_function(false);
-        let ended = runner.play(tx, rule, "when", &occasion.body, event.position, &mut host).await?;
+        let ended = runner
+            .play(tx, rule, "when", &occasion.body, event.position, &mut host)
+            .await?;
         steps.append(&mut host.take_entries());
         steps.extend(when_terms(runner, tx, rule, occasion, &mut host).await?);
         match ended.and_then(|value| verdict(rule, &value)) {
@@ -98,7 +117,9 @@ async fn outcome(
         }
     }
     host.begin_function(true);
-    let ended = runner.play(tx, rule, "then", &occasion.body, event.position, &mut host).await?;
+    let ended = runner
+        .play(tx, rule, "then", &occasion.body, event.position, &mut host)
+        .await?;
     steps.append(&mut host.take_entries());
     Ok(match (ended, skipped) {
         (Err(fault), _) => (FAIL, Some(fault.reason)),
@@ -115,12 +136,16 @@ async fn when_terms(
     occasion: &Occasion<'_>,
     host: &mut Host,
 ) -> Result<Vec<Entry>, HandleError> {
-    let Some(asking) = with_term_functions(rule) else { return Ok(Vec::new()) };
+    let Some(asking) = with_term_functions(rule) else {
+        return Ok(Vec::new());
+    };
     let mut entries = Vec::new();
     for (index, term) in rule.conditions.iter().enumerate() {
         host.begin_rule();
         let name = format!("{TERM}{index}");
-        let ended = runner.play(tx, &asking, &name, &occasion.body, occasion.event.position, host).await?;
+        let ended = runner
+            .play(tx, &asking, &name, &occasion.body, occasion.event.position, host)
+            .await?;
         host.take_entries();
         let fields = terms::fields(&term.text, rule.event_name(), occasion.body.json());
         let mut entry = conditions::condition(&term.text, Value::Object(fields), true, term.line, tx.now());

@@ -66,8 +66,46 @@ pub(crate) struct Step {
 
 impl From<Entry> for Step {
     fn from(entry: Entry) -> Self {
-        let Entry { kind, name, args, value, line, at } = entry;
-        Self { kind, name, args, value, line, message: None, job: None, at }
+        let Entry {
+            kind,
+            name,
+            args,
+            value,
+            line,
+            at,
+        } = entry;
+        let (name, args, value) = (storable(name), storable_value(args), storable_value(value));
+        Self {
+            kind,
+            name,
+            args,
+            value,
+            line,
+            message: None,
+            job: None,
+            at,
+        }
+    }
+}
+
+/// A text that the database takes: what comes in from outside may hold the character NUL, which it refuses.
+pub(crate) fn storable(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+fn storable_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(storable(text)),
+        Value::Array(items) => items.into_iter().map(storable_value).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (storable(key), storable_value(value)))
+            .collect(),
+        plain => plain,
     }
 }
 

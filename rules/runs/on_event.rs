@@ -33,13 +33,18 @@ impl Consumer for OnEvent {
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
-        let (Some(body), true) = (&event.body, event.account != AccountId::INSTANCE) else { return Ok(()) };
+        let (Some(body), true) = (&event.body, event.account != AccountId::INSTANCE) else {
+            return Ok(());
+        };
         let rules = self.runner.catalog.of(tx).await?;
         let matching = rules.index.matching(event);
         if matching.is_empty() {
             return Ok(());
         }
-        let occasion = Occasion { event, body: SharedValue::new(body.clone()) };
+        let occasion = Occasion {
+            event,
+            body: SharedValue::new(body.clone()),
+        };
         let mut host = Host::new(tx.now());
         for rule in matching {
             self.runner.consider(tx, rule, &occasion, &mut host).await?;

@@ -33,9 +33,17 @@ async fn person(ports: &Ports, tx: &mut ScopedTx, id: EntityId) -> Result<Value,
     let Some(entity) = ports.graph_read().entity(tx, id).await.map_err(handle_error)? else {
         return Ok(Value::Null);
     };
-    let identifiers = ports.graph_read().identifiers(tx, id).await.map_err(handle_error)?;
+    let identifiers = ports
+        .graph_read()
+        .identifiers(tx, id)
+        .await
+        .map_err(handle_error)?;
     let of = |scheme: &str| -> Vec<&str> {
-        identifiers.iter().filter(|one| one.scheme == scheme).map(|one| one.value.as_str()).collect()
+        identifiers
+            .iter()
+            .filter(|one| one.scheme == scheme)
+            .map(|one| one.value.as_str())
+            .collect()
     };
     Ok(json!({
         "id": entity.id, "type": entity.kind, "name": entity.title, "props": entity.props,

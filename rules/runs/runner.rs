@@ -18,7 +18,7 @@ use spine::access::{AccessError, DEPTH_MAX, ScopedTx};
 use spine::log::consumer::HandleError;
 use spine::ports::Ports;
 
-use super::model::{Purpose, Status, Step};
+use super::model::{Purpose, Status, Step, storable};
 use super::store::NewRun;
 use super::{actions, conditions, reads, store};
 use crate::catalog::Catalog;
@@ -57,16 +57,29 @@ struct End {
 
 impl End {
     fn completed() -> Self {
-        Self { status: Status::Completed, reason: None }
+        Self {
+            status: Status::Completed,
+            reason: None,
+        }
     }
 
     fn skipped(reason: impl Into<String>) -> Self {
-        Self { status: Status::Skipped, reason: Some(reason.into()) }
+        Self {
+            status: Status::Skipped,
+            reason: Some(reason.into()),
+        }
     }
 
     fn failed(fault: Fault) -> Self {
-        let status = if fault.mismatch { Status::Parked } else { Status::Failed };
-        Self { status, reason: Some(fault.reason) }
+        let status = if fault.mismatch {
+            Status::Parked
+        } else {
+            Status::Failed
+        };
+        Self {
+            status,
+            reason: Some(storable(fault.reason)),
+        }
     }
 }
 
@@ -84,7 +97,9 @@ impl Runner {
         let (body, now) = (occasion.body.json(), tx.now());
         let mut journal = conditions::of_where(rule, body, now);
         let early = if tx.cause().depth > DEPTH_MAX {
-            Some(End::skipped(format!("the chain of causes is longer than {DEPTH_MAX}: something feeds itself")))
+            Some(End::skipped(format!(
+                "the chain of causes is longer than {DEPTH_MAX}: something feeds itself"
+            )))
         } else if let Some((reason, entry)) = conditions::too_late(rule, occasion.event.occurred_at, now) {
             journal.push(entry);
             Some(End::skipped(reason))
@@ -120,7 +135,9 @@ impl Runner {
             return Ok(Ok(true));
         }
         host.begin_function(false);
-        let ended = self.play(tx, rule, "when", &occasion.body, occasion.event.position, host).await?;
+        let ended = self
+            .play(tx, rule, "when", &occasion.body, occasion.event.position, host)
+            .await?;
         journal.append(&mut host.take_entries());
         let held = ended.and_then(|value| verdict(rule, &value));
         if held == Ok(true) {
@@ -148,7 +165,9 @@ impl Runner {
             store::limit_take(tx, &rule.header.id, Purpose::Limit, &key).await?;
         }
         host.begin_function(true);
-        let ended = self.play(tx, rule, "then", &occasion.body, occasion.event.position, host).await?;
+        let ended = self
+            .play(tx, rule, "then", &occasion.body, occasion.event.position, host)
+            .await?;
         journal.append(&mut host.take_entries());
         Ok(ended.map_or_else(End::failed, |_| End::completed()))
     }
@@ -172,7 +191,10 @@ impl Runner {
                 Entered::Asks(read) => {
                     let value = reads::answer(&self.ports, tx, &read, as_of).await?;
                     if let Err(reason) = host.learn(read, value) {
-                        return Ok(Err(Fault { reason, mismatch: false }));
+                        return Ok(Err(Fault {
+                            reason,
+                            mismatch: false,
+                        }));
                     }
                 }
             }
@@ -209,37 +231,69 @@ impl Runner {
         if end.status == Status::Completed && steps.iter().any(|step| step.kind == Kind::Effect) {
             if let Some(name) = actions::ungranted(&rule.header, &steps) {
                 let reason = format!("the rule has no grant for `{name}`");
-                end = End { status: Status::Failed, reason: Some(reason) };
+                end = End {
+                    status: Status::Failed,
+                    reason: Some(reason),
+                };
             } else if self.breaker_trips(tx, rule, key).await? {
-                end = End::skipped(format!("the breaker stopped the rule: more than {BREAKER_RUNS} runs in a minute"));
+                end = End::skipped(format!(
+                    "the breaker stopped the rule: more than {BREAKER_RUNS} runs in a minute"
+                ));
             } else {
                 queued = actions::queue(&self.ports, tx, id, run, &mut steps).await?;
             }
         }
         store::journal_insert(tx, run, &steps).await?;
-        store::run_finish(tx, run, end.status, end.reason.as_deref(), queued, self.clock.now()).await?;
+        store::run_finish(
+            tx,
+            run,
+            end.status,
+            end.reason.as_deref(),
+            queued,
+            self.clock.now(),
+        )
+        .await?;
         if tx.cause().depth <= DEPTH_MAX {
             let actions = u32::try_from(queued).unwrap_or(0);
             let outcome = end.status.as_str().to_owned();
-            tx.publish_about(run, &RunFinished { run, rule: id.to_owned(), outcome, actions })?;
+            tx.publish_about(
+                run,
+                &RunFinished {
+                    run,
+                    rule: id.to_owned(),
+                    outcome,
+                    actions,
+                },
+            )?;
         }
         Ok(())
     }
 
     /// Counts an acting run; one too many stops the rule until its owner enables it again.
-    async fn breaker_trips(&self, tx: &mut ScopedTx, rule: &Rule, key: &[u8; 32]) -> Result<bool, HandleError> {
+    async fn breaker_trips(
+        &self,
+        tx: &mut ScopedTx,
+        rule: &Rule,
+        key: &[u8; 32],
+    ) -> Result<bool, HandleError> {
         let id = rule.header.id.as_str();
         let since = before(tx.now(), BREAKER_WINDOW);
         if store::limit_used(tx, id, Purpose::Breaker, key, since).await? < BREAKER_RUNS {
             store::limit_take(tx, id, Purpose::Breaker, key).await?;
             return Ok(false);
         }
-        let reason = format!("stopped by the hub: it acted more than {BREAKER_RUNS} times in a minute for the same key");
+        let reason = format!(
+            "stopped by the hub: it acted more than {BREAKER_RUNS} times in a minute for the same key"
+        );
         if crate::store::rule_pause(tx, id, &reason).await? {
             tracing::warn!(account = %tx.account(), rule = id, "a rule ran away and was stopped");
             crate::store::epoch_advance(tx).await?;
             tx.audit("write", format!("rule/{id}"), None)?;
-            let changed = RuleChanged { rule: id.to_owned(), version: rule.version.clone(), enabled: false };
+            let changed = RuleChanged {
+                rule: id.to_owned(),
+                version: rule.version.clone(),
+                enabled: false,
+            };
             tx.publish_about(id, &changed)?;
             self.catalog.forget(tx.account());
         }
@@ -261,7 +315,12 @@ fn new_run<'a>(
         event: occasion.event.id,
         event_position: occasion.event.position,
         correlation: occasion.event.correlation,
-        key: key_of(tx, &rule.header.id, rule.header.key.as_ref(), occasion.body.json()),
+        key: key_of(
+            tx,
+            &rule.header.id,
+            rule.header.key.as_ref(),
+            occasion.body.json(),
+        ),
         started_at,
     }
 }
@@ -273,5 +332,8 @@ fn key_of(tx: &ScopedTx, rule: &str, path: Option<&Path>, body: &Value) -> [u8; 
 }
 
 fn before(now: DateTime<Utc>, window: Duration) -> DateTime<Utc> {
-    chrono::Duration::from_std(window).ok().and_then(|window| now.checked_sub_signed(window)).unwrap_or(now)
+    chrono::Duration::from_std(window)
+        .ok()
+        .and_then(|window| now.checked_sub_signed(window))
+        .unwrap_or(now)
 }

@@ -291,7 +291,13 @@ mod tests {
         let one: Value = serde_json::from_str(r#"[{"a":1,"b":"x"}]"#).unwrap();
         let other: Value = serde_json::from_str(r#"[{"b":"x","a":1}]"#).unwrap();
         assert_eq!(args_hash(&one), args_hash(&other));
-        for different in [json!([{ "a": 1, "b": "y" }]), json!([{ "a": 1 }, { "b": "x" }]), json!([["a", 1, "b", "x"]]), json!([12]), json!([1, 2])] {
+        for different in [
+            json!([{ "a": 1, "b": "y" }]),
+            json!([{ "a": 1 }, { "b": "x" }]),
+            json!([["a", 1, "b", "x"]]),
+            json!([12]),
+            json!([1, 2]),
+        ] {
             assert_ne!(args_hash(&one), args_hash(&different), "{different}");
         }
         assert_ne!(args_hash(&json!([12])), args_hash(&json!([1, 2])));

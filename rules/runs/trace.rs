@@ -122,11 +122,17 @@ pub(crate) struct Trace {
 /// The trace of a run.
 pub(crate) async fn of_run(ports: &Ports, tx: &mut ScopedTx, run: RunRow) -> Result<Trace, GraphError> {
     let event = reader::event_by_id(tx, run.event).await?;
-    let mut steps: Vec<TraceStep> = store::journal_list(tx, run.id).await?.into_iter().map(TraceStep::from).collect();
+    let mut steps: Vec<TraceStep> = store::journal_list(tx, run.id)
+        .await?
+        .into_iter()
+        .map(TraceStep::from)
+        .collect();
     for step in &mut steps {
         if let Some(message) = step.message {
             let entity = ports.graph_read().entity(tx, message).await?;
-            let status = entity.and_then(|entity| entity.props.get("status").cloned()).unwrap_or_default();
+            let status = entity
+                .and_then(|entity| entity.props.get("status").cloned())
+                .unwrap_or_default();
             step.value = json!({ "message": message, "status": status, "job": step.job });
         }
     }
@@ -157,20 +163,35 @@ async fn answers(
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let types = [MessageSent::TYPE, MessageFailed::TYPE, MessageStatusChanged::TYPE].map(str::to_owned).to_vec();
+    let types = [MessageSent::TYPE, MessageFailed::TYPE, MessageStatusChanged::TYPE]
+        .map(str::to_owned)
+        .to_vec();
     let mut events = Vec::new();
     for correlation in [Some(run.correlation), None] {
-        let filter = Filter { types: types.clone(), correlation };
+        let filter = Filter {
+            types: types.clone(),
+            correlation,
+        };
         events.extend(reader::event_list(tx, &filter, run.event_position, EVENTS_MAX).await?);
     }
     events.sort_by_key(|event| event.position);
     events.dedup_by_key(|event| event.position);
-    Ok(events.iter().filter(|event| is_about(event, messages)).map(answer).collect())
+    Ok(events
+        .iter()
+        .filter(|event| is_about(event, messages))
+        .map(answer)
+        .collect())
 }
 
 fn is_about(event: &Event, messages: &[EntityId]) -> bool {
-    let message = event.body.as_ref().and_then(|body| body.get("message")).and_then(Value::as_str);
-    message.and_then(|id| id.parse().ok()).is_some_and(|id: EntityId| messages.contains(&id))
+    let message = event
+        .body
+        .as_ref()
+        .and_then(|body| body.get("message"))
+        .and_then(Value::as_str);
+    message
+        .and_then(|id| id.parse().ok())
+        .is_some_and(|id: EntityId| messages.contains(&id))
 }
 
 fn answer(event: &Event) -> TraceAnswer {
@@ -182,17 +203,44 @@ fn answer(event: &Event) -> TraceAnswer {
         None => "it could not be sent".to_owned(),
     };
     let keys = ["remote_id", "error_code", "reason", "adopted", "message"];
-    let known = keys.into_iter().filter_map(|key| Some((key.to_owned(), body.get(key)?.clone())));
+    let known = keys
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), body.get(key)?.clone())));
     let detail: Map<String, Value> = known.filter(|(_, value)| !value.is_null()).collect();
-    TraceAnswer { at: event.occurred_at, what, detail: Value::Object(detail), event: event.id }
+    TraceAnswer {
+        at: event.occurred_at,
+        what,
+        detail: Value::Object(detail),
+        event: event.id,
+    }
 }
 
 impl From<StoredStep> for TraceStep {
     fn from(step: StoredStep) -> Self {
-        let StoredStep { seq, kind, name, args, value, line, message, job, at } = step;
+        let StoredStep {
+            seq,
+            kind,
+            name,
+            args,
+            value,
+            line,
+            message,
+            job,
+            at,
+        } = step;
         let what = words(&kind, &name, &args);
         let (message, job) = (message.map(EntityId), job.map(JobId));
-        Self { seq, kind, what, value, args, line, at, message, job }
+        Self {
+            seq,
+            kind,
+            what,
+            value,
+            args,
+            line,
+            at,
+            message,
+            job,
+        }
     }
 }
 
@@ -230,14 +278,33 @@ fn words(kind: &str, name: &str, args: &Value) -> String {
                 .into_iter()
                 .find_map(|how| Some((how, args.get(how)?)))
                 .unwrap_or(("is", &Value::Null));
-            format!("where {} {how} {expected}", args.get("field").and_then(Value::as_str).unwrap_or_default())
+            format!(
+                "where {} {how} {expected}",
+                args.get("field").and_then(Value::as_str).unwrap_or_default()
+            )
         }
-        "max_age" => format!("max_age {}", args.get("max_age").and_then(Value::as_str).unwrap_or_default()),
-        "limit" => format!("limit {}", args.get("limit").and_then(Value::as_str).unwrap_or_default()),
+        "max_age" => format!(
+            "max_age {}",
+            args.get("max_age").and_then(Value::as_str).unwrap_or_default()
+        ),
+        "limit" => format!(
+            "limit {}",
+            args.get("limit").and_then(Value::as_str).unwrap_or_default()
+        ),
         text => {
-            let fields = args.get("fields").and_then(Value::as_object).into_iter().flatten();
-            let fields: Vec<String> = fields.map(|(field, value)| format!("{field} = {value}")).collect();
-            if fields.is_empty() { text.to_owned() } else { format!("{text}  [{}]", fields.join(", ")) }
+            let fields = args
+                .get("fields")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
+            let fields: Vec<String> = fields
+                .map(|(field, value)| format!("{field} = {value}"))
+                .collect();
+            if fields.is_empty() {
+                text.to_owned()
+            } else {
+                format!("{text}  [{}]", fields.join(", "))
+            }
         }
     }
 }

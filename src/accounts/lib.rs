@@ -13,6 +13,8 @@ mod pages;
 mod password;
 mod sign_in;
 mod store;
+#[cfg(test)]
+mod stories;
 
 use std::sync::Arc;
 

@@ -58,7 +58,10 @@ pub(crate) async fn sign_in(
     tx.commit().await?;
     let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), hash));
     let right = accounts.hasher.verify(password, hash).await?;
-    let (true, Some(account)) = (right, account) else { return Err(SignInError::Wrong) };
+    let (true, Some(account)) = (right, account) else {
+        access.sign_in_refused(&peer.to_string());
+        return Err(SignInError::Wrong);
+    };
 
     let (token, secret) = (TokenId::new(), model::token_secret(TokenKind::Session));
     let mut tx = access.begin(&access.scope_of_stranger("sign-in"), Cause::outside()).await?;

@@ -69,6 +69,7 @@ async fn message_queue(
     headers: HeaderMap,
     Json(request): Json<NewMessage>,
 ) -> Result<(StatusCode, Json<QueuedMessage>), Problem> {
+    channel_check(&request.channel)?;
     text_check(&request.channel, &request.text).map_err(Problem::unprocessable)?;
     let key = idempotency_key(&headers)?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
@@ -89,8 +90,13 @@ async fn message_queue(
         .route(&mut tx, &request.channel, request.connection)
         .await
         .map_err(channel_problem)?;
-    context.ports.graph_write().apply(&mut tx, queued_change(id, &request, &to)).await?;
-    tx.enqueue(&SendOutgoingMessage { message: id }, JobOptions::default()).await?;
+    context
+        .ports
+        .graph_write()
+        .apply(&mut tx, queued_change(id, &request, &to))
+        .await?;
+    tx.enqueue(&SendOutgoingMessage { message: id }, JobOptions::default())
+        .await?;
     tx.audit("act", format!("message/{id}"), None)?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })))
@@ -107,7 +113,12 @@ async fn message_get(
     Path(id): Path<EntityId>,
 ) -> Result<Json<MessageView>, Problem> {
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
-    let found = context.ports.graph_read().entity(&mut tx, id).await?.filter(|found| found.kind == "Message");
+    let found = context
+        .ports
+        .graph_read()
+        .entity(&mut tx, id)
+        .await?
+        .filter(|found| found.kind == "Message");
     let message = found.ok_or_else(|| Problem::not_found(format!("there is no message {id}")))?;
     let attempts = store::attempt_list(&mut tx, id).await?;
     tx.audit("read", format!("message/{id}"), Some(1))?;
@@ -116,16 +127,33 @@ async fn message_get(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_CHARS);
-    key.map(Some).ok_or_else(|| Problem::bad_request("the Idempotency-Key has 1 to 255 visible ASCII characters"))
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|key| !key.is_empty() && key.len() <= KEY_CHARS);
+    key.map(Some)
+        .ok_or_else(|| Problem::bad_request("the Idempotency-Key has 1 to 255 visible ASCII characters"))
 }
 
 /// The id that belongs to an idempotency key of this account, so that a second request finds the first one's message.
 fn message_id(tx: &ScopedTx, key: &str) -> EntityId {
-    let bytes = tx.pseudonym("channels.message-id", format!("{}:{key}", tx.account()).as_bytes());
+    let bytes = tx.pseudonym(
+        "channels.message-id",
+        format!("{}:{key}", tx.account()).as_bytes(),
+    );
     let (half, _) = bytes.split_at(16);
-    EntityId(uuid::Builder::from_slice(half).map(uuid::Builder::into_uuid).unwrap_or_default())
+    EntityId(
+        uuid::Builder::from_slice(half)
+            .map(|id| {
+                id.with_version(uuid::Version::Custom)
+                    .with_variant(uuid::Variant::RFC4122)
+                    .into_uuid()
+            })
+            .unwrap_or_default(),
+    )
 }
 
 /// Answers a request whose key was used before.
@@ -144,34 +172,58 @@ async fn same_again(
     if same {
         return Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })));
     }
-    Err(Problem::conflict("this Idempotency-Key was used for another message").hint("use a new key for each message"))
+    Err(
+        Problem::conflict("this Idempotency-Key was used for another message")
+            .hint("use a new key for each message"),
+    )
 }
 
 /// The recipient's address, normalised.
 async fn recipient(context: &Context, tx: &mut ScopedTx, request: &NewMessage) -> Result<String, Problem> {
-    let scheme = if request.channel == "email" { "email" } else { "tel" };
+    let scheme = if request.channel == "email" {
+        "email"
+    } else {
+        "tel"
+    };
     let address = match (&request.to, request.to_person) {
         (Some(to), None) => to.trim().to_owned(),
         (None, Some(person)) => {
             let known = context.ports.graph_read().identifiers(tx, person).await?;
             let found = known.into_iter().find(|identifier| identifier.scheme == scheme);
             found.map(|identifier| identifier.value).ok_or_else(|| {
-                Problem::unprocessable(format!("the graph knows no address of the scheme {scheme} for {person}"))
+                Problem::unprocessable(format!(
+                    "the graph knows no address of the scheme {scheme} for {person}"
+                ))
             })?
         }
         _ => return Err(Problem::unprocessable("say either `to` or `to_person`")),
     };
     if address.is_empty() || address.len() > KEY_CHARS || address.chars().any(char::is_control) {
-        return Err(Problem::unprocessable("the address is empty, too long, or holds control characters"));
+        return Err(Problem::unprocessable(
+            "the address is empty, too long, or holds control characters",
+        ));
     }
     if request.channel != "sms" {
         return Ok(address);
     }
-    let party = context.ports.graph_read().party(tx, &Identifier::new(scheme, address)).await?;
+    let party = context
+        .ports
+        .graph_read()
+        .party(tx, &Identifier::new(scheme, address))
+        .await?;
     if is_e164(&party.address) {
         return Ok(party.address);
     }
-    Err(Problem::unprocessable("the address is not a phone number").hint("write it with its country code: +41 …"))
+    Err(Problem::unprocessable("the address is not a phone number")
+        .hint("write it with its country code: +41 …"))
+}
+
+fn channel_check(channel: &str) -> Result<(), Problem> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&channel.len()) && channel.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Problem::unprocessable("the channel is not a channel's name").hint("such as sms or log"))
 }
 
 fn is_e164(address: &str) -> bool {

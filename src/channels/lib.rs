@@ -14,7 +14,7 @@ mod settle;
 mod store;
 
 #[cfg(test)]
-mod tests;
+mod stories;
 
 use std::sync::Arc;
 

@@ -37,8 +37,14 @@ pub(crate) enum AttemptState {
 }
 
 impl AttemptState {
-    const ALL: [Self; 6] =
-        [Self::Started, Self::Accepted, Self::Refused, Self::Unknown, Self::Disproved, Self::Adopted];
+    const ALL: [Self; 6] = [
+        Self::Started,
+        Self::Accepted,
+        Self::Refused,
+        Self::Unknown,
+        Self::Disproved,
+        Self::Adopted,
+    ];
 
     /// The name in the database.
     pub(crate) fn as_str(self) -> &'static str {
@@ -54,7 +60,10 @@ impl AttemptState {
 
     /// The state of this name; anything unknown is an outcome that is not known, which sends nothing.
     pub(crate) fn from_name(name: &str) -> Self {
-        Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Unknown)
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == name)
+            .unwrap_or(Self::Unknown)
     }
 }
 
@@ -91,7 +100,8 @@ pub(crate) enum Step<'a> {
 /// Decides what comes next, from all attempts so far.
 pub(crate) fn next_step(attempts: &[Attempt]) -> Step<'_> {
     use AttemptState::{Accepted, Adopted, Started, Unknown};
-    let in_state = |states: [AttemptState; 2]| attempts.iter().find(|attempt| states.contains(&attempt.state));
+    let in_state =
+        |states: [AttemptState; 2]| attempts.iter().find(|attempt| states.contains(&attempt.state));
     match (in_state([Accepted, Adopted]), in_state([Started, Unknown])) {
         (Some(attempt), _) => Step::Done(attempt),
         (None, Some(attempt)) => Step::Ask(attempt),
@@ -127,7 +137,9 @@ pub(crate) fn judge<'a>(
     if let Some(found) = own {
         return Verdict::Adopt(found);
     }
-    let last_request = attempt.finished_at.map_or(attempt.created_at, |at| at.max(attempt.created_at));
+    let last_request = attempt
+        .finished_at
+        .map_or(attempt.created_at, |at| at.max(attempt.created_at));
     let passed = (now - last_request).to_std().unwrap_or_default();
     match grace.checked_sub(passed) {
         Some(left) if !left.is_zero() => Verdict::Wait(left),
@@ -201,7 +213,9 @@ pub(crate) struct OutgoingMessage {
 pub(crate) fn outgoing(entity: &Entity) -> Result<OutgoingMessage, String> {
     let text_of = |name: &str| entity.props.get(name).and_then(serde_json::Value::as_str);
     let required = |name: &str| {
-        text_of(name).filter(|text| !text.is_empty()).ok_or_else(|| format!("the Message has no {name}"))
+        text_of(name)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| format!("the Message has no {name}"))
     };
     if entity.kind != "Message" {
         return Err(format!("the entity is a {}, not a Message", entity.kind));
@@ -211,7 +225,10 @@ pub(crate) fn outgoing(entity: &Entity) -> Result<OutgoingMessage, String> {
     }
     let connection = match text_of("connection") {
         None => None,
-        Some(id) => Some(id.parse().map_err(|_| "the Message's connection is not an id".to_owned())?),
+        Some(id) => Some(
+            id.parse()
+                .map_err(|_| "the Message's connection is not an id".to_owned())?,
+        ),
     };
     let message = OutgoingMessage {
         channel: required("channel")?.to_owned(),

@@ -19,15 +19,22 @@ pub(crate) struct StatusFold {
 
 impl StatusFold {
     pub(crate) fn new(context: &Context) -> Self {
-        Self { ports: context.ports.clone() }
+        Self {
+            ports: context.ports.clone(),
+        }
     }
 
     async fn fold(&self, tx: &mut ScopedTx, told: &MessageStatusChanged) -> Result<(), GraphError> {
         let attempt = store::attempt_spoken_of(tx, told.message, told.attempt, &told.remote_id).await?;
         let Some(attempt) = attempt else { return Ok(()) }; // not a message that this hub sent
-        let Some(message) = self.ports.graph_read().entity(tx, told.message).await? else { return Ok(()) };
-        let proof =
-            Proof { remote_id: &told.remote_id, status: &told.status, error: told.error_code.as_deref() };
+        let Some(message) = self.ports.graph_read().entity(tx, told.message).await? else {
+            return Ok(());
+        };
+        let proof = Proof {
+            remote_id: &told.remote_id,
+            status: &told.status,
+            error: told.error_code.as_deref(),
+        };
         match &attempt.remote_id {
             Some(known) if *known != told.remote_id => Ok(()), // of a message that is not this attempt's
             Some(_) => settle::status_moved(tx, self.ports.graph_write(), &message, &proof).await,
@@ -44,7 +51,10 @@ impl StatusFold {
         proof: &Proof<'_>,
     ) -> Result<(), GraphError> {
         let ids = [proof.remote_id.to_owned()];
-        if !store::remote_id_list_taken(tx, attempt.connection, &ids).await?.is_empty() {
+        if !store::remote_id_list_taken(tx, attempt.connection, &ids)
+            .await?
+            .is_empty()
+        {
             return Ok(()); // adopted by an attempt of the same text: that one is proven, this one looks on
         }
         let graph = self.ports.graph_write();
@@ -54,7 +64,10 @@ impl StatusFold {
                     settle::sent(tx, graph, message, attempt, AttemptState::Adopted, proof).await?;
                 }
             }
-            AttemptState::Started | AttemptState::Unknown | AttemptState::Accepted | AttemptState::Adopted => {
+            AttemptState::Started
+            | AttemptState::Unknown
+            | AttemptState::Accepted
+            | AttemptState::Adopted => {
                 settle::accepted(tx, graph, message, attempt, AttemptState::Accepted, proof).await?;
             }
         }
@@ -73,7 +86,9 @@ impl Consumer for StatusFold {
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
-        let Some(told) = event.payload::<MessageStatusChanged>() else { return Ok(()) }; // erased
+        let Some(told) = event.payload::<MessageStatusChanged>() else {
+            return Ok(());
+        }; // erased
         match self.fold(tx, &told?).await {
             Ok(()) => Ok(()),
             Err(GraphError::Access(error)) => Err(error.into()),

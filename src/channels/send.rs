@@ -46,44 +46,54 @@ pub(crate) struct Sent {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// It may work later.
-    Retry {
-        after: Option<Duration>,
-        reason: String,
-    },
+    Retry { after: Option<Duration>, reason: String },
     /// It will not work by itself. `told`: the Message and its listeners know already.
-    Fail {
-        reason: String,
-        told: bool,
-    },
+    Fail { reason: String, told: bool },
 }
 
 impl Stop {
     fn retry(reason: impl std::fmt::Display) -> Self {
-        Self::Retry { after: None, reason: reason.to_string() }
+        Self::Retry {
+            after: None,
+            reason: reason.to_string(),
+        }
     }
 
     fn fail(reason: impl std::fmt::Display) -> Self {
-        Self::Fail { reason: reason.to_string(), told: false }
+        Self::Fail {
+            reason: reason.to_string(),
+            told: false,
+        }
     }
 }
 
 impl From<AccessError> for Stop {
     fn from(error: AccessError) -> Self {
-        // What is wrong for good fails on each try and ends in the dead letters by itself.
-        Self::retry(error)
+        match error {
+            AccessError::Database(_) | AccessError::Queue(_) => Self::retry(error),
+            // Nothing can be written for this message any more, not even that it failed.
+            AccessError::Payload(_) | AccessError::Erased | AccessError::TooDeep => Self::Fail {
+                reason: error.to_string(),
+                told: true,
+            },
+        }
     }
 }
 
 impl From<GraphError> for Stop {
     fn from(error: GraphError) -> Self {
-        Self::retry(error)
+        match error {
+            GraphError::Access(error) => error.into(),
+            GraphError::Invalid(_) | GraphError::NotFound(_) => Self::fail(error),
+        }
     }
 }
 
 impl From<ChannelError> for Stop {
     fn from(error: ChannelError) -> Self {
         match error {
-            ChannelError::Access(_) | ChannelError::Transient(_) => Self::retry(error),
+            ChannelError::Access(error) => error.into(),
+            ChannelError::Transient(_) => Self::retry(error),
             // The owner has something to do first, and then retries the dead letter.
             ChannelError::Configuration(_) | ChannelError::Bug(_) => Self::fail(error),
         }
@@ -103,7 +113,10 @@ impl JobHandler for SendHandler {
             Ok(Sent { attempt }) => Ok(json!({
                 "attempt": attempt.id, "state": attempt.state, "remote_id": attempt.remote_id,
             })),
-            Err(Stop::Retry { after: Some(after), reason }) => Err(JobError::retry_after(after, reason)),
+            Err(Stop::Retry {
+                after: Some(after),
+                reason,
+            }) => Err(JobError::retry_after(after, reason)),
             Err(Stop::Retry { after: None, reason }) => Err(JobError::retry(reason)),
             Err(Stop::Fail { reason, .. }) => Err(JobError::fail(reason)),
         }
@@ -112,7 +125,10 @@ impl JobHandler for SendHandler {
 
 impl Sending {
     pub(crate) fn new(context: &Context) -> Self {
-        Self { access: context.access.clone(), ports: context.ports.clone() }
+        Self {
+            access: context.access.clone(),
+            ports: context.ports.clone(),
+        }
     }
 
     /// One run of the job; on the `last` one, not sent means failed.
@@ -146,7 +162,10 @@ impl Sending {
                 return Ok(sent);
             }
         }
-        Err(Stop::Retry { after: Some(LOOK_AGAIN), reason: "another run works on this message".to_owned() })
+        Err(Stop::Retry {
+            after: Some(LOOK_AGAIN),
+            reason: "another run works on this message".to_owned(),
+        })
     }
 
     async fn step(&self, scope: &Scope, cause: Cause, id: EntityId) -> Result<Option<Sent>, Stop> {
@@ -156,7 +175,9 @@ impl Sending {
         let message = outgoing(&entity).map_err(Stop::fail)?;
         let attempts = store::attempt_list(&mut tx, id).await?;
         match next_step(&attempts) {
-            Step::Done(attempt) => Ok(Some(Sent { attempt: attempt.clone() })),
+            Step::Done(attempt) => Ok(Some(Sent {
+                attempt: attempt.clone(),
+            })),
             Step::Ask(attempt) => self.ask(tx, &entity, &message, attempt).await,
             Step::Attempt => self.attempt(tx, &entity, &message).await,
         }
@@ -172,7 +193,9 @@ impl Sending {
     ) -> Result<Option<Sent>, Stop> {
         let (scope, cause) = (tx.scope().clone(), tx.cause());
         let driver = self.ports.channel_driver();
-        let route = driver.route(&mut tx, &message.channel, Some(attempt.connection)).await?;
+        let route = driver
+            .route(&mut tx, &message.channel, Some(attempt.connection))
+            .await?;
         drop(tx); // no transaction stays open while the provider is asked
         let wanted = order(entity.id, message, attempt);
         let found = driver.find(&scope, &route, &wanted, asked_since(attempt)).await?;
@@ -181,8 +204,13 @@ impl Sending {
         let taken = store::remote_id_list_taken(&mut tx, attempt.connection, &ids).await?;
         match judge(attempt, &found, &taken, tx.now(), route.grace) {
             Verdict::Adopt(found) => {
-                let proof = Proof { remote_id: &found.remote_id, status: &found.status, error: None };
-                self.proven(tx, entity, attempt, AttemptState::Adopted, &proof).await
+                let proof = Proof {
+                    remote_id: &found.remote_id,
+                    status: &found.status,
+                    error: None,
+                };
+                self.proven(tx, entity, attempt, AttemptState::Adopted, &proof)
+                    .await
             }
             Verdict::Wait(left) => Err(Stop::Retry {
                 after: Some(left),
@@ -206,22 +234,36 @@ impl Sending {
     ) -> Result<Option<Sent>, Stop> {
         let (scope, cause) = (tx.scope().clone(), tx.cause());
         let driver = self.ports.channel_driver();
-        let route = driver.route(&mut tx, &message.channel, message.connection).await?;
+        let route = driver
+            .route(&mut tx, &message.channel, message.connection)
+            .await?;
         let Some(attempt) = store::attempt_start(&mut tx, entity.id, route.connection).await? else {
             return Ok(None); // another run was quicker: look again
         };
         tx.commit().await?;
         failpoint::hit("before the POST");
-        let outcome = self.request(&scope, &route, &order(entity.id, message, &attempt)).await;
+        let outcome = self
+            .request(&scope, &route, &order(entity.id, message, &attempt))
+            .await;
         failpoint::hit("after the POST");
         let tx = self.access.begin(&scope, cause).await?;
         match outcome {
             Outcome::Answered(SendOutcome::Accepted { remote_id, status }) => {
-                let proof = Proof { remote_id: &remote_id, status: &status, error: None };
-                self.proven(tx, entity, &attempt, AttemptState::Accepted, &proof).await
+                let proof = Proof {
+                    remote_id: &remote_id,
+                    status: &status,
+                    error: None,
+                };
+                self.proven(tx, entity, &attempt, AttemptState::Accepted, &proof)
+                    .await
             }
-            Outcome::Answered(SendOutcome::Refused { reason, permanent, retry_after }) => {
-                self.refused(tx, entity, &attempt, reason, permanent, retry_after).await
+            Outcome::Answered(SendOutcome::Refused {
+                reason,
+                permanent,
+                retry_after,
+            }) => {
+                self.refused(tx, entity, &attempt, reason, permanent, retry_after)
+                    .await
             }
             Outcome::Answered(SendOutcome::Unknown { reason }) => self.unknown(tx, &attempt, reason).await,
             Outcome::NotMade { reason, permanent } => {
@@ -235,8 +277,14 @@ impl Sending {
         let sending = self.ports.channel_driver().send(scope, route, order);
         match tokio::time::timeout(REQUEST_MAX, sending).await {
             Ok(Ok(outcome)) => Outcome::Answered(outcome),
-            Ok(Err(ChannelError::Transient(reason))) => Outcome::NotMade { reason, permanent: false },
-            Ok(Err(ChannelError::Configuration(reason))) => Outcome::NotMade { reason, permanent: true },
+            Ok(Err(ChannelError::Transient(reason))) => Outcome::NotMade {
+                reason,
+                permanent: false,
+            },
+            Ok(Err(ChannelError::Configuration(reason))) => Outcome::NotMade {
+                reason,
+                permanent: true,
+            },
             // It may have failed before or after the request: only the provider knows.
             Ok(Err(error @ (ChannelError::Access(_) | ChannelError::Bug(_)))) => unknown(error.to_string()),
             Err(_) => unknown(format!("no answer within {} s", REQUEST_MAX.as_secs())),
@@ -257,7 +305,13 @@ impl Sending {
         }
         tx.commit().await?;
         let remote_id = Some(proof.remote_id.to_owned());
-        Ok(Some(Sent { attempt: Attempt { state, remote_id, ..attempt.clone() } }))
+        Ok(Some(Sent {
+            attempt: Attempt {
+                state,
+                remote_id,
+                ..attempt.clone()
+            },
+        }))
     }
 
     async fn refused(
@@ -276,7 +330,11 @@ impl Sending {
             settle::failed(&mut tx, self.ports.graph_write(), entity.id, &reason).await?;
         }
         tx.commit().await?;
-        Err(if permanent { Stop::Fail { reason, told: true } } else { Stop::Retry { after, reason } })
+        Err(if permanent {
+            Stop::Fail { reason, told: true }
+        } else {
+            Stop::Retry { after, reason }
+        })
     }
 
     async fn unknown(
@@ -289,7 +347,10 @@ impl Sending {
             return Ok(None);
         }
         tx.commit().await?;
-        Err(Stop::Retry { after: Some(LOOK_AGAIN), reason })
+        Err(Stop::Retry {
+            after: Some(LOOK_AGAIN),
+            reason,
+        })
     }
 
     /// Tells the owner that the message was not sent, as far as is known. Skipped if it is not there any more.
@@ -319,5 +380,10 @@ enum Outcome {
 }
 
 fn order(id: EntityId, message: &OutgoingMessage, attempt: &Attempt) -> Outgoing {
-    Outgoing { message: id, attempt: attempt.id, to: message.to.clone(), text: message.text.clone() }
+    Outgoing {
+        message: id,
+        attempt: attempt.id,
+        to: message.to.clone(),
+        text: message.text.clone(),
+    }
 }

@@ -3,11 +3,11 @@
 //! Invariant: `communication.MessageSent` is published once an attempt that a provider has, whoever brings the proof
 //! first (the answer, a callback, the provider's records).
 
-use contracts::events::communication::{MessageFailed, MessageSent};
 use contracts::EntityId;
+use contracts::events::communication::{MessageFailed, MessageSent};
 use serde_json::{Map, Value, json};
-use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Target};
 use spine::ScopedTx;
+use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Target};
 
 use crate::model::{Attempt, AttemptState, MessageStatus, may_become};
 use crate::store;
@@ -53,7 +53,14 @@ pub(crate) async fn sent(
 ) -> Result<(), GraphError> {
     // It has the message, whatever its word for that is.
     let known = MessageStatus::from_provider(proof.status).map_or("sent", |_| proof.status);
-    let mut props = status_props(message, &Proof { status: known, ..*proof }).unwrap_or_default();
+    let mut props = status_props(
+        message,
+        &Proof {
+            status: known,
+            ..*proof
+        },
+    )
+    .unwrap_or_default();
     props.insert("remote_id".to_owned(), proof.remote_id.into());
     message_update(tx, graph, message.id, props).await?;
     let event = MessageSent {
@@ -89,16 +96,26 @@ pub(crate) async fn failed(
 ) -> Result<(), GraphError> {
     let props = object(json!({ "status": MessageStatus::Failed.as_str(), "error": reason }));
     message_update(tx, graph, message, props).await?;
-    tx.publish_about(message, &MessageFailed { message, reason: reason.to_owned() })?;
+    tx.publish_about(
+        message,
+        &MessageFailed {
+            message,
+            reason: reason.to_owned(),
+        },
+    )?;
     Ok(())
 }
 
 fn status_props(message: &Entity, proof: &Proof<'_>) -> Option<Map<String, Value>> {
     let status = MessageStatus::from_provider(proof.status)?;
-    let from = message.props.get("status").and_then(Value::as_str).unwrap_or_default();
+    let from = message
+        .props
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let proven = message.props.contains_key("remote_id");
     may_become(from, proven, status)
-        .then(|| object(json!({ "status": status.as_str(), "error": proof.error })))
+        .then(|| object(json!({ "status": status.as_str(), "error": null, "error_code": proof.error })))
 }
 
 async fn message_update(

@@ -1,7 +1,7 @@
 //! Connectors that are built in: what devices and servers say by a protocol of their own, taken into the graph.
 //!
-//! Events in: none. Events out: `connector.DataReceived`, `device.PositionReported`; records that mean nothing to us
-//! are parked by the graph.
+//! Events in: none. Events out: `device.PositionReported`; the graph tells of what it takes in and parks for us
+//! (`connector.DataReceived`, `connector.RecordParked`).
 //! Invariant: what is taken in becomes raw record, entities and event in one commit; the same report twice changes
 //! nothing; nothing that a device sends makes the hub fail.
 //! Begin with [`owntracks`].

@@ -82,14 +82,22 @@ impl<'a> Work<'a> {
     fn new(types: &'a Types, change: &Change) -> Self {
         Self {
             types,
-            asserter: Asserter { by: change.by, source: change.source.clone() },
+            asserter: Asserter {
+                by: change.by,
+                source: change.source.clone(),
+            },
             raw: None,
             identifiers: BTreeMap::new(),
             events: Vec::new(),
         }
     }
 
-    async fn run(&mut self, graph: &Graph, tx: &mut ScopedTx, change: &Change) -> Result<Applied, GraphError> {
+    async fn run(
+        &mut self,
+        graph: &Graph,
+        tx: &mut ScopedTx,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
         let mut applied = Applied::default();
         if let Some(record) = &change.raw {
             let taken = raw::take_in(graph, tx, &change.source, record).await?;
@@ -118,14 +126,22 @@ impl<'a> Work<'a> {
             source: source.to_owned(),
             stream: record.stream.clone(),
         };
-        self.events.push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
+        self.events
+            .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
         Ok(())
     }
 
     /// All at once and in order, so that two changes that share several identifiers can't wait for each other in a ring.
-    async fn lock_identifiers(&mut self, tx: &mut ScopedTx, entities: &[EntityChange]) -> Result<(), GraphError> {
-        let mut keys: Vec<(String, String)> =
-            entities.iter().flat_map(|entity| &entity.identifiers).map(key).collect();
+    async fn lock_identifiers(
+        &mut self,
+        tx: &mut ScopedTx,
+        entities: &[EntityChange],
+    ) -> Result<(), GraphError> {
+        let mut keys: Vec<(String, String)> = entities
+            .iter()
+            .flat_map(|entity| &entity.identifiers)
+            .map(key)
+            .collect();
         keys.sort();
         keys.dedup();
         if !keys.is_empty() {
@@ -135,13 +151,26 @@ impl<'a> Work<'a> {
     }
 
     fn rows<'i>(&self, identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<Uuid> {
-        identifiers.filter_map(|identifier| self.identifiers.get(&key(identifier)).copied()).collect()
+        identifiers
+            .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
+            .collect()
     }
 
-    async fn entity(&mut self, tx: &mut ScopedTx, change: &EntityChange) -> Result<AppliedEntity, GraphError> {
+    async fn entity(
+        &mut self,
+        tx: &mut ScopedTx,
+        change: &EntityChange,
+    ) -> Result<AppliedEntity, GraphError> {
         let kind = self.types.get(&change.kind).map_err(GraphError::Invalid)?;
         let (id, found) = match change.target {
-            Target::Existing(id) => (id, Some(store::entity_lock(tx, id).await?.ok_or(GraphError::NotFound(id))?)),
+            Target::Existing(id) => (
+                id,
+                Some(
+                    store::entity_lock(tx, id)
+                        .await?
+                        .ok_or(GraphError::NotFound(id))?,
+                ),
+            ),
             Target::New(id) => (id, None),
             Target::Identified => {
                 let bearer = store::entity_bearer(tx, &kind.name, &self.rows(check::strong(change))).await?;
@@ -181,9 +210,21 @@ impl<'a> Work<'a> {
             store::claim_insert(tx, id, &self.claim(tx, content), self.raw).await?;
         }
         store::identifier_link(tx, id, &self.rows(change.identifiers.iter()), &self.asserter).await?;
-        let payload = EntityCreated { entity: id, kind: kind.name.clone(), version: 1 };
-        self.events.push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about_version(id, 1));
-        Ok(AppliedEntity { id, version: 1, created: true })
+        let payload = EntityCreated {
+            entity: id,
+            kind: kind.name.clone(),
+            version: 1,
+        };
+        self.events.push(
+            NewEvent::of(&payload)
+                .map_err(AccessError::Payload)?
+                .about_version(id, 1),
+        );
+        Ok(AppliedEntity {
+            id,
+            version: 1,
+            created: true,
+        })
     }
 
     async fn update(
@@ -195,7 +236,10 @@ impl<'a> Work<'a> {
         change: &EntityChange,
     ) -> Result<AppliedEntity, GraphError> {
         if stored.kind != kind.name {
-            return Err(GraphError::Invalid(format!("entity {id} is a {}, not a {}", stored.kind, kind.name)));
+            return Err(GraphError::Invalid(format!(
+                "entity {id} is a {}, not a {}",
+                stored.kind, kind.name
+            )));
         }
         let said = said(change);
         let (after, folded) = if said == Content::default() {
@@ -207,7 +251,9 @@ impl<'a> Work<'a> {
         };
         let mut changed = changes(&stored.content, &after);
         if !changed.is_empty() {
-            kind.complete(&after.props).and_then(|()| check::props_size(&after.props)).map_err(GraphError::Invalid)?;
+            kind.complete(&after.props)
+                .and_then(|()| check::props_size(&after.props))
+                .map_err(GraphError::Invalid)?;
         }
         let linked =
             store::identifier_link(tx, id, &self.rows(change.identifiers.iter()), &self.asserter).await?;
@@ -218,13 +264,30 @@ impl<'a> Work<'a> {
             if folded != stored.folded {
                 store::entity_mark_folded(tx, id).await?;
             }
-            return Ok(AppliedEntity { id, version: stored.version, created: false });
+            return Ok(AppliedEntity {
+                id,
+                version: stored.version,
+                created: false,
+            });
         }
         let version = stored.version + 1;
         store::entity_update(tx, id, &after, version, folded).await?;
-        let payload = EntityUpdated { entity: id, kind: kind.name.clone(), version, changed };
-        self.events.push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about_version(id, version));
-        Ok(AppliedEntity { id, version, created: false })
+        let payload = EntityUpdated {
+            entity: id,
+            kind: kind.name.clone(),
+            version,
+            changed,
+        };
+        self.events.push(
+            NewEvent::of(&payload)
+                .map_err(AccessError::Payload)?
+                .about_version(id, version),
+        );
+        Ok(AppliedEntity {
+            id,
+            version,
+            created: false,
+        })
     }
 
     /// Writes what this source asserts beside the others' claims; the fold of all of them is the entity.
@@ -246,8 +309,13 @@ impl<'a> Work<'a> {
             store::claim_insert(tx, id, &first, stored.raw).await?;
         }
         let mut claims = store::claim_current_list(tx, id).await?;
-        let mine = claims.iter().position(|claim| claim.asserter == self.asserter).map(|at| claims.swap_remove(at));
-        let before = mine.as_ref().map_or_else(Content::default, |claim| claim.content.clone());
+        let mine = claims
+            .iter()
+            .position(|claim| claim.asserter == self.asserter)
+            .map(|at| claims.swap_remove(at));
+        let before = mine
+            .as_ref()
+            .map_or_else(Content::default, |claim| claim.content.clone());
         let after = assert_on(&before, said);
         check::props_size(&after.props).map_err(GraphError::Invalid)?;
         if after.title == before.title && changes(&before, &after).is_empty() {
@@ -266,10 +334,19 @@ impl<'a> Work<'a> {
     }
 
     fn claim(&self, tx: &ScopedTx, content: Content) -> Claim {
-        Claim { asserter: self.asserter.clone(), content, confidence: 1.0, recorded_from: tx.now() }
+        Claim {
+            asserter: self.asserter.clone(),
+            content,
+            confidence: 1.0,
+            recorded_from: tx.now(),
+        }
     }
 
-    async fn relation(&mut self, tx: &mut ScopedTx, change: &RelationChange) -> Result<RelationId, GraphError> {
+    async fn relation(
+        &mut self,
+        tx: &mut ScopedTx,
+        change: &RelationChange,
+    ) -> Result<RelationId, GraphError> {
         // The lock makes two sources that say the same at once wait for each other, so that it is told once.
         if !store::entity_hold(tx, change.from).await? {
             return Err(GraphError::NotFound(change.from));
@@ -282,7 +359,10 @@ impl<'a> Work<'a> {
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
             return Ok(refused.id);
         }
-        if let Some(mine) = rows.iter().find(|row| row.live && row.source == self.asserter.source) {
+        if let Some(mine) = rows
+            .iter()
+            .find(|row| row.live && row.source == self.asserter.source)
+        {
             return Ok(mine.id);
         }
         let id = RelationId::new();
@@ -292,8 +372,14 @@ impl<'a> Work<'a> {
         }
         if !rows.iter().any(|row| row.live) {
             let RelationChange { from, predicate, to } = change.clone();
-            let payload = RelationAdded { relation: id, from, predicate, to };
-            self.events.push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
+            let payload = RelationAdded {
+                relation: id,
+                from,
+                predicate,
+                to,
+            };
+            self.events
+                .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
         }
         Ok(id)
     }
@@ -304,5 +390,9 @@ fn key(identifier: &Identifier) -> (String, String) {
 }
 
 fn said(change: &EntityChange) -> Content {
-    Content { title: change.title.clone(), props: change.props.clone(), starts_at: change.starts_at }
+    Content {
+        title: change.title.clone(),
+        props: change.props.clone(),
+        starts_at: change.starts_at,
+    }
 }

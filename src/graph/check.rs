@@ -22,14 +22,21 @@ const PROPS_BYTES_MAX: usize = 64 * 1024;
 
 /// The change with identifiers normalised and unknown properties named apart, or what is wrong with it.
 pub(crate) fn change(types: &Types, principal: &Principal, mut change: Change) -> Result<Change, String> {
-    if change.by == AssertedBy::User && matches!(principal, Principal::Connection { .. } | Principal::Rule(_)) {
+    if change.by == AssertedBy::User && matches!(principal, Principal::Connection { .. } | Principal::Rule(_))
+    {
         return Err(format!("{principal} can't speak as the user"));
     }
     name("source", &change.source)?;
     if change.entities.len() > ITEMS_MAX || change.relations.len() > ITEMS_MAX {
-        return Err(format!("a change holds at most {ITEMS_MAX} entities and {ITEMS_MAX} relations: split it"));
+        return Err(format!(
+            "a change holds at most {ITEMS_MAX} entities and {ITEMS_MAX} relations: split it"
+        ));
     }
-    let unknown = if change.by == AssertedBy::User { Unknown::Refuse } else { Unknown::Keep };
+    let unknown = if change.by == AssertedBy::User {
+        Unknown::Refuse
+    } else {
+        Unknown::Keep
+    };
     for one in &mut change.entities {
         entity(types, unknown, one)?;
     }
@@ -45,14 +52,25 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
         text("title", title, TITLE_LEN_MAX)?;
     }
     // PostgreSQL keeps microseconds; what is compared must be what it gives back.
-    change.starts_at = change.starts_at.map(|at| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at));
+    change.starts_at = change
+        .starts_at
+        .map(|at| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at));
     props_size(&change.props)?;
-    if change.props.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)) {
-        return Err(format!("{}'s properties hold the character NUL, which no text has", kind.name));
+    if change
+        .props
+        .iter()
+        .any(|(name, value)| name.contains('\0') || holds_nul(value))
+    {
+        return Err(format!(
+            "{}'s properties hold the character NUL, which no text has",
+            kind.name
+        ));
     }
     change.props = kind.accept(&change.props, unknown)?;
     if change.identifiers.len() > IDENTIFIERS_MAX {
-        return Err(format!("an entity takes at most {IDENTIFIERS_MAX} identifiers at once"));
+        return Err(format!(
+            "an entity takes at most {IDENTIFIERS_MAX} identifiers at once"
+        ));
     }
     for identifier in &mut change.identifiers {
         *identifier = normalise::normalise(identifier)?;
@@ -69,7 +87,10 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
 /// The identifiers by which the entity may be recognised. A person is never recognised by an address that many share.
 pub(crate) fn strong(change: &EntityChange) -> impl Iterator<Item = &spine::ports::Identifier> {
     let person = change.kind == "Person";
-    change.identifiers.iter().filter(move |identifier| !(person && normalise::is_shared(identifier)))
+    change
+        .identifiers
+        .iter()
+        .filter(move |identifier| !(person && normalise::is_shared(identifier)))
 }
 
 fn relation(change: &RelationChange) -> Result<(), String> {
@@ -83,7 +104,9 @@ fn relation(change: &RelationChange) -> Result<(), String> {
 fn predicate(predicate: &str) -> Result<(), String> {
     let fits = !predicate.is_empty()
         && predicate.len() <= PREDICATE_LEN_MAX
-        && predicate.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte));
+        && predicate
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte));
     if fits {
         return Ok(());
     }
@@ -103,7 +126,9 @@ pub(crate) fn name(what: &str, name: &str) -> Result<(), String> {
 
 fn text(what: &str, text: &str, bytes_max: usize) -> Result<(), String> {
     if text.len() > bytes_max || text.chars().any(char::is_control) {
-        return Err(format!("the {what} must be printable and at most {bytes_max} bytes long"));
+        return Err(format!(
+            "the {what} must be printable and at most {bytes_max} bytes long"
+        ));
     }
     Ok(())
 }
@@ -112,7 +137,9 @@ fn text(what: &str, text: &str, bytes_max: usize) -> Result<(), String> {
 pub(crate) fn props_size(props: &Map<String, Value>) -> Result<(), String> {
     let bytes = serde_json::to_vec(props).map_or(usize::MAX, |json| json.len());
     if bytes > PROPS_BYTES_MAX {
-        return Err(format!("the properties take {bytes} bytes as JSON; {PROPS_BYTES_MAX} is the most: keep long content as a Document"));
+        return Err(format!(
+            "the properties take {bytes} bytes as JSON; {PROPS_BYTES_MAX} is the most: keep long content as a Document"
+        ));
     }
     Ok(())
 }
@@ -121,7 +148,9 @@ fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
         _ => false,
     }
 }
@@ -135,7 +164,11 @@ mod tests {
 
     fn types() -> Types {
         let open = json!({"properties": {"name": {"type": "string"}}});
-        Types::new(vec![("Person".to_owned(), false, open.clone()), ("Organization".to_owned(), false, open)]).unwrap()
+        Types::new(vec![
+            ("Person".to_owned(), false, open.clone()),
+            ("Organization".to_owned(), false, open),
+        ])
+        .unwrap()
     }
 
     fn person(props: Value, identifiers: Vec<Identifier>) -> EntityChange {
@@ -150,20 +183,35 @@ mod tests {
     }
 
     fn checked(by: AssertedBy, entity: EntityChange) -> Result<Change, String> {
-        let change_ = Change { by, source: "user".into(), raw: None, entities: vec![entity], relations: vec![] };
+        let change_ = Change {
+            by,
+            source: "user".into(),
+            raw: None,
+            entities: vec![entity],
+            relations: vec![],
+        };
         change(&types(), &Principal::Operator, change_)
     }
 
     #[test]
     fn identifiers_come_out_in_their_one_spelling() {
-        let sam = person(json!({"name": "Sam"}), vec![Identifier::new("Tel", "+1 (415) 555-2671")]);
+        let sam = person(
+            json!({"name": "Sam"}),
+            vec![Identifier::new("Tel", "+1 (415) 555-2671")],
+        );
         let change = checked(AssertedBy::User, sam).unwrap();
-        assert_eq!(change.entities[0].identifiers, [Identifier::new("tel", "+14155552671")]);
+        assert_eq!(
+            change.entities[0].identifiers,
+            [Identifier::new("tel", "+14155552671")]
+        );
     }
 
     #[test]
     fn a_person_is_never_recognised_by_an_address_that_many_share() {
-        let shared = vec![Identifier::new("email", "info@example.org"), Identifier::new("tel.short", "12345")];
+        let shared = vec![
+            Identifier::new("email", "info@example.org"),
+            Identifier::new("tel.short", "12345"),
+        ];
         let error = checked(AssertedBy::Connector, person(json!({}), shared.clone())).unwrap_err();
         assert!(error.contains("many people's"), "{error}");
         let mut office = person(json!({}), shared);
@@ -174,9 +222,25 @@ mod tests {
     #[test]
     fn too_much_or_unprintable_is_refused() {
         let own = || vec![Identifier::new("tel", "+14155552671")];
-        assert!(checked(AssertedBy::Connector, person(json!({"x_long": "a".repeat(70_000)}), own())).is_err());
-        assert!(checked(AssertedBy::Connector, person(json!({"x_nul": [{"a": "\0"}]}), own())).is_err());
-        assert!(checked(AssertedBy::User, person(json!({"nmae": "Sam"}), own())).unwrap_err().contains("`name`"));
+        assert!(
+            checked(
+                AssertedBy::Connector,
+                person(json!({"x_long": "a".repeat(70_000)}), own())
+            )
+            .is_err()
+        );
+        assert!(
+            checked(
+                AssertedBy::Connector,
+                person(json!({"x_nul": [{"a": "\0"}]}), own())
+            )
+            .is_err()
+        );
+        assert!(
+            checked(AssertedBy::User, person(json!({"nmae": "Sam"}), own()))
+                .unwrap_err()
+                .contains("`name`")
+        );
         let mut titled = person(json!({}), own());
         titled.title = Some("two\nlines".to_owned());
         assert!(checked(AssertedBy::User, titled).is_err());
@@ -185,7 +249,13 @@ mod tests {
     #[test]
     fn a_connection_or_rule_can_not_speak_as_the_user() {
         let rule = Principal::Rule("partner-at-work".to_owned());
-        let empty = |by| Change { by, source: "s".into(), raw: None, entities: vec![], relations: vec![] };
+        let empty = |by| Change {
+            by,
+            source: "s".into(),
+            raw: None,
+            entities: vec![],
+            relations: vec![],
+        };
         assert!(change(&types(), &rule, empty(AssertedBy::User)).is_err());
         assert!(change(&types(), &rule, empty(AssertedBy::Rule)).is_ok());
     }
@@ -193,7 +263,13 @@ mod tests {
     #[test]
     fn a_predicate_is_a_plain_word_between_two_entities() {
         let (a, b) = (EntityId::new(), EntityId::new());
-        let related = |from, predicate: &str, to| relation(&RelationChange { from, predicate: predicate.to_owned(), to });
+        let related = |from, predicate: &str, to| {
+            relation(&RelationChange {
+                from,
+                predicate: predicate.to_owned(),
+                to,
+            })
+        };
         assert!(related(a, "partner", b).is_ok());
         for bad in ["", "Partner", "my partner", "é"] {
             assert!(related(a, bad, b).is_err(), "{bad}");

@@ -16,7 +16,8 @@ mod raw;
 mod read;
 mod schema;
 mod store;
-
+#[cfg(test)]
+mod stories;
 
 use std::sync::Arc;
 

@@ -46,10 +46,15 @@ pub(crate) fn by_name(by: AssertedBy) -> &'static str {
 
 /// The asserter of this name; anything unknown weighs least.
 pub(crate) fn by_from_name(name: &str) -> AssertedBy {
-    [AssertedBy::User, AssertedBy::Connector, AssertedBy::Rule, AssertedBy::Agent]
-        .into_iter()
-        .find(|by| by_name(*by) == name)
-        .unwrap_or(AssertedBy::Peer)
+    [
+        AssertedBy::User,
+        AssertedBy::Connector,
+        AssertedBy::Rule,
+        AssertedBy::Agent,
+    ]
+    .into_iter()
+    .find(|by| by_name(*by) == name)
+    .unwrap_or(AssertedBy::Peer)
 }
 
 /// What a source's claim is after it asserts `said` on top of `before`: named properties replace its own of that
@@ -96,7 +101,13 @@ fn weight(a: &Claim, b: &Claim) -> Ordering {
 
 /// The title that people see: the asserted one, else the property `name`.
 pub(crate) fn shown_title(content: &Content) -> Option<String> {
-    content.title.clone().or_else(|| content.props.get("name").and_then(Value::as_str).map(str::to_owned))
+    content.title.clone().or_else(|| {
+        content
+            .props
+            .get("name")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    })
 }
 
 /// What differs, by name, in order: properties, and `title` and `starts_at` for those.
@@ -106,7 +117,13 @@ pub(crate) fn changes(before: &Content, after: &Content) -> Vec<String> {
         .iter()
         .filter(|(name, value)| !after.props.get(*name).is_some_and(|other| same(value, other)))
         .map(|(name, _)| name.clone())
-        .chain(after.props.keys().filter(|name| !before.props.contains_key(*name)).cloned())
+        .chain(
+            after
+                .props
+                .keys()
+                .filter(|name| !before.props.contains_key(*name))
+                .cloned(),
+        )
         .collect();
     if shown_title(before) != shown_title(after) {
         names.push("title".to_owned());
@@ -138,13 +155,21 @@ mod tests {
     use serde_json::json;
 
     fn content(props: Value) -> Content {
-        let Value::Object(props) = props else { panic!("props are an object") };
-        Content { props, ..Content::default() }
+        let Value::Object(props) = props else {
+            panic!("props are an object")
+        };
+        Content {
+            props,
+            ..Content::default()
+        }
     }
 
     fn claim(by: AssertedBy, source: &str, minute: u32, props: Value) -> Claim {
         Claim {
-            asserter: Asserter { by, source: source.to_owned() },
+            asserter: Asserter {
+                by,
+                source: source.to_owned(),
+            },
             content: content(props),
             confidence: 1.0,
             recorded_from: Utc.with_ymd_and_hms(2026, 5, 1, 12, minute, 0).unwrap(),
@@ -154,9 +179,17 @@ mod tests {
     #[test]
     fn what_the_user_says_outlives_a_later_import() {
         let user = claim(AssertedBy::User, "user", 1, json!({"name": "Sam"}));
-        let import = claim(AssertedBy::Connector, "dav/1", 9, json!({"name": "Samantha", "note": "from the card"}));
+        let import = claim(
+            AssertedBy::Connector,
+            "dav/1",
+            9,
+            json!({"name": "Samantha", "note": "from the card"}),
+        );
         let folded = fold(&[import.clone(), user.clone()]);
-        assert_eq!(folded.props, content(json!({"name": "Sam", "note": "from the card"})).props);
+        assert_eq!(
+            folded.props,
+            content(json!({"name": "Sam", "note": "from the card"})).props
+        );
         assert_eq!(fold(&[user, import]), folded);
     }
 
@@ -165,12 +198,18 @@ mod tests {
         let early = claim(AssertedBy::Connector, "a", 1, json!({"name": "A"}));
         let late = claim(AssertedBy::Connector, "b", 2, json!({"name": "B"}));
         let rule = claim(AssertedBy::Rule, "rule/x", 3, json!({"name": "R", "note": "r"}));
-        assert_eq!(fold(&[late, rule, early]).props, content(json!({"name": "B", "note": "r"})).props);
+        assert_eq!(
+            fold(&[late, rule, early]).props,
+            content(json!({"name": "B", "note": "r"})).props
+        );
     }
 
     #[test]
     fn a_null_takes_a_sources_own_word_back_and_nothing_else() {
-        let after = assert_on(&content(json!({"a": 1, "b": 2})), &content(json!({"a": null, "c": 3})));
+        let after = assert_on(
+            &content(json!({"a": 1, "b": 2})),
+            &content(json!({"a": null, "c": 3})),
+        );
         assert_eq!(after, content(json!({"b": 2, "c": 3})));
     }
 
@@ -179,7 +218,10 @@ mod tests {
         let before = content(json!({"n": 100, "deep": [{"x": 1.0}]}));
         let after = assert_on(&before, &content(json!({"n": 100.0, "deep": [{"x": 1}]})));
         assert!(changes(&before, &after).is_empty());
-        assert_eq!(changes(&before, &content(json!({"n": 101, "e": 1}))), ["deep", "e", "n"]);
+        assert_eq!(
+            changes(&before, &content(json!({"n": 101, "e": 1}))),
+            ["deep", "e", "n"]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! as they are.
 //! Invariant: normalising twice gives the same as once. Pure. Begin with [`normalise`].
 
+use phonenumber::Type;
 use spine::ports::Identifier;
 
 const SCHEME_LEN_MAX: usize = 64;
@@ -12,11 +13,40 @@ const VALUE_LEN_MAX: usize = 512;
 /// E.164 allows 15 digits; fewer than 7 are no subscriber anywhere.
 const TEL_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
+/// The kinds of numbers that `is_valid` knows.
+const SUBSCRIBER_KINDS: [Type; 10] = [
+    Type::FixedLine,
+    Type::Mobile,
+    Type::TollFree,
+    Type::PremiumRate,
+    Type::SharedCost,
+    Type::PersonalNumber,
+    Type::Voip,
+    Type::Pager,
+    Type::Uan,
+    Type::Voicemail,
+];
 
 /// Mailboxes of a role rather than of a person (RFC 2142, and those that machines write from).
 const ROLES: [&str; 18] = [
-    "abuse", "admin", "billing", "contact", "hello", "help", "hostmaster", "info", "mailer-daemon", "marketing",
-    "no-reply", "noreply", "office", "postmaster", "sales", "security", "support", "webmaster",
+    "abuse",
+    "admin",
+    "billing",
+    "contact",
+    "hello",
+    "help",
+    "hostmaster",
+    "info",
+    "mailer-daemon",
+    "marketing",
+    "no-reply",
+    "noreply",
+    "office",
+    "postmaster",
+    "sales",
+    "security",
+    "support",
+    "webmaster",
 ];
 
 /// The identifier in its one spelling, or a sentence that says what is wrong and what would be right.
@@ -24,10 +54,14 @@ pub(crate) fn normalise(identifier: &Identifier) -> Result<Identifier, String> {
     let scheme = scheme(&identifier.scheme)?;
     let value = identifier.value.trim();
     if value.is_empty() {
-        return Err(format!("`{scheme}` is empty: give its value or leave the identifier out"));
+        return Err(format!(
+            "`{scheme}` is empty: give its value or leave the identifier out"
+        ));
     }
     if value.len() > VALUE_LEN_MAX || value.chars().any(char::is_control) {
-        return Err(format!("`{scheme}` takes a printable value of at most {VALUE_LEN_MAX} bytes"));
+        return Err(format!(
+            "`{scheme}` takes a printable value of at most {VALUE_LEN_MAX} bytes"
+        ));
     }
     let value = match scheme.as_str() {
         "tel" => tel(value)?,
@@ -42,7 +76,11 @@ pub(crate) fn normalise(identifier: &Identifier) -> Result<Identifier, String> {
 pub(crate) fn is_shared(identifier: &Identifier) -> bool {
     match identifier.scheme.as_str() {
         "tel.short" => true,
-        "email" => identifier.value.split(['@', '+']).next().is_some_and(|mailbox| ROLES.contains(&mailbox)),
+        "email" => identifier
+            .value
+            .split(['@', '+'])
+            .next()
+            .is_some_and(|mailbox| ROLES.contains(&mailbox)),
         _ => false,
     }
 }
@@ -51,7 +89,9 @@ fn scheme(scheme: &str) -> Result<String, String> {
     let scheme = scheme.trim().to_ascii_lowercase();
     let fits = !scheme.is_empty()
         && scheme.len() <= SCHEME_LEN_MAX
-        && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
     if fits {
         return Ok(scheme);
     }
@@ -79,21 +119,53 @@ fn tel(text: &str) -> Result<String, String> {
     }
     let number = phonenumber::parse(None, format!("+{digits}"))
         .map_err(|_| format!("`tel` {text} is not a possible phone number: no country has this code"))?;
-    if !phonenumber::is_valid(&number) {
-        return Err(format!(
+    valid(&number, &digits).or_else(|| valid_as_given(number.country().code(), &digits)).ok_or_else(|| {
+        format!(
             "`tel` {text} is not a possible phone number: country code {} has no numbers of this length and \
              beginning; check it digit by digit",
             number.country().code()
-        ));
-    }
-    Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+        )
+    })
+}
+
+/// The number in E.164, if it can exist and has the digits that were given (but for a trunk zero, which many write).
+fn valid(number: &phonenumber::PhoneNumber, digits: &str) -> Option<String> {
+    let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
+    let given = e164.strip_prefix('+').is_some_and(|read| {
+        let code = number.country().code().to_string();
+        read == digits
+            || read
+                .strip_prefix(&code)
+                .is_some_and(|rest| digits == format!("{code}0{rest}"))
+    });
+    (given && phonenumber::is_valid(number)).then_some(e164)
+}
+
+/// The digits as they are, if a region with this code has such numbers. The parser takes leading digits that look like
+/// a country's national prefix away, also where none belongs: +7 800 … loses its 8 and is no number any more.
+fn valid_as_given(code: u16, digits: &str) -> Option<String> {
+    let national = digits.strip_prefix(&code.to_string())?;
+    let regions = phonenumber::metadata::DATABASE.by_code(&code)?;
+    let exists = regions.iter().map(|region| region.descriptors()).any(|kinds| {
+        let of_kind = |kind| kinds.get(kind).is_some_and(|pattern| pattern.is_match(national));
+        kinds.general().is_match(national) && SUBSCRIBER_KINDS.into_iter().any(of_kind)
+    });
+    exists.then(|| format!("+{digits}"))
 }
 
 /// The digits after + (or 00, or `tel:+`), without separators and without the trunk zero in `(0)`.
 fn international_digits(text: &str) -> Option<String> {
     let text = text.strip_prefix("tel:").unwrap_or(text).trim();
-    let rest = text.strip_prefix('+').or_else(|| text.strip_prefix("00"))?.replace("(0)", "");
-    let separator = |c: char| matches!(c, ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{202f}');
+    let rest = text
+        .strip_prefix('+')
+        .or_else(|| text.strip_prefix("00"))?
+        .replace("(0)", "");
+    let separator = |c: char| {
+        matches!(
+            c,
+            ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{202f}'
+        )
+    };
     let digits: String = rest.chars().filter(|c| !separator(*c)).collect();
     digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)
 }
@@ -117,12 +189,16 @@ fn email(text: &str) -> Result<String, String> {
             && mailbox.len() <= 64
             && !mailbox.contains(|c: char| c.is_whitespace() || c == '@')
             && domain.split('.').all(|label| {
-                !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+                !label.is_empty()
+                    && label.len() <= 63
+                    && label.chars().all(|c| c.is_alphanumeric() || c == '-')
             })
     });
     match parts {
         Some((mailbox, domain)) => Ok(format!("{}@{}", mailbox.to_lowercase(), domain.to_lowercase())),
-        None => Err(format!("`email` {text} is not an address: write it as mailbox@domain, such as sam@example.org")),
+        None => Err(format!(
+            "`email` {text} is not an address: write it as mailbox@domain, such as sam@example.org"
+        )),
     }
 }
 
@@ -147,7 +223,11 @@ mod tests {
             assert_eq!(value("tel", spelling).as_deref(), Ok("+4930901820"), "{spelling}");
         }
         assert_eq!(value("TEL", "+1 (415) 555-2671").as_deref(), Ok("+14155552671"));
-        assert_eq!(value("tel", "+39 06 698 12345").as_deref(), Ok("+390669812345"), "Italy keeps its zero");
+        assert_eq!(
+            value("tel", "+39 06 698 12345").as_deref(),
+            Ok("+390669812345"),
+            "Italy keeps its zero"
+        );
     }
 
     #[test]
@@ -165,16 +245,34 @@ mod tests {
         ] {
             let error = value("tel", bad).unwrap_err();
             assert!(error.contains(hint), "{bad}: {error}");
-            assert!(error.starts_with(&format!("`tel` {bad} is not a possible phone number")), "{error}");
+            assert!(
+                error.starts_with(&format!("`tel` {bad} is not a possible phone number")),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn numbers_of_many_countries_come_out_with_the_digits_they_went_in_with() {
         for number in [
-            "+14155552671", "+442079460958", "+33142685300", "+390669812345", "+78005553535", "+375172000000",
-            "+3614411444", "+526561234567", "+819012345678", "+8613800138000", "+5511987654321", "+61293744000",
-            "+41446681800", "+43158858", "+351213217000", "+37052333333", "+4915112345678", "+27215551234",
+            "+14155552671",
+            "+442079460958",
+            "+33142685300",
+            "+390669812345",
+            "+78005553535",
+            "+375172000000",
+            "+3614411444",
+            "+526561234567",
+            "+819012345678",
+            "+8613800138000",
+            "+5511987654321",
+            "+61293744000",
+            "+41446681800",
+            "+43158858",
+            "+351213217000",
+            "+37052333333",
+            "+4915112345678",
+            "+27215551234",
         ] {
             assert_eq!(value("tel", number).as_deref(), Ok(number));
         }
@@ -194,8 +292,14 @@ mod tests {
 
     #[test]
     fn mail_addresses_are_one_whatever_their_case() {
-        assert_eq!(value("email", " Sam@Example.ORG ").as_deref(), Ok("sam@example.org"));
-        assert_eq!(value("email", "mailto:sam@münchen.example").as_deref(), Ok("sam@münchen.example"));
+        assert_eq!(
+            value("email", " Sam@Example.ORG ").as_deref(),
+            Ok("sam@example.org")
+        );
+        assert_eq!(
+            value("email", "mailto:sam@münchen.example").as_deref(),
+            Ok("sam@münchen.example")
+        );
         for bad in ["sam", "sam@", "@example.org", "sam@ex ample", "sam@a..b", "a@b@c"] {
             assert!(value("email", bad).is_err(), "{bad}");
         }

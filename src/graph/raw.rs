@@ -35,13 +35,19 @@ pub(crate) async fn take_in(
 ) -> Result<Taken, GraphError> {
     let row = row(graph, tx, source, record, None)?;
     if store::raw_insert(tx, &row).await? {
-        return Ok(Taken { id: row.id, known: false });
+        return Ok(Taken {
+            id: row.id,
+            known: false,
+        });
     }
     let found = store::raw_by_key(tx, &row).await?;
     if found.parked {
         store::raw_settle(tx, found.id).await?;
     }
-    Ok(Taken { id: found.id, known: !found.parked })
+    Ok(Taken {
+        id: found.id,
+        known: !found.parked,
+    })
 }
 
 /// Keeps the record with its reason. Parking it again counts the try; a new reason is told, the same one is not.
@@ -68,21 +74,40 @@ pub(crate) async fn park(
         }
         found.id
     };
-    tx.publish_about(id, &RecordParked { raw_record: id, source: source.to_owned(), reason })?;
+    tx.publish_about(
+        id,
+        &RecordParked {
+            raw_record: id,
+            source: source.to_owned(),
+            reason,
+        },
+    )?;
     Ok(id)
 }
 
 #[async_trait]
 impl RawRecords for Graph {
     async fn parked(&self, tx: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError> {
-        Ok(store::raw_list(tx, Some("parked"), None, PARKED_LIST_MAX).await?.into_iter().map(Into::into).collect())
+        Ok(store::raw_list(tx, Some("parked"), None, PARKED_LIST_MAX)
+            .await?
+            .into_iter()
+            .map(Into::into)
+            .collect())
     }
 
     async fn record(&self, tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<KeptRecord>, GraphError> {
-        let Some(stored) = store::raw_by_id(tx, id).await? else { return Ok(None) };
+        let Some(stored) = store::raw_by_id(tx, id).await? else {
+            return Ok(None);
+        };
         let account = tx.account();
-        let remote_id = self.vault.open(&place(account, id, "remote_id"), &stored.remote_id).map_err(unopened)?;
-        let body = self.vault.open(&place(account, id, "body"), &stored.body).map_err(unopened)?;
+        let remote_id = self
+            .vault
+            .open(&place(account, id, "remote_id"), &stored.remote_id)
+            .map_err(unopened)?;
+        let body = self
+            .vault
+            .open(&place(account, id, "body"), &stored.body)
+            .map_err(unopened)?;
         Ok(Some(KeptRecord {
             source: stored.source,
             parked: stored.reason,
@@ -109,14 +134,20 @@ fn row(
     let (account, id) = (tx.account(), RawRecordId::new());
     let keyed = |purpose: &str, data: &[u8]| {
         // The account is part of what is hashed: the same number in two accounts can't be told to be the same.
-        tx.pseudonym(purpose, &[account.0.as_bytes(), data].concat()).to_vec()
+        tx.pseudonym(purpose, &[account.0.as_bytes(), data].concat())
+            .to_vec()
     };
     let body_key = keyed("graph.raw_record/body", &record.body);
     let remote_key = match record.remote_id.as_str() {
         "" => body_key.clone(), // without an id of its own a record is known by its bytes
         remote_id => keyed("graph.raw_record/remote_id", remote_id.as_bytes()),
     };
-    let seal = |field: &str, secret: &[u8]| graph.vault.seal(&place(account, id, field), secret).map_err(unopened);
+    let seal = |field: &str, secret: &[u8]| {
+        graph
+            .vault
+            .seal(&place(account, id, field), secret)
+            .map_err(unopened)
+    };
     Ok(store::RawRow {
         id,
         connection: record.connection.map(Into::into),

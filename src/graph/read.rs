@@ -28,7 +28,9 @@ impl GraphRead for Graph {
         kind: &str,
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError> {
-        let Ok(identifier) = normalise(identifier) else { return Ok(None) };
+        let Ok(identifier) = normalise(identifier) else {
+            return Ok(None);
+        };
         match store::entity_by_identifier(tx, kind, &identifier).await? {
             Some(id) => self.entity(tx, id).await,
             None => Ok(None),
@@ -36,33 +38,60 @@ impl GraphRead for Graph {
     }
 
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
-        let filter = store::EntityFilter { kind: Some(kind), limit: LIST_MAX, ..Default::default() };
+        let filter = store::EntityFilter {
+            kind: Some(kind),
+            limit: LIST_MAX,
+            ..Default::default()
+        };
         Ok(store::entity_list(tx, &filter).await?)
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {
         let rows = store::identifier_list(tx, id).await?;
-        let mut identifiers: Vec<Identifier> =
-            rows.into_iter().map(|row| Identifier::new(row.scheme, row.value)).collect();
+        let mut identifiers: Vec<Identifier> = rows
+            .into_iter()
+            .map(|row| Identifier::new(row.scheme, row.value))
+            .collect();
         identifiers.dedup(); // sorted by the store: several sources may say the same
         Ok(identifiers)
     }
 
     async fn party(&self, tx: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError> {
         let Some(identifier) = address(identifier) else {
-            let address = identifier.value.chars().filter(|c| !c.is_control()).take(ADDRESS_CHARS_MAX).collect();
-            return Ok(Party { id: None, name: None, address, relations: Vec::new() });
+            let address = identifier
+                .value
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(ADDRESS_CHARS_MAX)
+                .collect();
+            return Ok(Party {
+                id: None,
+                name: None,
+                address,
+                relations: Vec::new(),
+            });
         };
         let found = store::party_by_identifier(tx, &identifier).await?;
-        let (id, name, relations) =
-            found.map_or_else(Default::default, |row| (Some(row.id.into()), row.title, row.relations));
-        Ok(Party { id, name, address: identifier.value, relations })
+        let (id, name, relations) = found.map_or_else(Default::default, |row| {
+            (Some(row.id.into()), row.title, row.relations)
+        });
+        Ok(Party {
+            id,
+            name,
+            address: identifier.value,
+            relations,
+        })
     }
 
     async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError> {
-        store::entity_by_identifier(tx, "Person", &Identifier::new("allod", "me")).await?.ok_or_else(|| {
-            GraphError::Invalid("this account has no Person of its owner: nobody bears the identifier allod/me".to_owned())
-        })
+        store::entity_by_identifier(tx, "Person", &Identifier::new("allod", "me"))
+            .await?
+            .ok_or_else(|| {
+                GraphError::Invalid(
+                    "this account has no Person of its owner: nobody bears the identifier allod/me"
+                        .to_owned(),
+                )
+            })
     }
 }
 
@@ -70,7 +99,9 @@ impl GraphRead for Graph {
 fn address(identifier: &Identifier) -> Option<Identifier> {
     normalise(identifier).ok().or_else(|| {
         let number = identifier.scheme.eq_ignore_ascii_case("tel");
-        number.then(|| normalise(&Identifier::new("tel.short", identifier.value.clone())).ok()).flatten()
+        number
+            .then(|| normalise(&Identifier::new("tel.short", identifier.value.clone())).ok())
+            .flatten()
     })
 }
 
@@ -82,7 +113,10 @@ mod tests {
     fn a_short_code_that_comes_as_a_number_is_looked_up_as_a_short_code() {
         let found = |scheme: &str, value: &str| address(&Identifier::new(scheme, value));
         assert_eq!(found("tel", "12345"), Some(Identifier::new("tel.short", "12345")));
-        assert_eq!(found("tel", "+1 415 555 2671"), Some(Identifier::new("tel", "+14155552671")));
+        assert_eq!(
+            found("tel", "+1 415 555 2671"),
+            Some(Identifier::new("tel", "+14155552671"))
+        );
         assert_eq!(found("tel", "anonymous"), None);
         assert_eq!(found("email", "12345"), None);
     }

@@ -63,7 +63,14 @@ impl Types {
         let mut types = BTreeMap::new();
         for (name, single_source, schema) in rows {
             let schema = Schema::deserialize(schema)?;
-            types.insert(name.clone(), EntityType { name, single_source, schema });
+            types.insert(
+                name.clone(),
+                EntityType {
+                    name,
+                    single_source,
+                    schema,
+                },
+            );
         }
         Ok(Self(types))
     }
@@ -71,8 +78,10 @@ impl Types {
     /// The type of this name, or a sentence that says which ones there are.
     pub(crate) fn get(&self, name: &str) -> Result<&EntityType, String> {
         self.0.get(name).ok_or_else(|| {
-            let hint = nearest(name, self.0.keys())
-                .map_or_else(|| "Person, Place, Call and Message are some of them".to_owned(), |near| format!("did you mean {near}?"));
+            let hint = nearest(name, self.0.keys()).map_or_else(
+                || "Person, Place, Call and Message are some of them".to_owned(),
+                |near| format!("did you mean {near}?"),
+            );
             format!("there is no type {}: {hint}", shorten(name))
         })
     }
@@ -80,7 +89,11 @@ impl Types {
 
 impl EntityType {
     /// The properties as they are kept, if each fits. Nulls pass: they take a property back.
-    pub(crate) fn accept(&self, props: &Map<String, Value>, unknown: Unknown) -> Result<Map<String, Value>, String> {
+    pub(crate) fn accept(
+        &self,
+        props: &Map<String, Value>,
+        unknown: Unknown,
+    ) -> Result<Map<String, Value>, String> {
         let mut kept = Map::new();
         for (name, value) in props {
             match self.schema.properties.get(name) {
@@ -98,11 +111,23 @@ impl EntityType {
 
     /// Refuses an entity that lacks what its type can't be without.
     pub(crate) fn complete(&self, props: &Map<String, Value>) -> Result<(), String> {
-        match self.schema.required.iter().find(|name| !props.contains_key(*name)) {
+        match self
+            .schema
+            .required
+            .iter()
+            .find(|name| !props.contains_key(*name))
+        {
             None => Ok(()),
             Some(missing) => {
-                let expected = self.schema.properties.get(missing).map_or_else(|| "a value".to_owned(), Property::expected);
-                Err(format!("{} needs the property `{missing}`: {expected}", self.name))
+                let expected = self
+                    .schema
+                    .properties
+                    .get(missing)
+                    .map_or_else(|| "a value".to_owned(), Property::expected);
+                Err(format!(
+                    "{} needs the property `{missing}`: {expected}",
+                    self.name
+                ))
             }
         }
     }
@@ -120,8 +145,10 @@ impl EntityType {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let hint = nearest(name, self.schema.properties.keys())
-            .map_or_else(|| "a property of your own begins with `x_`".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint = nearest(name, self.schema.properties.keys()).map_or_else(
+            || "a property of your own begins with `x_`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         format!("{} has no property `{}`: {hint}", self.name, shorten(name))
     }
 }
@@ -138,9 +165,17 @@ impl Property {
             _ => true,
         };
         let number = value.as_f64();
-        kind && self.minimum.is_none_or(|min| number.is_none_or(|number| number >= min))
-            && self.maximum.is_none_or(|max| number.is_none_or(|number| number <= max))
-            && self.max_length.is_none_or(|max| value.as_str().is_none_or(|text| text.chars().take(max + 1).count() <= max))
+        kind && self
+            .minimum
+            .is_none_or(|min| number.is_none_or(|number| number >= min))
+            && self
+                .maximum
+                .is_none_or(|max| number.is_none_or(|number| number <= max))
+            && self.max_length.is_none_or(|max| {
+                value
+                    .as_str()
+                    .is_none_or(|text| text.chars().take(max + 1).count() <= max)
+            })
             && self.one_of.as_ref().is_none_or(|allowed| allowed.contains(value))
     }
 
@@ -207,22 +242,49 @@ mod tests {
     }
 
     fn accept(props: Value, unknown: Unknown) -> Result<Map<String, Value>, String> {
-        types().get("Place").unwrap().accept(props.as_object().unwrap(), unknown)
+        types()
+            .get("Place")
+            .unwrap()
+            .accept(props.as_object().unwrap(), unknown)
     }
 
     #[test]
     fn a_value_that_does_not_fit_is_refused_with_property_and_expectation() {
         for (props, part) in [
-            (json!({"latitude": 91}), "`latitude` must be a number from -90 to 90, but is 91"),
-            (json!({"latitude": "52"}), "`latitude` must be a number from -90 to 90, but is \"52\""),
-            (json!({"name": "abcde"}), "`name` must be a text of at most 4 characters"),
-            (json!({"direction": "up"}), "`direction` must be one of \"in\", \"out\", but is \"up\""),
-            (json!({"count": 1.5}), "`count` must be a whole number of at least 0"),
+            (
+                json!({"latitude": 91}),
+                "`latitude` must be a number from -90 to 90, but is 91",
+            ),
+            (
+                json!({"latitude": "52"}),
+                "`latitude` must be a number from -90 to 90, but is \"52\"",
+            ),
+            (
+                json!({"name": "abcde"}),
+                "`name` must be a text of at most 4 characters",
+            ),
+            (
+                json!({"direction": "up"}),
+                "`direction` must be one of \"in\", \"out\", but is \"up\"",
+            ),
+            (
+                json!({"count": 1.5}),
+                "`count` must be a whole number of at least 0",
+            ),
         ] {
             let error = accept(props, Unknown::Keep).unwrap_err();
-            assert!(error.starts_with("Place's property ") && error.contains(part), "{error}");
+            assert!(
+                error.starts_with("Place's property ") && error.contains(part),
+                "{error}"
+            );
         }
-        assert!(accept(json!({"latitude": -90, "name": "äöüß", "count": 2.0, "value": [1]}), Unknown::Refuse).is_ok());
+        assert!(
+            accept(
+                json!({"latitude": -90, "name": "äöüß", "count": 2.0, "value": [1]}),
+                Unknown::Refuse
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -230,15 +292,25 @@ mod tests {
         let kept = accept(json!({"colour": "red", "x_own": 1}), Unknown::Keep).unwrap();
         assert_eq!(Value::Object(kept), json!({"x_colour": "red", "x_own": 1}));
         let error = accept(json!({"lattitude": 1}), Unknown::Refuse).unwrap_err();
-        assert_eq!(error, "Place has no property `lattitude`: did you mean `latitude`?");
-        assert!(accept(json!({"zzz": 1}), Unknown::Refuse).unwrap_err().contains("begins with `x_`"));
+        assert_eq!(
+            error,
+            "Place has no property `lattitude`: did you mean `latitude`?"
+        );
+        assert!(
+            accept(json!({"zzz": 1}), Unknown::Refuse)
+                .unwrap_err()
+                .contains("begins with `x_`")
+        );
     }
 
     #[test]
     fn an_entity_without_what_its_type_needs_is_refused() {
         let types = types();
         let error = types.get("Place").unwrap().complete(&Map::new()).unwrap_err();
-        assert_eq!(error, "Place needs the property `direction`: one of \"in\", \"out\"");
+        assert_eq!(
+            error,
+            "Place needs the property `direction`: one of \"in\", \"out\""
+        );
         assert!(types.get("Plase").unwrap_err().contains("did you mean Place?"));
         assert!(types.get("Zebra").is_err());
     }

@@ -37,19 +37,19 @@ pub trait HealthCheck: Send + Sync + std::fmt::Debug {
 
 /// How one part is.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct PartHealth {
-    pub(crate) name: &'static str,
-    pub(crate) ok: bool,
-    pub(crate) state: String,
+struct PartHealth {
+    name: &'static str,
+    ok: bool,
+    state: String,
 }
 
 /// How the hub is.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Report {
+struct Report {
     /// `ready` or `unready`.
-    pub(crate) status: &'static str,
+    status: &'static str,
     /// Each part.
-    pub(crate) parts: Vec<PartHealth>,
+    parts: Vec<PartHealth>,
 }
 
 /// Asks the parts. Cheap to clone.
@@ -71,7 +71,7 @@ impl Health {
     }
 
     /// How the hub is, at most a second ago. Whoever asks at the same time waits for the same answer.
-    pub(crate) async fn report(&self) -> Report {
+    async fn report(&self) -> Report {
         let mut last = self.inner.last.lock().await;
         if let Some((at, report)) = &*last
             && at.elapsed() < KEEP
@@ -95,25 +95,25 @@ async fn ask(check: &dyn HealthCheck) -> PartHealth {
     PartHealth { name: check.name(), ok, state }
 }
 
-/// The database answers, and the sealer keeps up.
+/// The log can be read, and the sealer keeps up.
 #[derive(Debug)]
 struct Log(Admin);
 
 #[async_trait]
 impl HealthCheck for Log {
     fn name(&self) -> &'static str {
-        "database"
+        "log"
     }
 
     async fn check(&self) -> Result<String, String> {
         let status = self.0.status().await.map_err(|error| {
-            tracing::warn!(%error, "the database did not answer a health check");
+            tracing::warn!(%error, "the log did not answer a health check");
             "not available".to_owned()
         })?;
         if status.unsealed > UNSEALED_MAX {
             return Err(format!("{} events wait to be sealed", status.unsealed));
         }
-        Ok(format!("answers; the log ends at {}, {} to be sealed", status.head, status.unsealed))
+        Ok(format!("ends at {}, {} to be sealed", status.head, status.unsealed))
     }
 }
 

@@ -22,6 +22,7 @@ use axum::routing::get;
 use spine::access::Gate;
 use spine::limit::MinuteLimit;
 use spine::{Admin, Context, Service};
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use health::HealthCheck;
@@ -71,6 +72,12 @@ impl Routes {
             public: routes.public.merge(std::mem::take(&mut service.public)),
         })
     }
+
+    /// Adds routes below `/api/v1`: the hub's own.
+    #[must_use]
+    pub fn merge_api(self, api: OpenApiRouter) -> Self {
+        Self { api: self.api.merge(api), public: self.public }
+    }
 }
 
 impl std::fmt::Debug for Routes {
@@ -87,6 +94,8 @@ pub struct Edge {
     pub network: Router,
     /// For the control socket, which only the operator may open.
     pub control: Router,
+    /// Cancelled when the hub stops: ends the live streams, which would else hold their connections open.
+    pub streams: CancellationToken,
 }
 
 /// What the edge's own routes share.
@@ -98,7 +107,8 @@ struct State {
     health: Health,
     metrics: Option<Metrics>,
     refusals: Arc<MinuteLimit>,
-    streams: Arc<tokio::sync::Semaphore>,
+    places: Arc<tokio::sync::Semaphore>,
+    streams: CancellationToken,
 }
 
 /// Puts it all together.
@@ -110,7 +120,8 @@ pub fn build(parts: Parts) -> Edge {
         gate: Arc::new(parts.gate),
         metrics: parts.metrics,
         refusals: Arc::new(MinuteLimit::new(REFUSALS_PER_SOURCE_MAX)),
-        streams: Arc::new(tokio::sync::Semaphore::new(sse::STREAMS_MAX)),
+        places: Arc::new(tokio::sync::Semaphore::new(sse::STREAMS_MAX)),
+        streams: CancellationToken::new(),
     };
     let mut api = parts.routes.api.merge(spine_routes::api(state.clone()));
     openapi::require_bearer(api.get_openapi_mut());
@@ -119,7 +130,7 @@ pub fn build(parts: Parts) -> Edge {
         let api = layers::auth::guard(api.clone(), state.clone(), door);
         door_router(api, parts.routes.public.clone(), &state, door)
     });
-    Edge { network, control }
+    Edge { network, control, streams: state.streams }
 }
 
 fn door_router(api: OpenApiRouter, public: OpenApiRouter, state: &State, door: layers::auth::Door) -> Router {

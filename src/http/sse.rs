@@ -14,6 +14,7 @@ use spine::log::reader::{self, Filter};
 use spine::{AccessError, Cause, Context, Scope};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Streams at once, on the whole hub.
 pub(crate) const STREAMS_MAX: usize = 200;
@@ -33,7 +34,8 @@ pub(crate) struct Live {
     pub(crate) filter: Filter,
     pub(crate) after: Position,
     pub(crate) head: watch::Receiver<Position>,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) stop: CancellationToken,
+    pub(crate) _place: OwnedSemaphorePermit,
 }
 
 struct Reading {
@@ -43,7 +45,7 @@ struct Reading {
 }
 
 impl Live {
-    /// The stream, until its life is over, the database is away, or nobody reads it any more.
+    /// The stream, until its life is over, the database is away, the hub stops, or nobody reads it any more.
     pub(crate) fn stream(self) -> impl IntoResponse {
         let reading = Reading { live: self, waiting: VecDeque::new(), end: Instant::now() + LIFE };
         let messages = futures::stream::unfold(reading, async |mut reading| {
@@ -60,7 +62,7 @@ impl Reading {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
-            if Instant::now() >= self.end {
+            if Instant::now() >= self.end || self.live.stop.is_cancelled() {
                 return None;
             }
             // Seen before reading: what moves the head meanwhile wakes us again.
@@ -91,6 +93,7 @@ impl Reading {
             },
             () = tokio::time::sleep(POLL) => {}
             () = tokio::time::sleep_until(self.end) => {}
+            () = self.live.stop.cancelled() => {}
         }
     }
 }

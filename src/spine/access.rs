@@ -313,6 +313,31 @@ impl Access {
         }))
     }
 
+    /// The scopes of a plugin's connections whose provider was not asked since a moment: for the hub's own timekeeper,
+    /// which queues that it be asked. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_connections(
+        &self,
+        plugin: &str,
+        before: DateTime<Utc>,
+    ) -> Result<Vec<(Scope, ConnectionId)>, AccessError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT account AS "account!", connection AS "connection!" FROM plugins.connections_due($1, $2)
+            "#,
+            plugin,
+            before
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account, id| {
+            Scope::new(AccountId(account), Principal::Connection { plugin: plugin.to_owned(), id })
+        };
+        Ok(rows.into_iter().map(|row| (scope(row.account, ConnectionId(row.connection)), ConnectionId(row.connection))).collect())
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         truncate_to_micros(self.inner.clock.now())
     }

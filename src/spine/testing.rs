@@ -12,8 +12,10 @@
     reason = "a test that has no database can only stop, and its message is all that its author reads"
 )]
 
+mod graph;
 mod hub;
 
+pub use graph::MemoryGraph;
 pub use hub::{TestHub, hub, hub_at};
 
 use std::path::{Path, PathBuf};

@@ -10,6 +10,8 @@ mod http;
 mod model;
 mod on_position_reported;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -6,39 +6,29 @@ use std::time::Duration;
 
 use contracts::{AccountId, JobId};
 use serde_json::{Value, json};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, Executor};
+use spine::testing::{TestDatabase, database};
+use sqlx::postgres::{PgPool, PgRow};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-
-fn socket() -> PathBuf {
-    std::env::var_os("ALLOD_TEST_POSTGRES").expect("ALLOD_TEST_POSTGRES names a cluster's socket folder").into()
-}
-
-fn options(role: &str, database: &str) -> PgConnectOptions {
-    PgConnectOptions::new_without_pgpass().socket(socket()).username(role).database(database)
-}
 
 /// A database of its own for each test.
 pub(super) struct Db {
     pub(super) app: PgPool,
     pub(super) spine: PgPool,
     pub(super) alice: AccountId,
-    name: String,
+    test: TestDatabase,
 }
 
 impl Db {
     pub(super) async fn new() -> Self {
-        let name = format!("allod_q_{}", uuid::Uuid::new_v4().simple());
-        let mut admin = options("postgres", "postgres").connect().await.unwrap();
-        admin.execute(format!("CREATE DATABASE {name} OWNER allod_owner").as_str()).await.unwrap();
-        let mut owner = options("allod_owner", &name).connect().await.unwrap();
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../migrations/0010_spine_queue.sql");
-        owner.execute(std::fs::read_to_string(file).unwrap().as_str()).await.unwrap();
-        owner.close().await.unwrap();
-        let pool = |role| PgPoolOptions::new().max_connections(4).connect_lazy_with(options(role, &name));
-        let (app, spine) = (pool("allod_app"), pool("allod_spine"));
-        Self { app, spine, alice: AccountId::new(), name }
+        let test = database().await;
+        let (app, spine) = (test.db.app().clone(), test.db.spine().clone());
+        Self {
+            app,
+            spine,
+            alice: AccountId::new(),
+            test,
+        }
     }
 
     /// Every table, column, index and function of pg-boss's schema, as text.
@@ -59,32 +49,20 @@ impl Db {
 
     pub(super) async fn until(&self, job: JobId, state: &str) -> PgRow {
         for _ in 0..200 {
-            let row = sqlx::query("SELECT output FROM pgboss.job WHERE id = $1 AND state = $2::text::pgboss.job_state")
-                .bind(job.0)
-                .bind(state)
-                .fetch_optional(&self.spine)
-                .await
-                .unwrap();
+            let row = sqlx::query(
+                "SELECT output FROM pgboss.job WHERE id = $1 AND state = $2::text::pgboss.job_state",
+            )
+            .bind(job.0)
+            .bind(state)
+            .fetch_optional(&self.spine)
+            .await
+            .unwrap();
             if let Some(row) = row {
                 return row;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("{job} did not become {state}");
-    }
-}
-
-impl Drop for Db {
-    fn drop(&mut self) {
-        let name = self.name.clone();
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let mut admin = options("postgres", "postgres").connect().await.unwrap();
-                admin.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)").as_str()).await.unwrap();
-            });
-        });
-        let _ = dropped.join();
     }
 }
 
@@ -99,23 +77,35 @@ impl Boss {
     pub(super) async fn start(db: &Db, role: &str, options: Value) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pgboss");
         let node = folder.join("node_modules/.bin/node");
-        assert!(node.exists(), "run `npm install` in tests/pgboss first (scripts/test does)");
+        assert!(
+            node.exists(),
+            "run `npm install` in tests/pgboss first (scripts/test does)"
+        );
         let mut child = Command::new(node)
             .arg(folder.join("client.mjs"))
-            .arg(socket())
-            .args([&db.name, role, &options.to_string()])
+            .arg(db.test.socket_dir())
+            .args([db.test.name(), role, &options.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, input, output: BufReader::new(output).lines() }
+        Self {
+            child,
+            input,
+            output: BufReader::new(output).lines(),
+        }
     }
 
     /// Started, as the role that runs the queue, without timekeeper and supervisor.
     pub(super) async fn connected(db: &Db) -> Self {
-        let mut boss = Self::start(db, "allod_spine", json!({ "schedule": false, "supervise": false })).await;
+        let mut boss = Self::start(
+            db,
+            "allod_spine",
+            json!({ "schedule": false, "supervise": false }),
+        )
+        .await;
         boss.call("start", json!([])).await;
         boss
     }
@@ -125,7 +115,9 @@ impl Boss {
         let line = format!("{}\n", json!({ "call": call, "args": args }));
         self.input.write_all(line.as_bytes()).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(30), self.output.next_line()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("pg-boss doesn't answer {call}")).unwrap();
+        let answer = answer
+            .unwrap_or_else(|_| panic!("pg-boss doesn't answer {call}"))
+            .unwrap();
         let answer: Value = serde_json::from_str(&answer.expect("the Node process ended")).unwrap();
         assert!(answer.get("error").is_none(), "{call}: {}", answer["error"]);
         answer["ok"].clone()

@@ -24,7 +24,8 @@ fn run(
     host: &mut Host,
     answer: impl Fn(&str, &Value) -> Value,
 ) -> (Result<Value, Fault>, Vec<Entry>, usize) {
-    let event = SharedValue::new(json!({ "from": { "address": "+15550100", "name": "Sam" }, "answered": false }));
+    let event =
+        SharedValue::new(json!({ "from": { "address": "+15550100", "name": "Sam" }, "answered": false }));
     host.begin_function(function == "then");
     let mut entries = 0;
     loop {
@@ -35,7 +36,14 @@ fn run(
             Entered::Asks(read) => {
                 let value = answer(read.name(), read.args());
                 if let Err(reason) = host.learn(read, value) {
-                    return (Err(Fault { reason, mismatch: false }), host.take_entries(), entries);
+                    return (
+                        Err(Fault {
+                            reason,
+                            mismatch: false,
+                        }),
+                        host.take_entries(),
+                        entries,
+                    );
                 }
             }
         }
@@ -49,7 +57,11 @@ fn fresh() -> Host {
 }
 
 fn at_work(name: &str, args: &Value) -> Value {
-    if (name, args) == ("state", &json!(["me.place"])) { json!("Work") } else { Value::Null }
+    if (name, args) == ("state", &json!(["me.place"])) {
+        json!("Work")
+    } else {
+        Value::Null
+    }
 }
 
 #[test]
@@ -57,19 +69,36 @@ fn a_read_suspends_and_its_value_is_in_the_journal() {
     let rule = rule("fn when(ev) { state(\"me.place\") == \"Work\" && !ev.answered }\nfn then(ev) {}");
     let (ended, journal, entered) = run(&rule, "when", &mut fresh(), at_work);
     assert_eq!((ended, entered), (Ok(json!(true)), 2));
-    let [read] = journal.as_slice() else { panic!("one entry: {journal:?}") };
-    assert_eq!((read.kind, read.name.as_str(), read.line), (Kind::Read, "state", 2));
+    let [read] = journal.as_slice() else {
+        panic!("one entry: {journal:?}")
+    };
+    assert_eq!(
+        (read.kind, read.name.as_str(), read.line),
+        (Kind::Read, "state", 2)
+    );
     assert_eq!((&read.args, &read.value), (&json!(["me.place"]), &json!("Work")));
 }
 
 #[test]
 fn an_effect_before_a_read_is_recorded_once() {
-    let rule = rule("fn then(ev) { sms.send(ev.from, \"Hello\"); if state(\"me.place\") == \"Work\" { log.write(\"told\") } }");
+    let rule = rule(
+        "fn then(ev) { sms.send(ev.from, \"Hello\"); if state(\"me.place\") == \"Work\" { log.write(\"told\") } }",
+    );
     let (ended, journal, entered) = run(&rule, "then", &mut fresh(), at_work);
     assert!(ended.is_ok());
     assert_eq!(entered, 2);
-    let steps: Vec<_> = journal.iter().map(|entry| (entry.kind, entry.name.as_str())).collect();
-    assert_eq!(steps, [(Kind::Effect, "sms.send"), (Kind::Read, "state"), (Kind::Effect, "log.write")]);
+    let steps: Vec<_> = journal
+        .iter()
+        .map(|entry| (entry.kind, entry.name.as_str()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (Kind::Effect, "sms.send"),
+            (Kind::Read, "state"),
+            (Kind::Effect, "log.write")
+        ]
+    );
 }
 
 #[test]
@@ -85,7 +114,9 @@ fn what_one_rule_asked_is_answered_to_the_next_at_once() {
 
 #[test]
 fn chance_and_time_are_the_same_when_the_script_is_entered_again() {
-    let rule = rule("fn then(ev) { let a = random(); let b = random(6); let c = now(); state(\"x\"); log.write(`${a} ${b} ${c.text}`) }");
+    let rule = rule(
+        "fn then(ev) { let a = random(); let b = random(6); let c = now(); state(\"x\"); log.write(`${a} ${b} ${c.text}`) }",
+    );
     let (ended, journal, entered) = run(&rule, "then", &mut fresh(), at_work);
     assert!(ended.is_ok(), "{ended:?}");
     assert_eq!(entered, 2);
@@ -102,10 +133,14 @@ fn a_script_that_does_something_else_the_second_time_is_stopped() {
     let mut host = fresh();
     let event = SharedValue::new(json!({}));
     host.begin_function(true);
-    let Entered::Asks(read) = enter(&first, "then", &first.args("then", &event), &mut host) else { panic!("a read") };
+    let Entered::Asks(read) = enter(&first, "then", &first.args("then", &event), &mut host) else {
+        panic!("a read")
+    };
     host.learn(read, Value::Null).unwrap();
     let entered = enter(&changed, "then", &changed.args("then", &event), &mut host);
-    let Entered::Failed(fault) = entered else { panic!("a mismatch: {entered:?}") };
+    let Entered::Failed(fault) = entered else {
+        panic!("a mismatch: {entered:?}")
+    };
     assert!(fault.mismatch);
     assert!(fault.reason.contains("step 1"), "{}", fault.reason);
 }
@@ -123,7 +158,10 @@ fn an_action_with_a_bad_recipient_fails_with_its_place() {
     let rule = rule("fn then(ev) {\n    sms.send(\"0155\", \"Hello\")\n}");
     let (ended, journal, _) = run(&rule, "then", &mut fresh(), at_work);
     let reason = ended.unwrap_err().reason;
-    assert!(reason.starts_with("a.rhai:3:") && reason.contains("recipient"), "{reason}");
+    assert!(
+        reason.starts_with("a.rhai:3:") && reason.contains("recipient"),
+        "{reason}"
+    );
     assert_eq!(journal, []);
 }
 

@@ -33,28 +33,57 @@ fn rule(id: &str, rest: &str) -> Arc<Rule> {
 }
 
 fn ids(index: &Index, event: &Event) -> Vec<String> {
-    index.matching(event).into_iter().map(|rule| rule.header.id.clone()).collect()
+    index
+        .matching(event)
+        .into_iter()
+        .map(|rule| rule.header.id.clone())
+        .collect()
 }
 
 fn call(relations: Value) -> Event {
-    event("communication.CallStarted", Lane::Live, json!({ "answered": false, "from": { "relations": relations } }))
+    event(
+        "communication.CallStarted",
+        Lane::Live,
+        json!({ "answered": false, "from": { "relations": relations } }),
+    )
 }
 
 #[test]
 fn only_rules_of_that_type_and_those_literals_are_found() {
     let index = Index::new(vec![
-        rule("b-partner", r#"on: "communication.CallStarted", where: #{ "from.relations": "partner" }"#),
+        rule(
+            "b-partner",
+            r#"on: "communication.CallStarted", where: #{ "from.relations": "partner" }"#,
+        ),
         rule("a-any", r#"on: "communication.CallStarted""#),
-        rule("c-boss", r#"on: "communication.CallStarted", where: #{ "from.relations": "boss" }"#),
-        rule("d-both", r#"on: "communication.CallStarted", where: #{ "from.relations": "partner", answered: true }"#),
+        rule(
+            "c-boss",
+            r#"on: "communication.CallStarted", where: #{ "from.relations": "boss" }"#,
+        ),
+        rule(
+            "d-both",
+            r#"on: "communication.CallStarted", where: #{ "from.relations": "partner", answered: true }"#,
+        ),
         rule("e-other", r#"on: "communication.MessageReceived""#),
     ]);
-    assert_eq!(ids(&index, &call(json!(["friend", "partner", "partner"]))), ["a-any", "b-partner"]);
-    assert_eq!(ids(&index, &call(json!(["boss", "partner"]))), ["a-any", "b-partner", "c-boss"]);
+    assert_eq!(
+        ids(&index, &call(json!(["friend", "partner", "partner"]))),
+        ["a-any", "b-partner"]
+    );
+    assert_eq!(
+        ids(&index, &call(json!(["boss", "partner"]))),
+        ["a-any", "b-partner", "c-boss"]
+    );
     assert_eq!(ids(&index, &call(json!([]))), ["a-any"]);
     assert_eq!(ids(&index, &call(json!("boss"))), ["a-any", "c-boss"]);
-    assert_eq!(ids(&index, &event("communication.CallStarted", Lane::Live, json!({}))), ["a-any"]);
-    assert_eq!(ids(&index, &event("state.FactChanged", Lane::Live, json!({}))), Vec::<String>::new());
+    assert_eq!(
+        ids(&index, &event("communication.CallStarted", Lane::Live, json!({}))),
+        ["a-any"]
+    );
+    assert_eq!(
+        ids(&index, &event("state.FactChanged", Lane::Live, json!({}))),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -63,8 +92,20 @@ fn history_that_an_import_brings_is_seen_only_by_rules_that_ask_for_it() {
         rule("live", r#"on: "communication.MessageReceived""#),
         rule("both", r#"on: "communication.MessageReceived", backfill: true"#),
     ]);
-    assert_eq!(ids(&index, &event("communication.MessageReceived", Lane::Backfill, json!({}))), ["both"]);
-    assert_eq!(ids(&index, &event("communication.MessageReceived", Lane::Live, json!({}))), ["both", "live"]);
+    assert_eq!(
+        ids(
+            &index,
+            &event("communication.MessageReceived", Lane::Backfill, json!({}))
+        ),
+        ["both"]
+    );
+    assert_eq!(
+        ids(
+            &index,
+            &event("communication.MessageReceived", Lane::Live, json!({}))
+        ),
+        ["both", "live"]
+    );
 }
 
 #[test]
@@ -79,6 +120,9 @@ fn an_event_whose_body_was_erased_concerns_no_rule() {
 fn a_call_is_too_late_after_ten_minutes_unless_the_rule_says_otherwise() {
     let age = |rest: &str| rule("a", rest).header.max_age.map(|age| age.as_secs());
     assert_eq!(age(r#"on: "communication.CallStarted""#), Some(600));
-    assert_eq!(age(r#"on: "communication.CallStarted", max_age: "1d""#), Some(86_400));
+    assert_eq!(
+        age(r#"on: "communication.CallStarted", max_age: "1d""#),
+        Some(86_400)
+    );
     assert_eq!(age(r#"on: "state.FactChanged""#), None);
 }

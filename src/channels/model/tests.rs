@@ -20,7 +20,11 @@ fn attempt(state: AttemptState) -> Attempt {
 }
 
 fn found(remote_id: &str, seconds: i64) -> Found {
-    Found { remote_id: remote_id.to_owned(), created_at: at(seconds), status: "queued".to_owned() }
+    Found {
+        remote_id: remote_id.to_owned(),
+        created_at: at(seconds),
+        status: "queued".to_owned(),
+    }
 }
 
 fn taken(ids: &[&str]) -> BTreeSet<String> {
@@ -59,22 +63,38 @@ fn a_request_is_made_only_when_no_earlier_one_can_have_arrived() {
 fn what_the_provider_made_since_the_attempt_is_adopted_oldest_first() {
     let asked = attempt(AttemptState::Started);
     let list = [found("SM2", 3), found("SM1", 1), found("SM3", 9)];
-    assert_eq!(judge(&asked, &list, &taken(&[]), at(10), GRACE), Verdict::Adopt(&list[1]));
-    assert_eq!(judge(&asked, &list, &taken(&["SM1"]), at(10), GRACE), Verdict::Adopt(&list[0]));
-    assert_eq!(judge(&asked, &list, &taken(&[]), at(10_000), GRACE), Verdict::Adopt(&list[1]), "however late");
+    assert_eq!(
+        judge(&asked, &list, &taken(&[]), at(10), GRACE),
+        Verdict::Adopt(&list[1])
+    );
+    assert_eq!(
+        judge(&asked, &list, &taken(&["SM1"]), at(10), GRACE),
+        Verdict::Adopt(&list[0])
+    );
+    assert_eq!(
+        judge(&asked, &list, &taken(&[]), at(10_000), GRACE),
+        Verdict::Adopt(&list[1]),
+        "however late"
+    );
 }
 
 #[test]
 fn one_message_of_the_provider_is_not_adopted_twice() {
     let asked = attempt(AttemptState::Unknown);
     let list = [found("SM1", 1)];
-    assert_eq!(judge(&asked, &list, &taken(&["SM1"]), at(60), GRACE), Verdict::Disproved);
+    assert_eq!(
+        judge(&asked, &list, &taken(&["SM1"]), at(60), GRACE),
+        Verdict::Disproved
+    );
 }
 
 #[test]
 fn an_older_message_with_the_same_text_is_another_one() {
     let asked = attempt(AttemptState::Started);
-    assert_eq!(judge(&asked, &[found("SM0", -6)], &taken(&[]), at(60), GRACE), Verdict::Disproved);
+    assert_eq!(
+        judge(&asked, &[found("SM0", -6)], &taken(&[]), at(60), GRACE),
+        Verdict::Disproved
+    );
     let skewed = [found("SM0", -5)];
     assert_eq!(
         judge(&asked, &skewed, &taken(&[]), at(60), GRACE),
@@ -88,17 +108,33 @@ fn absence_counts_only_after_the_grace() {
     let asked = attempt(AttemptState::Started);
     let none = taken(&[]);
     assert_eq!(judge(&asked, &[], &none, at(0), GRACE), Verdict::Wait(GRACE));
-    assert_eq!(judge(&asked, &[], &none, at(59), GRACE), Verdict::Wait(Duration::from_secs(1)));
+    assert_eq!(
+        judge(&asked, &[], &none, at(59), GRACE),
+        Verdict::Wait(Duration::from_secs(1))
+    );
     assert_eq!(judge(&asked, &[], &none, at(60), GRACE), Verdict::Disproved);
-    assert_eq!(judge(&asked, &[], &none, at(-30), GRACE), Verdict::Wait(GRACE), "a clock that was set back");
-    assert_eq!(judge(&asked, &[], &none, at(0), Duration::ZERO), Verdict::Disproved);
+    assert_eq!(
+        judge(&asked, &[], &none, at(-30), GRACE),
+        Verdict::Wait(GRACE),
+        "a clock that was set back"
+    );
+    assert_eq!(
+        judge(&asked, &[], &none, at(0), Duration::ZERO),
+        Verdict::Disproved
+    );
 }
 
 #[test]
 fn the_grace_begins_when_the_request_was_given_up() {
-    let timed_out = Attempt { finished_at: Some(at(30)), ..attempt(AttemptState::Unknown) };
+    let timed_out = Attempt {
+        finished_at: Some(at(30)),
+        ..attempt(AttemptState::Unknown)
+    };
     let none = taken(&[]);
-    assert_eq!(judge(&timed_out, &[], &none, at(60), GRACE), Verdict::Wait(Duration::from_secs(30)));
+    assert_eq!(
+        judge(&timed_out, &[], &none, at(60), GRACE),
+        Verdict::Wait(Duration::from_secs(30))
+    );
     assert_eq!(judge(&timed_out, &[], &none, at(90), GRACE), Verdict::Disproved);
 }
 
@@ -129,7 +165,10 @@ fn what_the_provider_still_has_in_hand_is_sent() {
     for word in ["accepted", "scheduled", "queued", "sending", "sent"] {
         assert_eq!(MessageStatus::from_provider(word), Some(MessageStatus::Sent));
     }
-    assert_eq!(MessageStatus::from_provider("read"), Some(MessageStatus::Delivered));
+    assert_eq!(
+        MessageStatus::from_provider("read"),
+        Some(MessageStatus::Delivered)
+    );
     assert_eq!(MessageStatus::from_provider("partially_delivered"), None);
 }
 
@@ -138,7 +177,10 @@ fn states_keep_their_names() {
     for state in AttemptState::ALL {
         assert_eq!(AttemptState::from_name(state.as_str()), state);
     }
-    assert_eq!(AttemptState::from_name("new in a later version"), AttemptState::Unknown);
+    assert_eq!(
+        AttemptState::from_name("new in a later version"),
+        AttemptState::Unknown
+    );
 }
 
 fn message(props: serde_json::Value) -> Entity {
@@ -165,16 +207,30 @@ fn a_message_that_can_not_be_sent_says_why() {
         ("text", json!(null), "the Message has no text"),
         ("text", json!("  \n"), "the text is empty"),
         ("channel", json!(null), "the Message has no channel"),
-        ("connection", json!("here"), "the Message's connection is not an id"),
-        ("text", json!("x".repeat(1601)), "the text has 1601 characters; sms takes 1600"),
+        (
+            "connection",
+            json!("here"),
+            "the Message's connection is not an id",
+        ),
+        (
+            "text",
+            json!("x".repeat(1601)),
+            "the text has 1601 characters; sms takes 1600",
+        ),
     ];
     for (name, value, reason) in table {
         let mut props = whole.clone();
         props[name] = value;
         assert_eq!(outgoing(&message(props)).unwrap_err(), reason);
     }
-    let other = Entity { kind: "Call".to_owned(), ..message(whole) };
-    assert_eq!(outgoing(&other).unwrap_err(), "the entity is a Call, not a Message");
+    let other = Entity {
+        kind: "Call".to_owned(),
+        ..message(whole)
+    };
+    assert_eq!(
+        outgoing(&other).unwrap_err(),
+        "the entity is a Call, not a Message"
+    );
 }
 
 #[test]

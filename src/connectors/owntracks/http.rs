@@ -24,7 +24,6 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"allod dev
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(device_events))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(context.clone())
 }
 
@@ -71,7 +70,13 @@ async fn sender(
     )))
 }
 
-async fn keep(context: &Context, scope: &Scope, sender: &Sender, request: Request) -> Result<(), Problem> {
+async fn keep(
+    context: &Context,
+    scope: &Scope,
+    sender: &Sender,
+    mut request: Request,
+) -> Result<(), Problem> {
+    DefaultBodyLimit::max(BODY_MAX).apply(&mut request);
     let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let report = report::read(&body, context.clock.now());
@@ -83,7 +88,7 @@ async fn keep(context: &Context, scope: &Scope, sender: &Sender, request: Reques
         write: context.ports.graph_write(),
     };
     let mut tx = context.access.begin(scope, Cause::outside()).await?;
-    take_in(&mut tx, &graph, sender, &report, body.to_vec()).await?;
+    take_in(&mut tx, &graph, sender, &report, &body).await?;
     Ok(tx.commit().await?)
 }
 
@@ -95,3 +100,6 @@ fn refused() -> Response {
     response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     response
 }
+
+#[cfg(test)]
+mod tests;

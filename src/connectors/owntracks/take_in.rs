@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contracts::events::connector::DataReceived;
 use contracts::events::device::PositionReported;
 use contracts::{EntityId, NewEvent, TokenId};
 use serde_json::{Map, Value, json};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
+    AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
     Target,
 };
 use spine::{AccessError, ScopedTx};
@@ -29,35 +28,53 @@ impl Sender {
     }
 }
 
+/// What became of a report.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is in, now or since before.
+    Taken,
+    /// It is kept with this reason.
+    Parked(String),
+}
+
 /// The graph, as far as a report needs it.
 pub(crate) struct Graph<'a> {
     pub(crate) read: &'a dyn GraphRead,
     pub(crate) write: &'a dyn GraphWrite,
 }
 
-/// Writes what the report means; the caller commits. The same report a second time changes nothing.
+/// Writes what the report means; the caller commits. The same report a second time changes nothing. What the graph
+/// refuses is parked too.
 pub(crate) async fn take_in(
     tx: &mut ScopedTx,
     graph: &Graph<'_>,
     sender: &Sender,
     report: &Report,
-    body: Vec<u8>,
-) -> Result<(), GraphError> {
-    match report {
-        Report::Empty => Ok(()),
-        Report::Location(location) => location_taken_in(tx, graph, sender, location, body).await,
-        Report::Other { stream } => {
-            let raw = raw_record(stream, fingerprint(tx, &body), body);
-            let change = change(sender, Some(raw), Vec::new());
-            let applied = graph.write.apply(tx, change).await?;
-            Ok(received(tx, sender, stream, &applied)?)
-        }
+    body: &[u8],
+) -> Result<Outcome, GraphError> {
+    let (raw, reason) = match report {
+        Report::Empty => return Ok(Outcome::Taken),
         Report::Malformed { stream, reason } => {
-            let raw = raw_record(stream, fingerprint(tx, &body), body);
-            graph.write.park(tx, &sender.source(), raw, reason).await?;
-            Ok(())
+            (raw_record(stream, fingerprint(tx, body), body), reason.clone())
         }
-    }
+        Report::Other { stream } => {
+            let raw = raw_record(stream, fingerprint(tx, body), body);
+            let taken = graph.write.apply(tx, change(sender, Some(raw.clone()), Vec::new())).await;
+            match taken {
+                Err(GraphError::Invalid(reason)) => (raw, reason),
+                taken => return taken.map(|_| Outcome::Taken),
+            }
+        }
+        Report::Location(location) => {
+            let raw = raw_record("location", remote_id(tx, location), body);
+            match location_taken_in(tx, graph, sender, location, raw.clone()).await {
+                Err(GraphError::Invalid(reason)) => (raw, reason),
+                taken => return taken.map(|()| Outcome::Taken),
+            }
+        }
+    };
+    graph.write.park(tx, &sender.source(), raw, &reason).await?;
+    Ok(Outcome::Parked(reason))
 }
 
 async fn location_taken_in(
@@ -65,17 +82,15 @@ async fn location_taken_in(
     graph: &Graph<'_>,
     sender: &Sender,
     location: &Location,
-    body: Vec<u8>,
+    raw: RawRecord,
 ) -> Result<(), GraphError> {
     let device = device(tx, graph, sender, location).await?;
     let reading = EntityId::new();
-    let raw = raw_record("location", remote_id(tx, location), body);
     let change = change(sender, Some(raw), vec![reading_change(reading, device, location)]);
     let applied = graph.write.apply(tx, change).await?;
     if applied.duplicate {
         return Ok(());
     }
-    received(tx, sender, "location", &applied)?;
     let reported = PositionReported {
         reading,
         device,
@@ -105,7 +120,7 @@ async fn device(
         target: Target::Identified,
         kind: "Device".to_owned(),
         title: Some(title.unwrap_or_else(|| "Phone".to_owned())),
-        props: object(json!({ "app": "OwnTracks", "tid": location.tid })),
+        props: object(json!({ "tracker_id": location.tid })),
         identifiers: vec![identifier],
         starts_at: None,
     };
@@ -142,14 +157,14 @@ fn change(sender: &Sender, raw: Option<RawRecord>, entities: Vec<EntityChange>) 
     }
 }
 
-fn raw_record(stream: &str, remote_id: String, body: Vec<u8>) -> RawRecord {
+fn raw_record(stream: &str, remote_id: String, body: &[u8]) -> RawRecord {
     RawRecord {
         connection: None,
         stream: stream.to_owned(),
         remote_id,
         revision: String::new(),
         media_type: "application/json".to_owned(),
-        body,
+        body: body.to_vec(),
     }
 }
 
@@ -180,18 +195,4 @@ fn remote_id(tx: &ScopedTx, location: &Location) -> String {
 fn fingerprint(tx: &ScopedTx, bytes: &[u8]) -> String {
     let hash = tx.pseudonym("owntracks.report", bytes);
     URL_SAFE_NO_PAD.encode(&hash[..16])
-}
-
-fn received(tx: &mut ScopedTx, sender: &Sender, stream: &str, applied: &Applied) -> Result<(), AccessError> {
-    let Some(raw_record) = applied.raw.filter(|_| !applied.duplicate) else {
-        return Ok(());
-    };
-    let received = DataReceived {
-        raw_record,
-        connection: None,
-        source: sender.source(),
-        stream: stream.to_owned(),
-    };
-    tx.publish_about(raw_record, &received)?;
-    Ok(())
 }

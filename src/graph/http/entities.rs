@@ -54,16 +54,27 @@ pub(crate) async fn list(
     let identifier = query.identifier.as_deref().map(read_identifier).transpose()?;
     let mut tx = graph.begin(&caller).await?;
     if let Some(kind) = &query.kind {
-        graph.types(&mut tx).await?.get(kind).map_err(Problem::bad_request)?;
+        graph
+            .types(&mut tx)
+            .await?
+            .get(kind)
+            .map_err(Problem::bad_request)?;
     }
     let filter = store::EntityFilter {
         kind: query.kind.as_deref(),
-        identifier: identifier.as_ref().map(|one| (one.scheme.as_str(), one.value.as_str())),
+        identifier: identifier
+            .as_ref()
+            .map(|one| (one.scheme.as_str(), one.value.as_str())),
         after: after.map(|cursor| (cursor.at, cursor.id)),
         limit: size as i64 + 1,
     };
-    let items = store::entity_list(&mut tx, &filter).await.map_err(spine::AccessError::from)?;
-    let (items, next_cursor) = page(items, size, |entity| Cursor { at: entity.created_at, id: entity.id.0 });
+    let items = store::entity_list(&mut tx, &filter)
+        .await
+        .map_err(spine::AccessError::from)?;
+    let (items, next_cursor) = page(items, size, |entity| Cursor {
+        at: entity.created_at,
+        id: entity.id.0,
+    });
     // The audit names the kind of address that was asked for, never the address.
     let asked = format!(
         "entities?type={}&identifier={}",
@@ -76,9 +87,9 @@ pub(crate) async fn list(
 }
 
 fn read_identifier(text: &str) -> Result<Identifier, Problem> {
-    let (scheme, value) = text
-        .split_once(':')
-        .ok_or_else(|| Problem::bad_request("`identifier` is written scheme:value, such as tel:+14155552671"))?;
+    let (scheme, value) = text.split_once(':').ok_or_else(|| {
+        Problem::bad_request("`identifier` is written scheme:value, such as tel:+14155552671")
+    })?;
     // In a query a plus that was not escaped arrives as a space.
     let value = match value.strip_prefix(' ') {
         Some(rest) if scheme.eq_ignore_ascii_case("tel") => format!("+{rest}"),
@@ -117,7 +128,9 @@ pub(super) async fn entity_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Ent
 }
 
 async fn read_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Option<EntityDetail>, sqlx::Error> {
-    let Some(entity) = store::entity_by_id(tx, id).await? else { return Ok(None) };
+    let Some(entity) = store::entity_by_id(tx, id).await? else {
+        return Ok(None);
+    };
     let mut claims = store::claim_history(tx, id).await?;
     if claims.is_empty() {
         claims.extend(store::claim_of_single_source(tx, id).await?);
@@ -134,8 +147,20 @@ async fn read_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Option<EntityDet
 
 impl From<store::IdentifierRow> for IdentifierView {
     fn from(row: store::IdentifierRow) -> Self {
-        let store::IdentifierRow { scheme, value, asserted_by, source, recorded_at } = row;
-        Self { scheme, value, asserted_by, source, recorded_at }
+        let store::IdentifierRow {
+            scheme,
+            value,
+            asserted_by,
+            source,
+            recorded_at,
+        } = row;
+        Self {
+            scheme,
+            value,
+            asserted_by,
+            source,
+            recorded_at,
+        }
     }
 }
 

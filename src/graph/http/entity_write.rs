@@ -98,7 +98,11 @@ pub(crate) async fn create(
         None => None,
     };
     let fresh = EntityId::new();
-    let target = if new.identifiers.is_empty() { Target::New(fresh) } else { Target::Identified };
+    let target = if new.identifiers.is_empty() {
+        Target::New(fresh)
+    } else {
+        Target::Identified
+    };
     let entity = EntityChange {
         target,
         kind: new.kind,
@@ -112,16 +116,26 @@ pub(crate) async fn create(
         return Err(Problem::unprocessable("nothing was said"));
     };
     if let Some((from, predicate)) = near {
-        let relation = RelationChange { from, predicate, to: applied.id };
+        let relation = RelationChange {
+            from,
+            predicate,
+            to: applied.id,
+        };
         graph.apply(&mut tx, said(vec![], vec![relation])).await?;
     }
     if let Some(key) = key {
-        store::request_answer(&mut tx, &key, applied.id.0).await.map_err(spine::AccessError::from)?;
+        store::request_answer(&mut tx, &key, applied.id.0)
+            .await
+            .map_err(spine::AccessError::from)?;
     }
     let detail = entity_detail(&mut tx, applied.id).await?;
     tx.audit("write", format!("entity/{}", applied.id), None)?;
     tx.commit().await?;
-    let status = if applied.created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if applied.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(detail)).into_response())
 }
 
@@ -143,7 +157,10 @@ pub(crate) async fn update(
     refuse_reserved(&patch.identifiers)?;
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
-    let Some(entity) = store::entity_by_id(&mut tx, id).await.map_err(spine::AccessError::from)? else {
+    let Some(entity) = store::entity_by_id(&mut tx, id)
+        .await
+        .map_err(spine::AccessError::from)?
+    else {
         return Err(Problem::not_found(format!("there is no entity {id}")));
     };
     let change = EntityChange {
@@ -163,7 +180,13 @@ pub(crate) async fn update(
 
 /// The owner's word.
 pub(super) fn said(entities: Vec<EntityChange>, relations: Vec<RelationChange>) -> Change {
-    Change { by: AssertedBy::User, source: "user".to_owned(), raw: None, entities, relations }
+    Change {
+        by: AssertedBy::User,
+        source: "user".to_owned(),
+        raw: None,
+        entities,
+        relations,
+    }
 }
 
 /// By `allod…` the hub knows its own: the owner's Person, the devices of its tokens.
@@ -174,7 +197,9 @@ fn refuse_reserved(identifiers: &[Identifier]) -> Result<(), Problem> {
     };
     match identifiers.iter().find(|identifier| reserved(&identifier.scheme)) {
         None => Ok(()),
-        Some(_) => Err(Problem::unprocessable("identifiers of the scheme `allod` are the hub's own")
-            .hint("address your own Person as /entities/me")),
+        Some(_) => Err(
+            Problem::unprocessable("identifiers of the scheme `allod` are the hub's own")
+                .hint("address your own Person as /entities/me"),
+        ),
     }
 }

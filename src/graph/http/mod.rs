@@ -48,7 +48,9 @@ impl Graph {
             return Ok(self.me(tx).await?);
         }
         named.parse().map_err(|_| {
-            Problem::bad_request("an entity is named by its id, a UUID, or by `me` for the owner's own Person")
+            Problem::bad_request(
+                "an entity is named by its id, a UUID, or by `me` for the owner's own Person",
+            )
         })
     }
 }
@@ -71,10 +73,16 @@ impl std::str::FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let parsed = text.split_once('_').and_then(|(micros, id)| {
-            let at = DateTime::from_timestamp_micros(micros.parse().ok()?).filter(|at| *at >= DateTime::UNIX_EPOCH)?;
-            Some(Self { at, id: Uuid::parse_str(id).ok()? })
+            let at = DateTime::from_timestamp_micros(micros.parse().ok()?)
+                .filter(|at| *at >= DateTime::UNIX_EPOCH)?;
+            Some(Self {
+                at,
+                id: Uuid::parse_str(id).ok()?,
+            })
         });
-        parsed.ok_or_else(|| Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew"))
+        parsed.ok_or_else(|| {
+            Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
+        })
     }
 }
 
@@ -174,19 +182,35 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_was_given_and_nothing_else_passes_for_one() {
-        let cursor = Cursor { at: DateTime::from_timestamp_micros(1_780_000_000_123_456).unwrap(), id: Uuid::now_v7() };
+        let cursor = Cursor {
+            at: DateTime::from_timestamp_micros(1_780_000_000_123_456).unwrap(),
+            id: Uuid::now_v7(),
+        };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "_", "1_", "-1_00000000000000000000000000000000", "x", "99999999999999999999_0"] {
+        for bad in [
+            "",
+            "_",
+            "1_",
+            "-1_00000000000000000000000000000000",
+            "x",
+            "99999999999999999999_0",
+        ] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn the_last_page_has_no_next_one() {
-        let cursor = |id: &u128| Cursor { at: DateTime::UNIX_EPOCH, id: Uuid::from_u128(*id) };
+        let cursor = |id: &u128| Cursor {
+            at: DateTime::UNIX_EPOCH,
+            id: Uuid::from_u128(*id),
+        };
         assert_eq!(page(vec![1, 2], 2, cursor), (vec![1, 2], None));
         let (items, next) = page(vec![1, 2, 3], 2, cursor);
-        assert_eq!((items, next.unwrap().parse::<Cursor>().unwrap().id.as_u128()), (vec![1, 2], 2));
+        assert_eq!(
+            (items, next.unwrap().parse::<Cursor>().unwrap().id.as_u128()),
+            (vec![1, 2], 2)
+        );
         assert!(page_size(Some(0)).is_err() && page_size(Some(201)).is_err());
     }
 }

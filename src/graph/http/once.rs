@@ -31,22 +31,32 @@ pub(super) async fn once<T: Serialize + Sync>(
     route: &str,
     body: &T,
 ) -> Result<Once, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(Once::First(None)) };
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_LEN_MAX).ok_or_else(|| {
-        Problem::bad_request(format!("Idempotency-Key is 1 to {KEY_LEN_MAX} visible ASCII characters, such as a UUID"))
-    })?;
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(Once::First(None));
+    };
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| !key.is_empty() && key.len() <= KEY_LEN_MAX)
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "Idempotency-Key is 1 to {KEY_LEN_MAX} visible ASCII characters, such as a UUID"
+            ))
+        })?;
     let body = serde_json::to_vec(body).map_err(AccessError::from)?;
     let key = tx.pseudonym("graph.request/key", format!("{route}\n{key}").as_bytes());
     let request = tx.pseudonym("graph.request/body", &body);
-    match store::request_claim(tx, &key, &request).await.map_err(AccessError::from)? {
+    match store::request_claim(tx, &key, &request)
+        .await
+        .map_err(AccessError::from)?
+    {
         None => Ok(Once::First(Some(key.to_vec()))),
-        Some(earlier) if earlier.request != request => {
-            Err(Problem::unprocessable("this Idempotency-Key was used for another request")
-                .hint("take a new key for each request, and the same one only to repeat it"))
-        }
-        Some(earlier) => earlier
-            .answer
-            .map(Once::Again)
-            .ok_or_else(|| Problem::conflict("the request of this Idempotency-Key left no answer; take a new key")),
+        Some(earlier) if earlier.request != request => Err(Problem::unprocessable(
+            "this Idempotency-Key was used for another request",
+        )
+        .hint("take a new key for each request, and the same one only to repeat it")),
+        Some(earlier) => earlier.answer.map(Once::Again).ok_or_else(|| {
+            Problem::conflict("the request of this Idempotency-Key left no answer; take a new key")
+        }),
     }
 }

@@ -76,11 +76,23 @@ pub(crate) async fn list(
     }
     let mut tx = graph.begin(&caller).await?;
     let after = after.map(|cursor| (cursor.at, cursor.id));
-    let rows = store::raw_list(&mut tx, status, after, size as i64 + 1).await.map_err(AccessError::from)?;
-    let (rows, next_cursor) = page(rows, size, |row| Cursor { at: row.received_at, id: row.id });
-    tx.audit("read", format!("raw-records?status={}", status.unwrap_or("*")), Some(rows.len() as u64))?;
+    let rows = store::raw_list(&mut tx, status, after, size as i64 + 1)
+        .await
+        .map_err(AccessError::from)?;
+    let (rows, next_cursor) = page(rows, size, |row| Cursor {
+        at: row.received_at,
+        id: row.id,
+    });
+    tx.audit(
+        "read",
+        format!("raw-records?status={}", status.unwrap_or("*")),
+        Some(rows.len() as u64),
+    )?;
     tx.commit().await?;
-    Ok(Json(RawRecordPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    Ok(Json(RawRecordPage {
+        items: rows.into_iter().map(Into::into).collect(),
+        next_cursor,
+    }))
 }
 
 impl From<store::RawHead> for RawRecordView {

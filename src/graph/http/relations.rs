@@ -49,20 +49,28 @@ pub(crate) async fn create(
         Once::First(key) => key,
         Once::Again(id) => {
             let id = RelationId(id);
-            let edge = store::relation_by_id(&mut tx, id).await.map_err(AccessError::from)?;
+            let edge = store::relation_by_id(&mut tx, id)
+                .await
+                .map_err(AccessError::from)?;
             let edge = edge.ok_or_else(|| Problem::not_found(format!("relation {id} was removed since")))?;
             return Ok((StatusCode::OK, REPLAYED, Json(view(id, edge))).into_response());
         }
     };
     let from = graph.resolve(&mut tx, &new.from).await?;
     let to = graph.resolve(&mut tx, &new.to).await?;
-    let edge = RelationChange { from, predicate: new.predicate, to };
+    let edge = RelationChange {
+        from,
+        predicate: new.predicate,
+        to,
+    };
     let applied = graph.apply(&mut tx, said(vec![], vec![edge.clone()])).await?;
     let Some(id) = applied.relations.first().copied() else {
         return Err(Problem::unprocessable("nothing was said"));
     };
     if let Some(key) = key {
-        store::request_answer(&mut tx, &key, id.0).await.map_err(AccessError::from)?;
+        store::request_answer(&mut tx, &key, id.0)
+            .await
+            .map_err(AccessError::from)?;
     }
     tx.audit("write", format!("relation/{id}"), None)?;
     tx.commit().await?;
@@ -87,14 +95,31 @@ pub(crate) async fn remove(
         .await
         .map_err(AccessError::from)?
         .ok_or_else(|| Problem::not_found(format!("there is no relation {id}")))?;
-    store::relation_refuse(&mut tx, &edge).await.map_err(AccessError::from)?;
+    // As in applying one: a source that says it at this moment waits, and then finds it refused.
+    store::entity_hold(&mut tx, edge.from).await.map_err(AccessError::from)?;
+    store::relation_refuse(&mut tx, &edge)
+        .await
+        .map_err(AccessError::from)?;
     let RelationChange { from, predicate, to } = edge;
-    tx.publish_about(id, &RelationRemoved { relation: id, from, predicate, to })?;
+    tx.publish_about(
+        id,
+        &RelationRemoved {
+            relation: id,
+            from,
+            predicate,
+            to,
+        },
+    )?;
     tx.audit("write", format!("relation/{id}"), None)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn view(id: RelationId, edge: RelationChange) -> Relation {
-    Relation { id, from: edge.from, predicate: edge.predicate, to: edge.to }
+    Relation {
+        id,
+        from: edge.from,
+        predicate: edge.predicate,
+        to: edge.to,
+    }
 }

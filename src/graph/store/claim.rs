@@ -24,7 +24,10 @@ pub(crate) struct ClaimRow {
 }
 
 /// What holds of an entity now, by each source.
-pub(crate) async fn claim_current_list(tx: &mut ScopedTx, entity: EntityId) -> Result<Vec<Claim>, sqlx::Error> {
+pub(crate) async fn claim_current_list(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+) -> Result<Vec<Claim>, sqlx::Error> {
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
@@ -40,8 +43,15 @@ pub(crate) async fn claim_current_list(tx: &mut ScopedTx, entity: EntityId) -> R
     Ok(rows
         .into_iter()
         .map(|row| Claim {
-            asserter: Asserter { by: by_from_name(&row.asserted_by), source: row.source },
-            content: Content { title: row.title, props: object(row.props), starts_at: row.starts_at },
+            asserter: Asserter {
+                by: by_from_name(&row.asserted_by),
+                source: row.source,
+            },
+            content: Content {
+                title: row.title,
+                props: object(row.props),
+                starts_at: row.starts_at,
+            },
             confidence: row.confidence,
             recorded_from: row.recorded_from,
         })
@@ -80,7 +90,11 @@ pub(crate) async fn claim_insert(
 }
 
 /// The source's claim is history from now on.
-pub(crate) async fn claim_close(tx: &mut ScopedTx, entity: EntityId, asserter: &Asserter) -> Result<(), sqlx::Error> {
+pub(crate) async fn claim_close(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+    asserter: &Asserter,
+) -> Result<(), sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(
         r#"

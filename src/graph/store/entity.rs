@@ -58,11 +58,17 @@ pub(crate) async fn entity_type_list(tx: &mut ScopedTx) -> Result<Vec<(String, b
     let rows = sqlx::query!("SELECT name, single_source, schema FROM graph.entity_type ORDER BY name")
         .fetch_all(tx.conn())
         .await?;
-    Ok(rows.into_iter().map(|row| (row.name, row.single_source, row.schema)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.name, row.single_source, row.schema))
+        .collect())
 }
 
 /// The entity, held for this transaction alone; `None` if it isn't there or was deleted.
-pub(crate) async fn entity_lock(tx: &mut ScopedTx, id: EntityId) -> Result<Option<StoredEntity>, sqlx::Error> {
+pub(crate) async fn entity_lock(
+    tx: &mut ScopedTx,
+    id: EntityId,
+) -> Result<Option<StoredEntity>, sqlx::Error> {
     let account = tx.account();
     let row = sqlx::query!(
         r#"
@@ -78,13 +84,22 @@ pub(crate) async fn entity_lock(tx: &mut ScopedTx, id: EntityId) -> Result<Optio
     Ok(row.map(|row| {
         let props = object(row.props);
         // The column holds the title that is shown; one that only repeats the name was not asserted.
-        let title = row.title.filter(|title| props.get("name").and_then(Value::as_str) != Some(title));
+        let title = row
+            .title
+            .filter(|title| props.get("name").and_then(Value::as_str) != Some(title));
         StoredEntity {
             kind: row.r#type,
-            content: Content { title, props, starts_at: row.starts_at },
+            content: Content {
+                title,
+                props,
+                starts_at: row.starts_at,
+            },
             version: row.version,
             folded: row.folded,
-            asserter: Asserter { by: by_from_name(&row.asserted_by), source: row.source },
+            asserter: Asserter {
+                by: by_from_name(&row.asserted_by),
+                source: row.source,
+            },
             raw: row.raw_record.map(Into::into),
             updated_at: row.updated_at,
         }
@@ -175,9 +190,13 @@ pub(crate) async fn entity_update(
 /// Its content is the fold of claims from now on, and happens to be the same as before.
 pub(crate) async fn entity_mark_folded(tx: &mut ScopedTx, id: EntityId) -> Result<(), sqlx::Error> {
     let account = tx.account();
-    sqlx::query!("UPDATE graph.entity SET folded = true WHERE account = $1 AND id = $2", account.0, id.0)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "UPDATE graph.entity SET folded = true WHERE account = $1 AND id = $2",
+        account.0,
+        id.0
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -224,7 +243,10 @@ pub(crate) async fn entity_by_id(tx: &mut ScopedTx, id: EntityId) -> Result<Opti
 }
 
 /// Oldest first. Each combination has a statement of its own, so that each has its index.
-pub(crate) async fn entity_list(tx: &mut ScopedTx, filter: &EntityFilter<'_>) -> Result<Vec<Entity>, sqlx::Error> {
+pub(crate) async fn entity_list(
+    tx: &mut ScopedTx,
+    filter: &EntityFilter<'_>,
+) -> Result<Vec<Entity>, sqlx::Error> {
     let account = tx.account();
     let (after_at, after_id) = filter.after.unwrap_or((DateTime::<Utc>::MIN_UTC, Uuid::nil()));
     let after_at = after_at.max(DateTime::<Utc>::UNIX_EPOCH);

@@ -65,7 +65,10 @@ pub(crate) async fn identifier_lock(
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.into_iter().map(|row| ((row.scheme, row.value), row.id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.scheme, row.value), row.id))
+        .collect())
 }
 
 /// Who of a type bears one of these: by the first of them, by the user's word before others', the oldest.

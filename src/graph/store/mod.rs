@@ -26,11 +26,15 @@ pub(crate) async fn savepoint(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
 }
 
 pub(crate) async fn savepoint_release(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
-    sqlx::query!("RELEASE SAVEPOINT graph_apply").execute(tx.conn()).await?;
+    sqlx::query!("RELEASE SAVEPOINT graph_apply")
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn savepoint_rollback(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
-    sqlx::query!("ROLLBACK TO SAVEPOINT graph_apply").execute(tx.conn()).await?;
+    sqlx::query!("ROLLBACK TO SAVEPOINT graph_apply")
+        .execute(tx.conn())
+        .await?;
     savepoint_release(tx).await
 }

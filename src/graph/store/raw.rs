@@ -75,7 +75,11 @@ impl From<RawHead> for ParkedRecord {
 /// False: the record is there already. Waits for another transaction that is writing it.
 pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
-    let status = if row.reason.is_some() { "parked" } else { "processed" };
+    let status = if row.reason.is_some() {
+        "parked"
+    } else {
+        "processed"
+    };
     let done = sqlx::query!(
         r#"
         INSERT INTO graph.raw_record (account, id, connection, source, stream, remote_key, revision, media_type,
@@ -120,7 +124,11 @@ pub(crate) async fn raw_by_key(tx: &mut ScopedTx, row: &RawRow) -> Result<KnownR
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(KnownRaw { id: found.id.into(), parked: found.parked, reason: found.reason })
+    Ok(KnownRaw {
+        id: found.id.into(),
+        parked: found.parked,
+        reason: found.reason,
+    })
 }
 
 /// A parked record was understood.
@@ -141,7 +149,11 @@ pub(crate) async fn raw_settle(tx: &mut ScopedTx, id: RawRecordId) -> Result<(),
 }
 
 /// A parked record was tried again and still isn't understood.
-pub(crate) async fn raw_park_again(tx: &mut ScopedTx, id: RawRecordId, reason: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn raw_park_again(
+    tx: &mut ScopedTx,
+    id: RawRecordId,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(
         r#"

@@ -33,7 +33,10 @@ pub(crate) struct RelationRow {
 }
 
 /// What every source said of an edge.
-pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &RelationChange) -> Result<Vec<EdgeRow>, sqlx::Error> {
+pub(crate) async fn relation_rows(
+    tx: &mut ScopedTx,
+    edge: &RelationChange,
+) -> Result<Vec<EdgeRow>, sqlx::Error> {
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
@@ -50,7 +53,12 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &RelationChange) -> R
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| EdgeRow { id: row.id.into(), source: row.source, live: row.live, refused: row.refused })
+        .map(|row| EdgeRow {
+            id: row.id.into(),
+            source: row.source,
+            live: row.live,
+            refused: row.refused,
+        })
         .collect())
 }
 
@@ -121,7 +129,10 @@ pub(crate) async fn relation_refuse(tx: &mut ScopedTx, edge: &RelationChange) ->
 }
 
 /// The edge of a relation that holds.
-pub(crate) async fn relation_by_id(tx: &mut ScopedTx, id: RelationId) -> Result<Option<RelationChange>, sqlx::Error> {
+pub(crate) async fn relation_by_id(
+    tx: &mut ScopedTx,
+    id: RelationId,
+) -> Result<Option<RelationChange>, sqlx::Error> {
     let account = tx.account();
     let row = sqlx::query!(
         r#"
@@ -141,7 +152,10 @@ pub(crate) async fn relation_by_id(tx: &mut ScopedTx, id: RelationId) -> Result<
 }
 
 /// The relations of an entity in both directions, newest first, at most 200.
-pub(crate) async fn relation_list(tx: &mut ScopedTx, entity: EntityId) -> Result<Vec<RelationRow>, sqlx::Error> {
+pub(crate) async fn relation_list(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+) -> Result<Vec<RelationRow>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
         RelationRow,

@@ -21,9 +21,13 @@ pub(crate) async fn request_claim(
     request: &[u8],
 ) -> Result<Option<EarlierRequest>, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
-    sqlx::query!("DELETE FROM graph.request WHERE account = $1 AND at < $2", account.0, now - KEPT_FOR)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "DELETE FROM graph.request WHERE account = $1 AND at < $2",
+        account.0,
+        now - KEPT_FOR
+    )
+    .execute(tx.conn())
+    .await?;
     let done = sqlx::query!(
         "INSERT INTO graph.request (account, key, request, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         account.0,
@@ -49,8 +53,13 @@ pub(crate) async fn request_claim(
 /// What the request led to.
 pub(crate) async fn request_answer(tx: &mut ScopedTx, key: &[u8], answer: Uuid) -> Result<(), sqlx::Error> {
     let account = tx.account();
-    sqlx::query!("UPDATE graph.request SET answer = $3 WHERE account = $1 AND key = $2", account.0, key, answer)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "UPDATE graph.request SET answer = $3 WHERE account = $1 AND key = $2",
+        account.0,
+        key,
+        answer
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }

@@ -58,6 +58,7 @@ pub(crate) async fn token_scope(state: &State, peer: Peer, headers: &HeaderMap) 
             return Ok(scope);
         }
     }
+    state.context.access.sign_in_refused(&peer.to_string());
     // The next one is told to wait; this one is told the truth.
     let _ = state.refusals.hit(&source, now);
     Err(Problem::unauthorized("the token is wrong, revoked or expired, or opens another door"))

@@ -10,6 +10,7 @@ use spine::edge::{Caller, Json};
 use spine::log::reader::{self, Filter};
 use utoipa::ToSchema;
 
+use super::{number, unknown_parameter};
 use crate::{State, sse};
 
 const PAGE_EVENTS: i64 = 50;
@@ -75,14 +76,22 @@ pub(super) async fn event_stream(
         Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
         None => wish.after,
     };
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+    let place = state.places.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
     })?;
     let after = match last {
         Some(after) => after,
         None => state.context.access.begin(&caller.0, Cause::outside()).await?.log_head().await?,
     };
-    let live = sse::Live { context: state.context, scope: caller.0, filter: wish.filter, after, head: state.admin.head(), place };
+    let live = sse::Live {
+        scope: caller.0,
+        filter: wish.filter,
+        after,
+        head: state.admin.head(),
+        stop: state.streams,
+        context: state.context,
+        _place: place,
+    };
     Ok(live.stream().into_response())
 }
 
@@ -106,7 +115,7 @@ impl Wish {
                 }
                 "after" => wish.after = Some(number("after", &value)?),
                 "limit" => wish.limit = number("limit", &value)?.clamp(1, PAGE_EVENTS_MAX),
-                _ => return Err(Problem::bad_request(format!("{key:?} is not a parameter of this address"))),
+                _ => return Err(unknown_parameter(&key)),
             }
         }
         if wish.filter.types.len() > TYPES_MAX {
@@ -114,14 +123,6 @@ impl Wish {
         }
         Ok(wish)
     }
-}
-
-fn number(name: &str, value: &str) -> Result<i64, Problem> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| *number >= 0)
-        .ok_or_else(|| Problem::bad_request(format!("{name} is not a number from 0 up")))
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use contracts::{EventId, Lane, Position, Problem};
 use serde::{Deserialize, Serialize};
 use spine::edge::{Caller, Json};
 use spine::log::consumer::{self, Parked};
-use spine::{AccessError, Cause, HandleError};
+use spine::{Cause, HandleError};
 use utoipa::ToSchema;
 
+use super::record;
 use crate::State;
 
 /// Events that lie parked.
@@ -96,10 +97,4 @@ pub(super) async fn replay(
     }
     record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
     Ok(Json(Done { done: true }))
-}
-
-async fn record(state: &State, caller: &Caller, on: String) -> Result<(), AccessError> {
-    let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
-    tx.audit("act", on, None)?;
-    tx.commit().await
 }

@@ -13,7 +13,7 @@ use fetch::HostPattern;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use error::{ManifestError, hint};
+pub(crate) use error::hint;
 pub(crate) use read::read;
 
 use crate::signature::Scheme;

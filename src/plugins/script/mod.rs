@@ -14,7 +14,7 @@ use sandbox::{Arg, Budget, Engine, Outcome, ScriptError};
 use serde_json::Value;
 
 pub(crate) use api::{Session, engine};
-pub(crate) use outbound::{Outbound, Posted};
+pub(crate) use outbound::{Credentials, Outbound, Posted};
 
 use crate::registry::Pack;
 

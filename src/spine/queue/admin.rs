@@ -128,8 +128,14 @@ impl QueueAdmin {
         let mut rows = admin_store::job_list(&self.pool, only(scope), filter, after, limit + 1).await?;
         let more = i64::try_from(rows.len()).is_ok_and(|found| found > limit);
         rows.truncate(usize::try_from(limit).unwrap_or(1));
-        let next = rows.last().filter(|_| more).map(|row| format!("{}_{}", row.created_on.timestamp_micros(), row.id));
-        Ok(JobPage { jobs: rows.into_iter().map(JobView::from).collect(), next })
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|row| format!("{}_{}", row.created_on.timestamp_micros(), row.id));
+        Ok(JobPage {
+            jobs: rows.into_iter().map(JobView::from).collect(),
+            next,
+        })
     }
 
     /// One job.
@@ -137,7 +143,9 @@ impl QueueAdmin {
     /// # Errors
     /// [`QueueError::Database`].
     pub async fn get(&self, scope: &Scope, job: JobId) -> Result<Option<JobView>, QueueError> {
-        Ok(admin_store::job_by_id(&self.pool, only(scope), job.0).await?.map(JobView::from))
+        Ok(admin_store::job_by_id(&self.pool, only(scope), job.0)
+            .await?
+            .map(JobView::from))
     }
 
     /// Tries a failed job or a dead letter again, at once, with one more attempt than it had.
@@ -207,15 +215,29 @@ impl From<Row> for JobView {
             Some(Value::Object(said)) if state == JobState::Active => said.get("progress").cloned(),
             _ => None,
         };
-        let had = row.data.as_ref().and_then(|data| data.get("correlation")).is_some();
+        let had = row
+            .data
+            .as_ref()
+            .and_then(|data| data.get("correlation"))
+            .is_some();
         Self {
             id: JobId(row.id),
             queue: row.name,
             state,
-            account: envelope.as_ref().map_or(AccountId::INSTANCE, |envelope| envelope.account),
-            correlation: envelope.as_ref().ok().filter(|_| had).map(|envelope| envelope.correlation),
+            account: envelope
+                .as_ref()
+                .map_or(AccountId::INSTANCE, |envelope| envelope.account),
+            correlation: envelope
+                .as_ref()
+                .ok()
+                .filter(|_| had)
+                .map(|envelope| envelope.correlation),
             priority: row.priority,
-            attempts: if row.started_on.is_some() { row.retry_count + 1 } else { row.retry_count },
+            attempts: if row.started_on.is_some() {
+                row.retry_count + 1
+            } else {
+                row.retry_count
+            },
             attempts_max: row.retry_limit + 1,
             created_on: row.created_on,
             start_after: row.start_after,
@@ -233,7 +255,12 @@ impl From<Row> for JobView {
 fn read_cursor(text: &str) -> Result<(DateTime<Utc>, Uuid), QueueError> {
     let read = || {
         let (micros, id) = text.split_once('_')?;
-        Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
+        Some((
+            DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+            id.parse().ok()?,
+        ))
     };
-    read().ok_or(QueueError::Options("the cursor can't be read: take it from the page before"))
+    read().ok_or(QueueError::Options(
+        "the cursor can't be read: take it from the page before",
+    ))
 }

@@ -93,7 +93,8 @@ pub async fn schedule_list(conn: &mut PgConnection, account: AccountId) -> Resul
 fn parse(cron: &str, timezone: Option<&str>) -> Result<(Cron, Tz), String> {
     let zone = timezone.filter(|zone| !zone.is_empty()).unwrap_or("UTC");
     let zone = Tz::from_str(zone).map_err(|_| format!("there is no time zone {zone:?}"))?;
-    let cron = Cron::from_str(cron).map_err(|error| format!("the cron expression {cron:?} can't be read: {error}"))?;
+    let cron = Cron::from_str(cron)
+        .map_err(|error| format!("the cron expression {cron:?} can't be read: {error}"))?;
     Ok((cron, zone))
 }
 
@@ -129,7 +130,11 @@ pub(super) struct Timekeeper {
 
 impl Timekeeper {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, fired: HashSet::new(), warned: HashSet::new() }
+        Self {
+            clock,
+            fired: HashSet::new(),
+            warned: HashSet::new(),
+        }
     }
 
     /// Returns how many jobs were queued. With `thorough`, gaps in which nobody looked are made up for where a
@@ -142,7 +147,8 @@ impl Timekeeper {
         if thorough {
             seen = store::cron_seen(pool).await?;
             count += u32::try_from(store::forward_left(pool).await?).unwrap_or(0);
-            self.fired.retain(|(_, slot)| *slot >= open.naive_utc() - Duration::minutes(5));
+            self.fired
+                .retain(|(_, slot)| *slot >= open.naive_utc() - Duration::minutes(5));
         }
         for schedule in store::schedules(pool).await? {
             for at in self.due(&schedule, now, open, seen) {
@@ -164,7 +170,9 @@ impl Timekeeper {
         seen: Option<DateTime<Utc>>,
     ) -> Vec<DateTime<Utc>> {
         let found = parse(&schedule.cron, schedule.timezone.as_deref()).and_then(|(cron, zone)| {
-            let mut due = last_between(&cron, zone, open, now)?.into_iter().collect::<Vec<_>>();
+            let mut due = last_between(&cron, zone, open, now)?
+                .into_iter()
+                .collect::<Vec<_>>();
             if let Some(seen) = seen.filter(|_| schedule.missed.as_deref() == Some("once")) {
                 due.extend(last_between(&cron, zone, seen.max(schedule.created_on), open)?);
             }
@@ -173,7 +181,12 @@ impl Timekeeper {
         found.unwrap_or_else(|error| {
             // A broken schedule stays broken until somebody mends it: said once.
             if self.warned.insert((claim_key(schedule), schedule.cron.clone())) {
-                tracing::warn!(queue = schedule.name, key = schedule.key, error, "a schedule can't be read: skipped");
+                tracing::warn!(
+                    queue = schedule.name,
+                    key = schedule.key,
+                    error,
+                    "a schedule can't be read: skipped"
+                );
             }
             Vec::new()
         })
@@ -208,12 +221,19 @@ mod tests {
 
     #[test]
     fn slots_are_whole_minutes() {
-        assert_eq!(slot_of(at("2026-05-01T12:30:59Z")), at("2026-05-01T12:30:00Z").naive_utc());
+        assert_eq!(
+            slot_of(at("2026-05-01T12:30:59Z")),
+            at("2026-05-01T12:30:00Z").naive_utc()
+        );
     }
 
     #[test]
     fn unreadable_schedules_are_refused_with_what_is_wrong() {
         assert!(parse("61 * * * *", None).unwrap_err().contains("61"));
-        assert!(parse("* * * * *", Some("Europe/Bärlin")).unwrap_err().contains("Bärlin"));
+        assert!(
+            parse("* * * * *", Some("Europe/Bärlin"))
+                .unwrap_err()
+                .contains("Bärlin")
+        );
     }
 }

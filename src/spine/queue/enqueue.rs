@@ -21,7 +21,11 @@ pub async fn enqueue<P: JobPayload>(
     payload: &P,
     options: JobOptions,
 ) -> Result<Option<JobId>, QueueError> {
-    Ok(enqueue_all(conn, account, cause, std::slice::from_ref(payload), options).await?.pop())
+    Ok(
+        enqueue_all(conn, account, cause, std::slice::from_ref(payload), options)
+            .await?
+            .pop(),
+    )
 }
 
 /// Queues many jobs with the same options in one round trip. Returns the ids of those that no key swallowed.
@@ -91,23 +95,34 @@ impl Retry {
 
 /// Whole seconds, upwards, at least one, at most some years.
 fn seconds(duration: Duration) -> i32 {
-    let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
+    let whole = duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0));
     i32::try_from(whole.clamp(1, 300_000_000)).unwrap_or(300_000_000)
 }
 
 fn check(options: &JobOptions) -> Result<(), QueueError> {
     let limited = options.rate_limit.is_some();
     if limited && (options.start_after.is_some() || options.slot.is_some()) {
-        return Err(QueueError::Options("a rate limit decides the start: not together with start_after or a slot"));
+        return Err(QueueError::Options(
+            "a rate limit decides the start: not together with start_after or a slot",
+        ));
     }
     if options.slot.is_some() && options.start_after.is_some() {
-        return Err(QueueError::Options("a slot decides the start: not together with start_after"));
+        return Err(QueueError::Options(
+            "a slot decides the start: not together with start_after",
+        ));
     }
     let sane = |limit: &super::RateLimit| (1..=1000).contains(&limit.count) && !limit.period.is_zero();
     if options.rate_limit.as_ref().is_some_and(|limit| !sane(limit)) {
-        return Err(QueueError::Options("a rate limit is 1 to 1,000 starts in a period longer than nothing"));
+        return Err(QueueError::Options(
+            "a rate limit is 1 to 1,000 starts in a period longer than nothing",
+        ));
     }
-    if options.heartbeat.is_some_and(|heartbeat| heartbeat < Duration::from_secs(10)) {
+    if options
+        .heartbeat
+        .is_some_and(|heartbeat| heartbeat < Duration::from_secs(10))
+    {
         return Err(QueueError::Options("a heartbeat is at least 10 s"));
     }
     Ok(())
@@ -126,8 +141,18 @@ mod tests {
 
     #[test]
     fn options_that_contradict_each_other_are_refused() {
-        let limit = super::super::RateLimit { key: "k".into(), count: 1, period: Duration::from_secs(1) };
-        assert!(check(&JobOptions { rate_limit: Some(limit.clone()), ..JobOptions::default() }).is_ok());
+        let limit = super::super::RateLimit {
+            key: "k".into(),
+            count: 1,
+            period: Duration::from_secs(1),
+        };
+        assert!(
+            check(&JobOptions {
+                rate_limit: Some(limit.clone()),
+                ..JobOptions::default()
+            })
+            .is_ok()
+        );
         let both = JobOptions {
             rate_limit: Some(limit.clone()),
             slot: Some(Slot::Throttle(Duration::from_secs(1))),
@@ -135,6 +160,12 @@ mod tests {
         };
         assert!(check(&both).is_err());
         let none = super::super::RateLimit { count: 0, ..limit };
-        assert!(check(&JobOptions { rate_limit: Some(none), ..JobOptions::default() }).is_err());
+        assert!(
+            check(&JobOptions {
+                rate_limit: Some(none),
+                ..JobOptions::default()
+            })
+            .is_err()
+        );
     }
 }

@@ -58,17 +58,25 @@ pub enum JobError {
 impl JobError {
     /// It may work later.
     pub fn retry(error: impl std::fmt::Display) -> Self {
-        Self::Retry { reason: error.to_string(), after: None }
+        Self::Retry {
+            reason: error.to_string(),
+            after: None,
+        }
     }
 
     /// It may work after this time, as when a provider says so.
     pub fn retry_after(after: Duration, error: impl std::fmt::Display) -> Self {
-        Self::Retry { reason: error.to_string(), after: Some(after) }
+        Self::Retry {
+            reason: error.to_string(),
+            after: Some(after),
+        }
     }
 
     /// It will never work.
     pub fn fail(error: impl std::fmt::Display) -> Self {
-        Self::Fail { reason: error.to_string() }
+        Self::Fail {
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -131,8 +139,14 @@ pub enum JobState {
 
 impl JobState {
     /// All, in the order of a job's life.
-    pub const ALL: [Self; 6] =
-        [Self::Created, Self::Retry, Self::Active, Self::Completed, Self::Cancelled, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Retry,
+        Self::Active,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Failed,
+    ];
 
     /// The name in the database.
     pub fn as_str(self) -> &'static str {
@@ -194,7 +208,11 @@ impl JobContext {
     /// Shows how far the job is. False when this attempt is not the running one any more.
     pub async fn progress(&self, value: Value) -> bool {
         let (reply, answer) = oneshot::channel();
-        let said = Verdict::Progress { fence: self.fence.clone(), value, reply };
+        let said = Verdict::Progress {
+            fence: self.fence.clone(),
+            value,
+            reply,
+        };
         self.settle.send(said).await.is_ok() && answer.await.unwrap_or(false)
     }
 }
@@ -243,7 +261,10 @@ impl Envelope {
             Some(_) => return Err("the job's data is not an object".to_owned()),
         };
         let mut take = |name: &str| data.remove(name).filter(|value| !value.is_null());
-        fn field<T: serde::de::DeserializeOwned>(name: &str, value: Option<Value>) -> Result<Option<T>, String> {
+        fn field<T: serde::de::DeserializeOwned>(
+            name: &str,
+            value: Option<Value>,
+        ) -> Result<Option<T>, String> {
             let read = value.map(serde_json::from_value).transpose();
             read.map_err(|error| format!("the job's {name:?} can't be read: {error}"))
         }
@@ -282,9 +303,18 @@ mod tests {
 
     #[test]
     fn an_envelope_reads_back_as_it_was_written() {
-        let (account, cause) = (AccountId::new(), Cause { depth: 3, ..Cause::outside() });
+        let (account, cause) = (
+            AccountId::new(),
+            Cause {
+                depth: 3,
+                ..Cause::outside()
+            },
+        );
         let read = Envelope::read(Some(Envelope::write(account, cause, json!({"x": 1})))).unwrap();
-        assert_eq!((read.account, read.correlation, read.depth), (account, cause.correlation, 3));
+        assert_eq!(
+            (read.account, read.correlation, read.depth),
+            (account, cause.correlation, 3)
+        );
         assert_eq!(read.payload, json!({"x": 1}));
     }
 
@@ -292,7 +322,10 @@ mod tests {
     fn a_job_of_another_program_needs_account_and_payload_only() {
         let account = AccountId::new();
         let bare = Envelope::read(Some(json!({"account": account, "payload": {"x": 1}}))).unwrap();
-        assert_eq!((bare.account, bare.depth, bare.payload), (account, 0, json!({"x": 1})));
+        assert_eq!(
+            (bare.account, bare.depth, bare.payload),
+            (account, 0, json!({"x": 1}))
+        );
         let flat = Envelope::read(Some(json!({"account": account, "x": 1}))).unwrap();
         assert_eq!(flat.payload, json!({"x": 1}));
         assert_eq!(Envelope::read(None).unwrap().account, AccountId::INSTANCE);

@@ -31,10 +31,16 @@ impl std::fmt::Debug for JobRegistry {
 impl JobRegistry {
     /// Names the handler of a payload type's queue. A second one for the same queue takes the first one's place.
     pub fn register<H: JobHandler>(&mut self, handler: H) {
-        let entry =
-            Entry { class: H::Payload::CLASS, retry: H::Payload::RETRY, handler: Arc::new(Typed(handler)) };
+        let entry = Entry {
+            class: H::Payload::CLASS,
+            retry: H::Payload::RETRY,
+            handler: Arc::new(Typed(handler)),
+        };
         if self.queues.insert(H::Payload::QUEUE, entry).is_some() {
-            tracing::error!(queue = H::Payload::QUEUE, "two handlers for one queue: the later one is used");
+            tracing::error!(
+                queue = H::Payload::QUEUE,
+                "two handlers for one queue: the later one is used"
+            );
         }
     }
 

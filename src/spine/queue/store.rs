@@ -1,6 +1,9 @@
-//! All SQL of the queue. What changes states in several steps stands in the functions of schema `mq`.
+//! SQL of the life of a job, and in [`upkeep`] of what goes on around it. What changes states in several steps
+//! stands in the functions of schema `mq`.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+mod upkeep;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
@@ -8,6 +11,7 @@ use uuid::Uuid;
 use super::enqueue::Retry;
 use super::model::RateLimit;
 use super::runner::settle::Fence;
+pub(super) use upkeep::*;
 
 /// The channel on which hubs tell each other of new work.
 pub(super) const CHANNEL: &str = "allod_jobs";
@@ -53,11 +57,27 @@ pub(super) async fn send(conn: &mut PgConnection, send: Send<'_>) -> Result<Vec<
     .await
 }
 
-pub(super) async fn queue_create(pool: impl PgExecutor<'_>, queue: &str, retry: Retry) -> Result<(), sqlx::Error> {
-    let Retry { limit, delay, delay_max, expire } = retry;
-    sqlx::query!("SELECT mq.queue_create($1, $2, $3, $4, $5)", queue, limit, delay, delay_max, expire)
-        .execute(pool)
-        .await?;
+pub(super) async fn queue_create(
+    pool: impl PgExecutor<'_>,
+    queue: &str,
+    retry: Retry,
+) -> Result<(), sqlx::Error> {
+    let Retry {
+        limit,
+        delay,
+        delay_max,
+        expire,
+    } = retry;
+    sqlx::query!(
+        "SELECT mq.queue_create($1, $2, $3, $4, $5)",
+        queue,
+        limit,
+        delay,
+        delay_max,
+        expire
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
@@ -84,10 +104,10 @@ pub(super) async fn fetch(
     sqlx::query_as!(
         Fetched,
         r#"WITH due AS (
-            SELECT c.name, c.id
+            SELECT c.name, c.id, c.attempt
             FROM unnest($1::text[]) AS q (name)
             CROSS JOIN LATERAL (
-                SELECT j.name, j.id, j.priority, j.created_on
+                SELECT j.name, j.id, j.priority, j.created_on, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
                 FROM pgboss.job j
                 WHERE j.name = q.name AND j.state < 'active' AND NOT j.blocked AND j.start_after <= now()
                     -- Policies that a Node program may have given to a queue: one active a key; strictly in order.
@@ -108,20 +128,16 @@ pub(super) async fn fetch(
                                     AND a.start_after <= now() AND (a.created_on, a.id) < (j.created_on, j.id))))
                 ORDER BY j.priority DESC, j.created_on
                 LIMIT $2
+                FOR UPDATE OF j SKIP LOCKED
             ) c
             ORDER BY c.priority DESC, c.created_on
             LIMIT $2
-        ), locked AS (
-            SELECT j.name, j.id, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
-            FROM due JOIN pgboss.job j ON j.name = due.name AND j.id = due.id
-            WHERE j.state < 'active'
-            FOR UPDATE OF j SKIP LOCKED
         )
         UPDATE pgboss.job j
-        SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = l.attempt,
-            output = jsonb_build_object('hub', $3::int, 'attempt', l.attempt)
-        FROM locked l
-        WHERE j.name = l.name AND j.id = l.id
+        SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = due.attempt,
+            output = jsonb_build_object('hub', $3::int, 'attempt', due.attempt)
+        FROM due
+        WHERE j.name = due.name AND j.id = due.id
         RETURNING j.id, j.name, j.data, j.priority, j.retry_count, j.retry_limit, j.expire_seconds,
             j.started_on AS "started_on!""#,
         queues,
@@ -142,7 +158,12 @@ struct Fences {
 
 impl<'a> FromIterator<&'a Fence> for Fences {
     fn from_iter<I: IntoIterator<Item = &'a Fence>>(fences: I) -> Self {
-        let mut all = Self { queues: vec![], ids: vec![], attempts: vec![], started: vec![] };
+        let mut all = Self {
+            queues: vec![],
+            ids: vec![],
+            attempts: vec![],
+            started: vec![],
+        };
         for fence in fences {
             all.queues.push(fence.queue.to_string());
             all.ids.push(fence.id);
@@ -189,7 +210,10 @@ pub(super) async fn fail(pool: &PgPool, failures: &[Failure]) -> Result<Vec<(Uui
     let fences: Fences = failures.iter().map(|failure| &failure.fence).collect();
     let outputs: Vec<Value> = failures.iter().map(|failure| failure.output.clone()).collect();
     let again: Vec<bool> = failures.iter().map(|failure| failure.again).collect();
-    let after: Vec<f64> = failures.iter().map(|failure| failure.after.unwrap_or(-1.0)).collect();
+    let after: Vec<f64> = failures
+        .iter()
+        .map(|failure| failure.after.unwrap_or(-1.0))
+        .collect();
     let rows = sqlx::query!(
         r#"SELECT f.id AS "id!", mq.fail(f.name, f.id, f.attempt, f.started_on, f.output, f.again, nullif(f.after, -1))
             AS "outcome!"
@@ -276,156 +300,8 @@ pub(super) async fn watch(pool: &PgPool, running: &[Fence]) -> Result<Vec<Uuid>,
 }
 
 pub(super) async fn notify(pool: impl PgExecutor<'_>, payload: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, payload).execute(pool).await?;
+    sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, payload)
+        .execute(pool)
+        .await?;
     Ok(())
-}
-
-/// The channel on which pg-boss tells of jobs that Node programs send.
-pub(super) async fn pgboss_channel(pool: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT 'pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24) AS "channel!""#)
-        .fetch_one(pool)
-        .await
-}
-
-/// Enters a hub into the list, with its lock held by this very session for as long as the session lives.
-pub(super) async fn hub_enter(session: impl PgExecutor<'_>) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar!("INSERT INTO mq.instance DEFAULT VALUES RETURNING number").fetch_one(session).await
-}
-
-pub(super) async fn hub_lock(session: impl PgExecutor<'_>, hub: i32) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT (pg_try_advisory_lock(1634495599, $1) AND EXISTS (SELECT FROM mq.instance WHERE number = $1)) AS "held!""#,
-        hub
-    )
-    .fetch_one(session)
-    .await
-}
-
-pub(super) async fn hub_leave(pool: &PgPool, hub: i32) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM mq.instance WHERE number = $1", hub).execute(pool).await?;
-    Ok(())
-}
-
-/// The hubs whose lock nobody holds.
-pub(super) async fn hub_silent(pool: &PgPool, but: i32) -> Result<Vec<i32>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "SELECT i.number FROM mq.instance i
-        WHERE i.number <> $1 AND NOT EXISTS (
-            SELECT FROM pg_locks l
-            WHERE l.locktype = 'advisory' AND l.classid = 1634495599 AND l.objid = i.number::oid AND l.objsubid = 2
-                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        )",
-        but
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// Tries again what dead hubs were running, and forgets them. Returns how many jobs.
-pub(super) async fn hub_bury(pool: &PgPool, hubs: &[i32]) -> Result<i32, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let count = sqlx::query_scalar!(r#"SELECT mq.requeue($1) AS "count!""#, hubs).fetch_one(&mut *tx).await?;
-    sqlx::query!("DELETE FROM mq.instance WHERE number = ANY($1)", hubs).execute(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(count)
-}
-
-pub(super) async fn expire(pool: &PgPool, grace: f64) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT mq.expire($1, 500) AS "count!""#, grace).fetch_one(pool).await
-}
-
-pub(super) async fn prune(pool: &PgPool) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT mq.prune(2000) AS "count!""#).fetch_one(pool).await
-}
-
-/// How many jobs of each of these queues could start now.
-pub(super) async fn waiting(pool: &PgPool, queues: &[String]) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM pgboss.job
-        WHERE name = ANY($1) AND state IN ('created', 'retry') AND NOT blocked AND start_after <= now()"#,
-        queues
-    )
-    .fetch_one(pool)
-    .await
-}
-
-/// A row of `pgboss.schedule`.
-#[derive(Debug, Clone)]
-pub(super) struct ScheduleRow {
-    pub(super) name: String,
-    pub(super) key: String,
-    pub(super) cron: String,
-    pub(super) timezone: Option<String>,
-    pub(super) data: Option<Value>,
-    pub(super) missed: Option<String>,
-    pub(super) created_on: DateTime<Utc>,
-}
-
-pub(super) async fn schedules(conn: impl PgExecutor<'_>) -> Result<Vec<ScheduleRow>, sqlx::Error> {
-    sqlx::query_as!(
-        ScheduleRow,
-        "SELECT name, key, cron, timezone, data, options ->> 'missed' AS missed, created_on FROM pgboss.schedule
-        WHERE kind = 'cron' ORDER BY name, key LIMIT 10000"
-    )
-    .fetch_all(conn)
-    .await
-}
-
-pub(super) async fn schedule_put(
-    conn: &mut PgConnection,
-    (queue, key): (&str, &str),
-    (cron, timezone): (&str, &str),
-    data: &Value,
-    options: &Value,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO pgboss.schedule (name, key, kind, cron, timezone, data, options)
-        VALUES ($1, $2, 'cron', $3, $4, $5, $6)
-        ON CONFLICT (name, key) DO UPDATE SET kind = 'cron', cron = excluded.cron, timezone = excluded.timezone,
-            data = excluded.data, options = excluded.options, updated_on = now()",
-        queue,
-        key,
-        cron,
-        timezone,
-        data,
-        options,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn schedule_delete(conn: &mut PgConnection, queue: &str, key: &str) -> Result<bool, sqlx::Error> {
-    let done =
-        sqlx::query!("DELETE FROM pgboss.schedule WHERE name = $1 AND key = $2", queue, key).execute(conn).await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Fires one occurrence, unless somebody did. The job's id, if it was us and no key swallowed it.
-pub(super) async fn fire(
-    pool: &PgPool,
-    schedule: &ScheduleRow,
-    claim_key: &str,
-    slot: NaiveDateTime,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT mq.fire($1, $2, $3, $4)", schedule.name, schedule.key, claim_key, slot)
-        .fetch_one(pool)
-        .await
-}
-
-pub(super) async fn forward_left(pool: &PgPool) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT mq.forward_left(20) AS "count!""#).fetch_one(pool).await
-}
-
-/// When a timekeeper, ours or a Node program's, last looked; moved to now when that is long ago.
-pub(super) async fn cron_seen(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"WITH before AS (SELECT cron_on FROM pgboss.version), seen AS (
-            UPDATE pgboss.version SET cron_on = now()
-            WHERE cron_on IS NULL OR cron_on < now() - interval '45 seconds'
-        )
-        SELECT cron_on FROM before"#
-    )
-    .fetch_one(pool)
-    .await
 }

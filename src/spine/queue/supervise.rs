@@ -37,7 +37,13 @@ pub(super) async fn run(
     clock: Arc<dyn Clock>,
     end: CancellationToken,
 ) {
-    let mut supervisor = Supervisor { pool, registry, hub, timekeeper: Timekeeper::new(clock), silent: HashSet::new() };
+    let mut supervisor = Supervisor {
+        pool,
+        registry,
+        hub,
+        timekeeper: Timekeeper::new(clock),
+        silent: HashSet::new(),
+    };
     let (mut backoff, mut tick) = (Backoff::default(), 0_u64);
     while !end.is_cancelled() {
         match supervisor.round(tick).await {
@@ -77,7 +83,10 @@ impl Supervisor {
     /// A hub is dead when nobody held its lock twice in a row: after a restart of the database, a hub that lives
     /// needs a moment to take its lock again.
     async fn bury_dead_hubs(&mut self) -> Result<(), sqlx::Error> {
-        let silent: HashSet<i32> = store::hub_silent(&self.pool, self.hub.number()).await?.into_iter().collect();
+        let silent: HashSet<i32> = store::hub_silent(&self.pool, self.hub.number())
+            .await?
+            .into_iter()
+            .collect();
         let dead: Vec<i32> = silent.intersection(&self.silent).copied().collect();
         self.silent = silent;
         if dead.is_empty() {
@@ -85,7 +94,11 @@ impl Supervisor {
         }
         let jobs = store::hub_bury(&self.pool, &dead).await?;
         self.silent.retain(|hub| !dead.contains(hub));
-        tracing::info!(hubs = dead.len(), jobs, "a hub had ended without a word: its jobs are tried again");
+        tracing::info!(
+            hubs = dead.len(),
+            jobs,
+            "a hub had ended without a word: its jobs are tried again"
+        );
         JobClass::ALL.into_iter().for_each(wake::ring);
         Ok(())
     }

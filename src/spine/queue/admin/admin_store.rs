@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::JobFilter;
+use super::{JobFilter, JobState};
 
 #[derive(Debug)]
 pub(super) struct Row {
@@ -55,7 +55,7 @@ pub(super) async fn job_list(
         LIMIT $7"#,
         account,
         filter.queue.as_deref(),
-        filter.state.map(|state| state.as_str()),
+        filter.state.map(JobState::as_str),
         filter.dead_letters,
         after.map(|(at, _)| at),
         after.map(|(_, id)| id),
@@ -65,7 +65,11 @@ pub(super) async fn job_list(
     .await
 }
 
-pub(super) async fn job_by_id(pool: &PgPool, account: Option<Uuid>, id: Uuid) -> Result<Option<Row>, sqlx::Error> {
+pub(super) async fn job_by_id(
+    pool: &PgPool,
+    account: Option<Uuid>,
+    id: Uuid,
+) -> Result<Option<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"SELECT j.id, j.name, j.state::text AS "state!", j.data, j.output, j.priority, j.retry_count, j.retry_limit,
@@ -172,14 +176,22 @@ pub(super) async fn job_counts(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.name, row.state, row.jobs)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.name, row.state, row.jobs))
+        .collect())
 }
 
 pub(super) async fn account_erase(conn: &mut PgConnection, account: Uuid) -> Result<u64, sqlx::Error> {
-    sqlx::query!("DELETE FROM pgboss.schedule WHERE data ->> 'account' = $1::uuid::text", account)
+    sqlx::query!(
+        "DELETE FROM pgboss.schedule WHERE data ->> 'account' = $1::uuid::text",
+        account
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("DELETE FROM mq.rate_limit WHERE account = $1", account)
         .execute(&mut *conn)
         .await?;
-    sqlx::query!("DELETE FROM mq.rate_limit WHERE account = $1", account).execute(&mut *conn).await?;
     // Occurrences of schedules hold the data one level deeper.
     let jobs = sqlx::query!(
         "DELETE FROM pgboss.job

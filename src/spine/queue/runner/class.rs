@@ -38,7 +38,14 @@ impl Fetcher {
         verdicts: mpsc::Sender<Verdict>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(options.concurrency.of(class)));
-        Self { class, queues, options, shared, slots, verdicts }
+        Self {
+            class,
+            queues,
+            options,
+            shared,
+            slots,
+            verdicts,
+        }
     }
 
     pub(super) async fn run(self) {
@@ -49,12 +56,15 @@ impl Fetcher {
             bell.mark_unchanged();
             let asked = slots.num_permits();
             let limit = i64::try_from(asked).unwrap_or(i64::MAX);
-            let fetched = store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
+            let fetched =
+                store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
             match fetched {
                 Ok(jobs) => {
                     backoff.succeeded(&who);
                     backlog = jobs.len() == asked;
-                    jobs.into_iter().zip(std::iter::from_fn(|| slots.split(1))).for_each(|(job, slot)| self.spawn(job, slot));
+                    jobs.into_iter()
+                        .zip(std::iter::from_fn(|| slots.split(1)))
+                        .for_each(|(job, slot)| self.spawn(job, slot));
                 }
                 // Another runner made a job of the same key active at the same moment: look again.
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => backlog = true,
@@ -85,7 +95,10 @@ impl Fetcher {
         };
         if backlog {
             let half = self.options.concurrency.of(self.class).div_ceil(2) - 1;
-            let more = self.slots.clone().acquire_many_owned(u32::try_from(half).unwrap_or(1));
+            let more = self
+                .slots
+                .clone()
+                .acquire_many_owned(u32::try_from(half).unwrap_or(1));
             if let Ok(Ok(more)) = tokio::time::timeout(GATHER, more).await {
                 slots.merge(more);
             }
@@ -104,7 +117,11 @@ impl Fetcher {
             attempt: job.retry_count,
             started_on: job.started_on,
         };
-        let (shared, verdicts, cancelled) = (self.shared.clone(), self.verdicts.clone(), CancellationToken::new());
+        let (shared, verdicts, cancelled) = (
+            self.shared.clone(),
+            self.verdicts.clone(),
+            CancellationToken::new(),
+        );
         let (token, of_task) = (cancelled.clone(), fence.clone());
         // The task waits for its entry, so that it can't be over before it is entered.
         let (entered, entry) = tokio::sync::oneshot::channel::<()>();
@@ -134,7 +151,10 @@ async fn attempt(
     let took = began.elapsed();
     metrics::histogram!("allod_job_duration_seconds", "queue" => fence.queue.to_string()).record(took);
     match said {
-        Ok(output) => Verdict::Done { fence, output: as_output(output) },
+        Ok(output) => Verdict::Done {
+            fence,
+            output: as_output(output),
+        },
         Err(error) => {
             tracing::info!(queue = %fence.queue, job = %fence.id, attempt = fence.attempt + 1, %error, "attempt failed");
             let (reason, again, after) = match error {
@@ -142,7 +162,12 @@ async fn attempt(
                 JobError::Fail { reason } => (reason, false, None),
             };
             let output = json!({ "message": reason });
-            Verdict::Failed { fence, output, again, after: after.map(|after| after.as_secs_f64()) }
+            Verdict::Failed {
+                fence,
+                output,
+                again,
+                after: after.map(|after| after.as_secs_f64()),
+            }
         }
     }
 }
@@ -173,17 +198,24 @@ async fn run_handler(
     let run = AssertUnwindSafe(handler.run(&context, envelope.payload)).catch_unwind();
     match tokio::time::timeout(limit, run).await {
         Ok(Ok(said)) => said,
-        Ok(Err(panic)) => Err(JobError::retry(format!("the handler panicked: {}", panic_text(panic.as_ref())))),
+        Ok(Err(panic)) => Err(JobError::retry(format!(
+            "the handler panicked: {}",
+            panic_text(panic.as_ref())
+        ))),
         Err(_) => {
             context.cancelled.cancel();
-            Err(JobError::retry(format!("the job took longer than its {} s", limit.as_secs())))
+            Err(JobError::retry(format!(
+                "the job took longer than its {} s",
+                limit.as_secs()
+            )))
         }
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
 }
 
 /// pg-boss keeps objects: anything else goes under "value".

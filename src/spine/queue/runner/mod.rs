@@ -42,7 +42,11 @@ pub struct Concurrency {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { realtime: 16, interactive: 32, background: 8 }
+        Self {
+            realtime: 16,
+            interactive: 32,
+            background: 8,
+        }
     }
 }
 
@@ -70,7 +74,11 @@ pub struct RunnerOptions {
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { concurrency: Concurrency::default(), poll: Duration::from_millis(500), supervise: true }
+        Self {
+            concurrency: Concurrency::default(),
+            poll: Duration::from_millis(500),
+            supervise: true,
+        }
     }
 }
 
@@ -104,7 +112,9 @@ pub struct QueueRunner {
 
 impl std::fmt::Debug for QueueRunner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueueRunner").field("running", &self.shared.running.len()).finish_non_exhaustive()
+        f.debug_struct("QueueRunner")
+            .field("running", &self.shared.running.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,15 +124,17 @@ const CONNECTIONS: u32 = 10;
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
 /// empties within minutes; and the server notices soon when this machine has vanished.
 fn pool_like(spine: &PgPool) -> PgPool {
-    let connect = PgConnectOptions::clone(&spine.connect_options()).application_name("allod queue").options([
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("jit", "off"),
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-    ]);
+    let connect = PgConnectOptions::clone(&spine.connect_options())
+        .application_name("allod queue")
+        .options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("jit", "off"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ]);
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(5))
@@ -150,8 +162,13 @@ impl QueueRunner {
             store::queue_create(&pool, queue, Retry::of(&entry.retry)).await?;
         }
         let (hub, session) = presence::enter(&pool).await?;
-        let shared =
-            Shared { pool, registry: Arc::new(registry), running: Arc::default(), hub, stop: stop.child_token() };
+        let shared = Shared {
+            pool,
+            registry: Arc::new(registry),
+            running: Arc::default(),
+            hub,
+            stop: stop.child_token(),
+        };
         let end = CancellationToken::new();
         let (mut fetchers, mut settlers, mut helpers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         for class in JobClass::ALL {
@@ -167,9 +184,21 @@ impl QueueRunner {
         helpers.spawn(watch::run(shared.clone(), end.clone()));
         if options.supervise {
             let registry = shared.registry.clone();
-            helpers.spawn(supervise::run(shared.pool.clone(), registry, shared.hub.clone(), clock, end.clone()));
+            helpers.spawn(supervise::run(
+                shared.pool.clone(),
+                registry,
+                shared.hub.clone(),
+                clock,
+                end.clone(),
+            ));
         }
-        Ok(Self { shared, fetchers, settlers, helpers, end })
+        Ok(Self {
+            shared,
+            fetchers,
+            settlers,
+            helpers,
+            end,
+        })
     }
 
     /// For the API and the command line.
@@ -215,7 +244,9 @@ impl QueueRunner {
         let fetched_all = self.fetchers.is_empty();
         self.fetchers.shutdown().await;
         let settled = async { while self.settlers.join_next().await.is_some() {} };
-        let settled = tokio::time::timeout(Duration::from_secs(5), settled).await.is_ok();
+        let settled = tokio::time::timeout(Duration::from_secs(5), settled)
+            .await
+            .is_ok();
         if !settled {
             tracing::warn!("the outcome of some jobs could not be written down: they will be tried again");
         }
@@ -229,9 +260,15 @@ impl QueueRunner {
         if left.is_empty() {
             return 0;
         }
-        tracing::warn!(jobs = left.len(), "the time to stop is up: running jobs are given back");
+        tracing::warn!(
+            jobs = left.len(),
+            "the time to stop is up: running jobs are given back"
+        );
         let give = store::give_back(&self.shared.pool, &left);
-        if !matches!(tokio::time::timeout(Duration::from_secs(5), give).await, Ok(Ok(()))) {
+        if !matches!(
+            tokio::time::timeout(Duration::from_secs(5), give).await,
+            Ok(Ok(()))
+        ) {
             tracing::warn!("could not give jobs back: the next hub finds them");
         }
         left.len()

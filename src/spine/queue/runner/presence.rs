@@ -37,7 +37,13 @@ pub(super) async fn enter(pool: &PgPool) -> Result<(Hub, PgListener), sqlx::Erro
     let number = take_number(&mut session).await?;
     let pgboss = store::pgboss_channel(pool).await?;
     session.listen_all([store::CHANNEL, pgboss.as_str()]).await?;
-    Ok((Hub { number: Arc::new(AtomicI32::new(number)), look: Arc::default() }, session))
+    Ok((
+        Hub {
+            number: Arc::new(AtomicI32::new(number)),
+            look: Arc::default(),
+        },
+        session,
+    ))
 }
 
 async fn take_number(session: &mut PgListener) -> Result<i32, sqlx::Error> {

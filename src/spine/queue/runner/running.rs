@@ -32,7 +32,12 @@ impl Running {
 
     pub(super) fn add(&self, fence: Fence, cancelled: CancellationToken, task: AbortHandle) {
         // Two attempts of one job can run here at once, when the older one has outlived its time.
-        self.jobs().entry(fence.id).or_default().push(One { fence, since: Instant::now(), cancelled, task });
+        self.jobs().entry(fence.id).or_default().push(One {
+            fence,
+            since: Instant::now(),
+            cancelled,
+            task,
+        });
     }
 
     pub(super) fn remove(&self, fence: &Fence) {
@@ -66,19 +71,29 @@ impl Running {
     /// What runs for at least so long.
     pub(super) fn older_than(&self, age: Duration) -> Vec<Fence> {
         let jobs = self.jobs();
-        let old = jobs.values().flatten().filter(|one| one.since.elapsed() >= age && !one.cancelled.is_cancelled());
+        let old = jobs
+            .values()
+            .flatten()
+            .filter(|one| one.since.elapsed() >= age && !one.cancelled.is_cancelled());
         old.map(|one| one.fence.clone()).collect()
     }
 
     /// Tells the attempts of these fences to stop.
     pub(super) fn cancel(&self, fence: &Fence) {
-        if let Some(one) = self.jobs().get(&fence.id).and_then(|all| all.iter().find(|one| one.fence == *fence)) {
+        if let Some(one) = self
+            .jobs()
+            .get(&fence.id)
+            .and_then(|all| all.iter().find(|one| one.fence == *fence))
+        {
             one.cancelled.cancel();
         }
     }
 
     pub(super) fn cancel_all(&self) {
-        self.jobs().values().flatten().for_each(|one| one.cancelled.cancel());
+        self.jobs()
+            .values()
+            .flatten()
+            .for_each(|one| one.cancelled.cancel());
     }
 
     /// Ends all tasks where they stand; returns what they were doing.

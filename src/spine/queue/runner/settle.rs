@@ -31,9 +31,21 @@ pub(in crate::queue) struct Fence {
 /// What an attempt has to say.
 #[derive(Debug)]
 pub(in crate::queue) enum Verdict {
-    Done { fence: Fence, output: Value },
-    Failed { fence: Fence, output: Value, again: bool, after: Option<f64> },
-    Progress { fence: Fence, value: Value, reply: oneshot::Sender<bool> },
+    Done {
+        fence: Fence,
+        output: Value,
+    },
+    Failed {
+        fence: Fence,
+        output: Value,
+        again: bool,
+        after: Option<f64>,
+    },
+    Progress {
+        fence: Fence,
+        value: Value,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 pub(super) struct Settler {
@@ -91,7 +103,14 @@ impl Settler {
                 Ok(ids) => {
                     let held: HashSet<Uuid> = ids.into_iter().collect();
                     for (fence, _) in batch.done.drain(..) {
-                        count(&fence, if held.contains(&fence.id) { "completed" } else { "lost" });
+                        count(
+                            &fence,
+                            if held.contains(&fence.id) {
+                                "completed"
+                            } else {
+                                "lost"
+                            },
+                        );
                     }
                 }
                 Err(error) if crate::access::database_is_away(&error) => return Err(error),
@@ -99,9 +118,37 @@ impl Settler {
             }
         }
         if !batch.failed.is_empty() {
-            let outcomes = store::fail(pool, &batch.failed).await?;
-            for (failure, (_, outcome)) in batch.failed.drain(..).zip(outcomes) {
-                count(&failure.fence, if outcome == "retry" { "retried" } else { &outcome });
+            match store::fail(pool, &batch.failed).await {
+                Ok(outcomes) => {
+                    for (failure, (_, outcome)) in batch.failed.drain(..).zip(outcomes) {
+                        count(
+                            &failure.fence,
+                            if outcome == "retry" { "retried" } else { &outcome },
+                        );
+                    }
+                }
+                Err(error) if crate::access::database_is_away(&error) => return Err(error),
+                Err(error) => self.fail_one_by_one(batch, &error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the database refuses for a reason of its own is left to expiry, and must not keep the others.
+    async fn fail_one_by_one(&self, batch: &mut Batch, error: &sqlx::Error) -> Result<(), sqlx::Error> {
+        tracing::warn!(%error, "attempts can't be ended together: one by one");
+        while let Some(one) = batch.failed.pop() {
+            match store::fail(&self.shared.pool, std::slice::from_ref(&one)).await {
+                Ok(outcomes) => {
+                    let outcome = outcomes.first().map_or("lost", |(_, outcome)| outcome);
+                    count(&one.fence, if outcome == "retry" { "retried" } else { outcome });
+                }
+                Err(error) if crate::access::database_is_away(&error) => {
+                    batch.failed.push(one);
+                    return Err(error);
+                }
+                Err(error) => tracing::error!(queue = %one.fence.queue, job = %one.fence.id, %error,
+                    "the database refuses to end this attempt: it will expire"),
             }
         }
         Ok(())
@@ -119,7 +166,12 @@ impl Settler {
                 }
                 Err(error) => {
                     let output = json!({ "message": format!("the result can't be stored: {error}") });
-                    batch.failed.push(Failure { fence: one.0, output, again: false, after: None });
+                    batch.failed.push(Failure {
+                        fence: one.0,
+                        output,
+                        again: false,
+                        after: None,
+                    });
                 }
             }
         }
@@ -133,8 +185,18 @@ impl Batch {
         for verdict in said {
             match verdict {
                 Verdict::Done { fence, output } => batch.done.push((fence, output)),
-                Verdict::Failed { fence, output, again, after } => {
-                    batch.failed.push(Failure { fence, output: without_nul(output), again, after });
+                Verdict::Failed {
+                    fence,
+                    output,
+                    again,
+                    after,
+                } => {
+                    batch.failed.push(Failure {
+                        fence,
+                        output: without_nul(output),
+                        again,
+                        after,
+                    });
                 }
                 Verdict::Progress { fence, value, reply } => {
                     batch.progress.push((fence, without_nul(value)));
@@ -151,9 +213,12 @@ fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
         Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.into_iter().map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)))
+                .collect(),
+        ),
         value => value,
     }
 }

@@ -1,4 +1,7 @@
-//! What anybody at the door may count on, database or not: these run without one.
+//! What anybody at the door may count on, database or not: these run without one. Those that need one are in
+//! [`with_database`].
+
+mod with_database;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,7 +110,7 @@ async fn every_documented_api_operation_asks_a_stranger_for_a_token() {
 #[tokio::test]
 async fn the_control_sockets_header_means_nothing_on_the_network() {
     let (_dir, edge) = hub(Vec::new());
-    let mut request = request(Method::GET, "/api/v1/status", "");
+    let mut request = request(Method::GET, "/api/v1/jobs", "");
     request.headers_mut().insert("allod-account", "alice".parse().unwrap());
     assert_eq!(problem(call(&edge.network, request).await).await, 401);
 }
@@ -115,7 +118,7 @@ async fn the_control_sockets_header_means_nothing_on_the_network() {
 #[tokio::test]
 async fn while_the_database_is_away_a_token_is_neither_right_nor_wrong() {
     let (_dir, edge) = hub(Vec::new());
-    let mut request = request(Method::GET, "/api/v1/status", "");
+    let mut request = request(Method::GET, "/api/v1/jobs", "");
     request.headers_mut().insert(header::AUTHORIZATION, "Bearer allod_api_x".parse().unwrap());
     let response = call(&edge.network, request).await;
     assert!(response.headers().contains_key(header::RETRY_AFTER));
@@ -184,7 +187,7 @@ async fn a_hub_without_its_database_is_alive_and_not_ready() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let report = json(response).await;
     assert_eq!(report["status"], "unready");
-    assert_eq!(report["parts"][0]["name"], "database");
+    assert_eq!(report["parts"][0]["name"], "log");
     assert_eq!(report["parts"][0]["ok"], false);
     assert!(!report.to_string().contains("127.0.0.1"), "no cause is told: {report}");
 }

@@ -1,0 +1,6 @@
+//! Stories of rules on a running hub.
+
+mod keeping;
+mod running;
+mod stopping;
+mod world;

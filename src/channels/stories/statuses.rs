@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::provider::{Answer, GRACE};
+use super::*;
+use AttemptState::{Accepted, Adopted, Disproved, Refused, Started};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_is_proof_and_nothing_is_sent_again() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.blind(true); // the records would say nothing
+    story.provider.will(Answer::Silence { arrived: true });
+    story.run_killed(message).await;
+    let attempt = story.attempts(message).await[0].id;
+    story
+        .callback(&story.alice, message, attempt, "SM0001", "delivered")
+        .await;
+    story.advance(GRACE * 2);
+    assert_eq!(story.run(message).await.unwrap().attempt.id, attempt);
+    assert_eq!(story.states(message).await, [Accepted]);
+    assert_eq!(story.provider.requests().len(), 1);
+    assert_eq!(story.prop(message, "status"), json!("delivered"));
+    assert_eq!(story.sent().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_overtakes_the_answer_tells_of_the_message_once() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    let (say, told) = oneshot::channel();
+    story.provider.will(Answer::AcceptWhen(told));
+    let callback = async {
+        let attempt = story
+            .hub
+            .eventually("the request is made", async || {
+                story.provider.requests().first().copied()
+            })
+            .await;
+        story
+            .callback(&story.alice, message, attempt, "SM0001", "delivered")
+            .await;
+        say.send(()).unwrap();
+    };
+    let (sent, ()) = tokio::join!(story.run(message), callback);
+    assert_eq!(sent.unwrap().attempt.state, Accepted);
+    assert_eq!(story.sent().await.len(), 1);
+    assert_eq!(
+        story.prop(message, "status"),
+        json!("delivered"),
+        "the answer doesn't set it back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_in_any_order_never_set_a_status_back() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    let attempt = story.run(message).await.unwrap().attempt.id;
+    for (word, status) in [
+        ("sent", "sent"),
+        ("a word of a later version", "sent"),
+        ("delivered", "delivered"),
+        ("sent", "delivered"),
+        ("failed", "delivered"),
+    ] {
+        story
+            .callback(&story.alice, message, attempt, "SM0001", word)
+            .await;
+        assert_eq!(story.prop(message, "status"), json!(status), "{word}");
+    }
+    assert_eq!(story.sent().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_about_another_message_of_the_provider_is_ignored() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    let attempt = story.run(message).await.unwrap().attempt.id;
+    story
+        .callback(&story.alice, message, attempt, "SM9999", "failed")
+        .await;
+    story
+        .callback(&story.alice, message, AttemptId::new(), "SM0001", "failed")
+        .await;
+    assert_eq!(story.prop(message, "status"), json!("sent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_in_another_account_proves_nothing() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Silence { arrived: false });
+    story.run_killed(message).await;
+    let attempt = story.attempts(message).await[0].id;
+    let mallory = story.hub.somebody();
+    story
+        .callback(&mallory, message, attempt, "SM6666", "delivered")
+        .await;
+    assert_eq!(story.states(message).await, [Started]);
+    assert_eq!(story.prop(message, "status"), json!("queued"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_comes_after_the_grace_stops_further_tries() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.blind(true);
+    story.provider.will(Answer::Silence { arrived: true });
+    story.run_killed(message).await;
+    let first = story.attempts(message).await[0].id;
+    story.advance(GRACE);
+    story.provider.will(Answer::Transient);
+    story.run(message).await.unwrap_err();
+    assert_eq!(story.states(message).await, [Disproved, Refused]);
+    story
+        .callback(&story.alice, message, first, "SM0001", "sent")
+        .await;
+    assert_eq!(story.states(message).await, [Adopted, Refused]);
+    story.run(message).await.unwrap();
+    assert_eq!(story.provider.kept().len(), 1, "not sent again");
+    assert_eq!(story.sent().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_given_up_and_then_delivered_is_delivered() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.blind(true);
+    story.provider.will(Answer::Unknown { arrived: true });
+    story.run_last(message).await.unwrap_err();
+    assert_eq!(story.prop(message, "status"), json!("failed"));
+    story.advance(Duration::from_secs(5));
+    let attempt = story.attempts(message).await[0].id;
+    story
+        .callback(&story.alice, message, attempt, "SM0001", "delivered")
+        .await;
+    assert_eq!(story.prop(message, "status"), json!("delivered"));
+    assert_eq!(story.prop(message, "error"), Value::Null);
+}

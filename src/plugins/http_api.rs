@@ -1,0 +1,290 @@
+//! `/plugins` and `/connections`.
+//!
+//! Invariant: a secret comes in and never goes out; each write is audited.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use contracts::events::connector::{ConnectionCreated, ConnectionRemoved};
+use contracts::{ConnectionId, Problem};
+use http::StatusCode;
+use serde_json::{Value, json};
+use spine::access::Cause;
+use spine::edge::{Caller, Json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::manager::{Manager, Ready, health_of};
+use crate::model::{Connection, Health};
+use crate::reconcile::{self, health_of_status};
+use crate::store;
+
+mod change;
+mod view;
+
+use change::{Checked, ConnectionChange, NewConnection, NewSecrets};
+use view::{ConnectionView, PluginView, Queued, TestResult};
+
+pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(plugin_list))
+        .routes(routes!(connection_list, connection_create))
+        .routes(routes!(connection_show, connection_change, connection_remove))
+        .routes(routes!(connection_pause))
+        .routes(routes!(connection_resume))
+        .routes(routes!(connection_reconcile))
+        .routes(routes!(connection_test))
+        .routes(routes!(secrets_set))
+        .with_state(manager)
+}
+
+type Id = Path<ConnectionId>;
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such connection").hint("`allod connection list` lists them")
+}
+
+/// The installed plugins, those that can't be used too.
+#[utoipa::path(get, path = "/plugins", tag = "connections", responses((status = 200, body = Vec<PluginView>)))]
+async fn plugin_list(State(manager): State<Manager>, _: Caller) -> Json<Vec<PluginView>> {
+    let registry = manager.registry();
+    let usable = registry.packs().map(|pack| PluginView::of(&pack.manifest));
+    Json(usable.chain(registry.broken().iter().map(PluginView::broken)).collect())
+}
+
+/// Your connections, oldest first.
+#[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Vec<ConnectionView>)))]
+async fn connection_list(State(manager): State<Manager>, caller: Caller) -> Result<Json<Vec<ConnectionView>>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connections = store::connection_list(&mut tx).await?;
+    Ok(Json(connections.into_iter().map(|connection| ConnectionView::of(&manager, connection)).collect()))
+}
+
+/// Connects a plugin. What is wrong with a setting or secret is named, all at once.
+#[utoipa::path(
+    post, path = "/connections", tag = "connections", request_body = NewConnection,
+    responses((status = 201, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+)]
+async fn connection_create(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Json(new): Json<NewConnection>,
+) -> Result<Response, Problem> {
+    let checked = change::check_new(&manager, &new).await?;
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let now = tx.now();
+    let id = ConnectionId::new();
+    let Checked { settings, allowed_ranges } = checked;
+    let connection = Connection {
+        id,
+        plugin: new.plugin,
+        name: new.name.trim().to_owned(),
+        settings,
+        allowed_ranges,
+        health: Health::Active,
+        reason: String::new(),
+        paused: false,
+        created_at: now,
+        asked_at: None,
+        synced_to: now,
+        secrets: Default::default(),
+    };
+    store::connection_insert(&mut tx, &connection).await?;
+    change::seal_all(&manager, &mut tx, id, &new.secrets).await?;
+    tx.publish_about(id, &ConnectionCreated { connection: id, plugin: connection.plugin.clone() })?;
+    tx.audit("write", format!("connection/{id}"), None)?;
+    let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(ConnectionView::of(&manager, stored))).into_response())
+}
+
+/// A connection with its settings, health and webhook addresses; never its secrets.
+#[utoipa::path(
+    get, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
+)]
+async fn connection_show(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    Ok(Json(ConnectionView::of(&manager, connection)))
+}
+
+/// Changes name, settings or allowed ranges. A setting that is null goes back to its default.
+#[utoipa::path(
+    patch, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
+    request_body = ConnectionChange,
+    responses((status = 200, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+)]
+async fn connection_change(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+    Json(asked): Json<ConnectionChange>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    change::apply(&manager, &mut connection, asked).await?;
+    store::connection_update(&mut tx, &connection).await?;
+    if connection.health == Health::Failed {
+        manager.set_health(&mut tx, id, Health::Active, "").await?;
+    }
+    tx.audit("write", format!("connection/{id}"), None)?;
+    let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    tx.commit().await?;
+    Ok(Json(ConnectionView::of(&manager, stored)))
+}
+
+/// Sets secrets in place of the ones before; those not named stay.
+#[utoipa::path(
+    put, path = "/connections/{id}/secrets", tag = "connections", params(("id" = ConnectionId, Path)),
+    request_body = NewSecrets,
+    responses((status = 200, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+)]
+async fn secrets_set(
+    State(manager): State<Manager>,
+    caller: Caller,
+    Path(id): Id,
+    Json(NewSecrets(secrets)): Json<NewSecrets>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    change::check_secrets(&manager, &connection, &secrets)?;
+    change::seal_all(&manager, &mut tx, id, &secrets).await?;
+    if connection.health != Health::Active {
+        manager.set_health(&mut tx, id, Health::Active, "").await?;
+    }
+    tx.audit("write", format!("connection/{id}/secrets"), None)?;
+    let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    tx.commit().await?;
+    Ok(Json(ConnectionView::of(&manager, stored)))
+}
+
+/// Removes a connection with its secrets. What it brought stays.
+#[utoipa::path(
+    delete, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 204), (status = 404, body = Problem))
+)]
+async fn connection_remove(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<StatusCode, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    store::connection_delete(&mut tx, id).await?;
+    tx.publish_about(id, &ConnectionRemoved { connection: id, plugin: connection.plugin })?;
+    tx.audit("write", format!("connection/{id}"), None)?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pauses a connection: it takes nothing in and sends nothing.
+#[utoipa::path(
+    post, path = "/connections/{id}/pause", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
+)]
+async fn connection_pause(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
+    pause(&manager, &caller, id, true).await
+}
+
+/// Lets a paused connection go on, and asks its provider for what it said meanwhile.
+#[utoipa::path(
+    post, path = "/connections/{id}/resume", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = ConnectionView), (status = 404, body = Problem))
+)]
+async fn connection_resume(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<ConnectionView>, Problem> {
+    pause(&manager, &caller, id, false).await
+}
+
+async fn pause(manager: &Manager, caller: &Caller, id: ConnectionId, paused: bool) -> Result<Json<ConnectionView>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    if connection.paused != paused {
+        connection.paused = paused;
+        store::connection_pause(&mut tx, id, paused).await?;
+        let (health, reason) =
+            if paused { ("paused", "paused by you") } else { (connection.health.as_str(), connection.reason.as_str()) };
+        let event = contracts::events::connector::ConnectionHealthChanged {
+            connection: id,
+            health: health.to_owned(),
+            reason: reason.to_owned(),
+        };
+        tx.publish_about(id, &event)?;
+        if !paused && has_history(manager, &connection) {
+            reconcile::enqueue(&mut tx, id).await?;
+        }
+        tx.audit("write", format!("connection/{id}"), None)?;
+        tx.commit().await?;
+    }
+    Ok(Json(ConnectionView::of(manager, connection)))
+}
+
+fn has_history(manager: &Manager, connection: &Connection) -> bool {
+    manager.registry().pack(&connection.plugin).is_some_and(|pack| pack.manifest.functions.reconcile.is_some())
+}
+
+/// Queues a question to the provider: what did it say while the hub was away?
+#[utoipa::path(
+    post, path = "/connections/{id}/reconcile", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 202, body = Queued), (status = 404, body = Problem), (status = 422, body = Problem))
+)]
+async fn connection_reconcile(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Response, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    if !has_history(&manager, &connection) {
+        return Err(Problem::unprocessable(format!("{} keeps no history that could be asked for", connection.plugin)));
+    }
+    if connection.paused {
+        return Err(Problem::conflict("the connection is paused").hint("resume it; that asks its provider, too"));
+    }
+    let job = reconcile::enqueue(&mut tx, id).await?;
+    tx.audit("act", format!("connection/{id}/reconcile"), None)?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(Queued { job })).into_response())
+}
+
+/// Asks the provider whether it would take what the connection is configured with. Sends nothing to anybody.
+#[utoipa::path(
+    post, path = "/connections/{id}/test", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = TestResult), (status = 404, body = Problem))
+)]
+async fn connection_test(State(manager): State<Manager>, caller: Caller, Path(id): Id) -> Result<Json<TestResult>, Problem> {
+    let mut tx = manager.context().access.begin(&caller.0, Cause::outside()).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    drop(tx);
+    let plugin = connection.plugin.clone();
+    let Some(ready) = manager.ready(connection) else {
+        return Ok(Json(TestResult { ok: false, detail: format!("the plugin {plugin} is not installed") }));
+    };
+    let (health, detail) = test(&manager, &ready).await;
+    let reason = if health == Health::Active { "" } else { detail.as_str() };
+    manager.note_health(&caller.0, &ready.connection, health, reason).await;
+    Ok(Json(TestResult { ok: health == Health::Active, detail }))
+}
+
+async fn test(manager: &Manager, ready: &Ready) -> (Health, String) {
+    let Some(function) = &ready.pack.manifest.functions.test else {
+        return (Health::Active, "there is nothing to ask a provider".to_owned());
+    };
+    let mut outbound = match manager.outbound(ready) {
+        Ok(outbound) => outbound,
+        Err(failure) => return health_of(&failure),
+    };
+    let args = [manager.script_context(ready)];
+    let told = manager.call(&ready.pack, function, &args, change::BUDGET, Some(&mut outbound)).await;
+    if let Some(status) = outbound.last_status.filter(|status| !status.is_success()) {
+        return health_of_status(&ready.connection.plugin, status);
+    }
+    match told {
+        Ok(told) => match told.get("problem").and_then(Value::as_str) {
+            Some(problem) => (Health::Failed, problem.to_owned()),
+            None => {
+                let detail = told.get("detail").and_then(Value::as_str).unwrap_or("the provider answered");
+                (Health::Active, detail.to_owned())
+            }
+        },
+        Err(failure) => health_of(&failure),
+    }
+}
+
+/// What `check` is called with: a JSON null where the provider isn't asked.
+fn check_context(ready: &Ready, manager: &Manager) -> Value {
+    let mut context = manager.script_context(ready);
+    context["connection"] = json!(null);
+    context
+}
