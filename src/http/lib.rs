@@ -59,12 +59,6 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Adds routes below `/api/v1` that belong to no service, such as the hub's own status.
-    #[must_use]
-    pub fn merge_api(self, api: OpenApiRouter) -> Self {
-        Self { api: self.api.merge(api), ..self }
-    }
-
     /// Takes the routes out of the services; the rest of them goes to [`spine::Spine::start`].
     pub fn take(services: &mut [Service]) -> Self {
         services.iter_mut().fold(Self::default(), |routes, service| Self {

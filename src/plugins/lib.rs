@@ -32,30 +32,23 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::manager::Manager;
 
-/// Why the service can't be built.
-#[derive(Debug, thiserror::Error)]
-#[error("the outgoing HTTP client can't be set up")]
-pub struct PluginsError(#[from] fetch::FetchError);
-
 /// The service. Reads the packs; what is wrong with one is listed by `GET /plugins` and stops nothing.
-///
-/// # Errors
-/// [`PluginsError`]: a configured certificate authority can't be read.
-pub fn service(context: &Context) -> Result<Service, PluginsError> {
-    let manager = Manager::new(context)?;
+pub fn service(context: &Context) -> Service {
+    let manager = Manager::new(context);
     context.ports.provide_channel_driver(Arc::new(manager.clone()));
     let mut jobs = JobRegistry::default();
     jobs.register(reconcile::Reconcile(manager.clone()));
     let hooks = OpenApiRouter::new()
         .route("/hooks/{plugin}/{connection}/{*rest}", any(on_webhook::on_webhook))
         .with_state(manager.clone());
-    Ok(Service {
+    let timekeeper = reconcile::Timekeeper(manager.clone());
+    Service {
         name: "plugins",
         jobs,
-        background: vec![Arc::new(reconcile::Timekeeper(manager.clone()))],
+        tasks: vec![Box::new(move |stop| Box::pin(timekeeper.run(stop)))],
         api: http_api::routes(manager),
         public: hooks,
         personal_tables: &["plugins.secret", "plugins.connection"],
         ..Service::default()
-    })
+    }
 }

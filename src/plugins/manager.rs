@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::ConnectionId;
 use contracts::events::connector::ConnectionHealthChanged;
-use fetch::{Fetch, FetchConfig, FetchError};
+use fetch::{Fetch, FetchConfig};
 use sandbox::{Budget, Engine};
 use serde_json::{Map, Value, json};
 use spine::access::{AccessError, Cause, Scope};
@@ -26,7 +26,8 @@ struct Inner {
     context: Context,
     engine: Engine<Session>,
     registry: Registry,
-    fetch: Fetch,
+    /// None: a certificate authority of the configuration can't be read. Then nothing is asked of anybody.
+    fetch: Option<Fetch>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -46,13 +47,16 @@ pub(crate) struct Ready {
 }
 
 impl Manager {
-    /// Reads the packs and makes the client. Fails when a configured certificate authority can't be read.
-    pub(crate) fn new(context: &Context) -> Result<Self, FetchError> {
+    /// Reads the packs and makes the client.
+    pub(crate) fn new(context: &Context) -> Self {
         let extra_ca_pem = context.settings.extra_ca_pem.clone();
-        let fetch = Fetch::new(FetchConfig { extra_ca_pem, ..FetchConfig::default() })?;
+        let fetch = Fetch::new(FetchConfig { extra_ca_pem, ..FetchConfig::default() });
+        if let Err(error) = &fetch {
+            tracing::error!(%error, "no plugin can ask its provider");
+        }
         let engine = script::engine();
         let registry = Registry::load(&context.settings.packs_dir, &engine);
-        Ok(Self { inner: Arc::new(Inner { context: context.clone(), engine, registry, fetch }) })
+        Self { inner: Arc::new(Inner { context: context.clone(), engine, registry, fetch: fetch.ok() }) }
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -90,7 +94,10 @@ impl Manager {
         let credentials = model::credentials(&ready.pack.manifest, &ready.settings, &secrets)?;
         let hosts = ready.connection.hosts(&ready.pack.manifest, &ready.settings);
         let now = self.inner.context.clock.now();
-        Ok(Outbound::new(self.inner.fetch.clone(), hosts, ready.connection.ranges(), credentials, now))
+        let fetch = self.inner.fetch.clone().ok_or_else(|| {
+            Failure::Configuration("the hub's own HTTP client can't be set up; its log says why".to_owned())
+        })?;
+        Ok(Outbound::new(fetch, hosts, ready.connection.ranges(), credentials, now))
     }
 
     /// Calls a function of the pack.

@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use spine::access::{AccessError, Cause, Scope};
 use spine::queue::{JobContext, JobError, JobHandler, JobOptions};
-use spine::service::Background;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::{Counts, Received};
@@ -171,9 +170,9 @@ pub(crate) fn health_of_status(plugin: &str, status: fetch::StatusCode) -> (Heal
 #[derive(Debug)]
 pub(crate) struct Timekeeper(pub(crate) Manager);
 
-#[async_trait]
-impl Background for Timekeeper {
-    async fn run(&self, stop: CancellationToken) {
+impl Timekeeper {
+    /// Until the hub stops.
+    pub(crate) async fn run(self, stop: CancellationToken) {
         // Whatever was away, providers may have spoken meanwhile: then all are asked.
         let mut was_away = true;
         while !stop.is_cancelled() {
@@ -190,9 +189,7 @@ impl Background for Timekeeper {
             }
         }
     }
-}
 
-impl Timekeeper {
     async fn look(&self, all: bool) -> Result<(), AccessError> {
         let now = self.0.context().clock.now();
         for pack in self.0.registry().packs() {

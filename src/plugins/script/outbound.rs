@@ -126,9 +126,7 @@ impl Outbound {
         let request = self.sign_in(Request::post_form(&asked.url, fields)?)?;
         let mut allowance = self.allowance(&request).clone();
         allowance.limits.redirects_max = 0;
-        contracts::failpoint::hit("before the POST");
         let answer = self.fetch.send(request, &allowance).await;
-        contracts::failpoint::hit("after the POST");
         self.posted = match &answer {
             Ok(response) => {
                 Posted::Answered { status: response.status, retry_after: retry_after(response, self.now) }
