@@ -14,6 +14,8 @@ CREATE TABLE rules.rule (
     account uuid NOT NULL,
     id text NOT NULL,
     enabled boolean NOT NULL,
+    -- Since when it runs: what was written down before is not its concern, also when the log is read again.
+    enabled_at timestamptz,
     version text NOT NULL,
     -- Values of the rule's inputs where they differ from the initial ones of its header.
     inputs jsonb NOT NULL,

@@ -9,6 +9,7 @@ CREATE TABLE channels.attempt (
     id uuid PRIMARY KEY,
     message uuid NOT NULL,
     connection uuid NOT NULL,
+    plugin text NOT NULL,
     created_at timestamptz NOT NULL,
     -- started: the outcome is not known here. unknown: the request was made and its outcome can't be known from the
     -- answer. accepted: the provider answered (or called back). adopted: found in the provider's records.

@@ -89,14 +89,21 @@ async fn load(tx: &mut ScopedTx, held: Option<&AccountRules>) -> Result<AccountR
     {
         let known = held.and_then(|held| {
             let same = |(inputs, rule): &&(serde_json::Value, Arc<Rule>)| {
-                rule.header.id == stored.id && rule.version == stored.version && *inputs == stored.inputs
+                (&rule.header.id, &rule.version) == (&stored.id, &stored.version)
+                    && (inputs, rule.enabled_at) == (&stored.inputs, stored.enabled_at)
             };
             held.rules.iter().find(same)
         });
         match known {
             Some(known) => rules.push(known.clone()),
             None => match Rule::compile(&stored.id, &stored.source, &stored.set_inputs()) {
-                Ok(rule) => rules.push((stored.inputs, Arc::new(rule))),
+                Ok(rule) => {
+                    let rule = Rule {
+                        enabled_at: stored.enabled_at,
+                        ..rule
+                    };
+                    rules.push((stored.inputs, Arc::new(rule)));
+                }
                 Err(error) => {
                     tracing::warn!(account = %tx.account(), rule = stored.id, %error, "an enabled rule can't run");
                 }

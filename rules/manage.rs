@@ -67,7 +67,10 @@ pub(crate) async fn enable(
     }
     let header = checked(&rule.source, &file_name(None, id))?;
     input::resolve(&header.inputs, &rule.set_inputs()).map_err(input_problem)?;
-    rule.enabled = true;
+    if !rule.enabled {
+        rule.enabled = true;
+        rule.enabled_at = Some(tx.now());
+    }
     rule.paused_reason = None;
     crate::runs::store::limit_clear(tx, id, Purpose::Breaker).await?;
     write(tx, &mut rule).await?;
@@ -110,6 +113,7 @@ fn fresh(id: &str, origin: &str) -> StoredRule {
     StoredRule {
         id: id.to_owned(),
         enabled: false,
+        enabled_at: None,
         version: String::new(),
         inputs: Value::Object(Map::new()),
         origin: origin.to_owned(),

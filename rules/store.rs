@@ -9,6 +9,8 @@ use spine::access::{AccessError, ScopedTx};
 pub(crate) struct StoredRule {
     pub(crate) id: String,
     pub(crate) enabled: bool,
+    /// Since when it runs.
+    pub(crate) enabled_at: Option<DateTime<Utc>>,
     pub(crate) version: String,
     pub(crate) inputs: Value,
     pub(crate) origin: String,
@@ -51,8 +53,8 @@ pub(crate) async fn rule_list(tx: &mut ScopedTx) -> Result<Vec<StoredRule>, Acce
     Ok(sqlx::query_as!(
         StoredRule,
         r#"
-        SELECT rule.id, rule.enabled, rule.version, rule.inputs, rule.origin, rule.paused_reason, rule.updated_at,
-            version.source
+        SELECT rule.id, rule.enabled, rule.enabled_at, rule.version, rule.inputs, rule.origin, rule.paused_reason,
+            rule.updated_at, version.source
         FROM rules.rule AS rule
         JOIN rules.rule_version AS version
             ON version.account = rule.account AND version.rule = rule.id AND version.version = rule.version
@@ -70,8 +72,8 @@ pub(crate) async fn rule_by_id(tx: &mut ScopedTx, id: &str) -> Result<Option<Sto
     Ok(sqlx::query_as!(
         StoredRule,
         r#"
-        SELECT rule.id, rule.enabled, rule.version, rule.inputs, rule.origin, rule.paused_reason, rule.updated_at,
-            version.source
+        SELECT rule.id, rule.enabled, rule.enabled_at, rule.version, rule.inputs, rule.origin, rule.paused_reason,
+            rule.updated_at, version.source
         FROM rules.rule AS rule
         JOIN rules.rule_version AS version
             ON version.account = rule.account AND version.rule = rule.id AND version.version = rule.version
@@ -102,10 +104,11 @@ pub(crate) async fn rule_put(tx: &mut ScopedTx, rule: &StoredRule) -> Result<(),
     .await?;
     sqlx::query!(
         r#"
-        INSERT INTO rules.rule (account, id, enabled, version, inputs, origin, paused_reason, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
-        ON CONFLICT (account, id) DO UPDATE SET enabled = excluded.enabled, version = excluded.version,
-            inputs = excluded.inputs, origin = excluded.origin, paused_reason = excluded.paused_reason,
+        INSERT INTO rules.rule (account, id, enabled, version, inputs, origin, paused_reason, created_at, updated_at,
+            enabled_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
+        ON CONFLICT (account, id) DO UPDATE SET enabled = excluded.enabled, enabled_at = excluded.enabled_at,
+            version = excluded.version, inputs = excluded.inputs, origin = excluded.origin, paused_reason = excluded.paused_reason,
             updated_at = excluded.updated_at
         "#,
         account.0,
@@ -115,7 +118,8 @@ pub(crate) async fn rule_put(tx: &mut ScopedTx, rule: &StoredRule) -> Result<(),
         rule.inputs,
         rule.origin,
         rule.paused_reason,
-        now
+        now,
+        rule.enabled_at
     )
     .execute(tx.conn())
     .await?;

@@ -36,12 +36,13 @@ impl Index {
         Self { types }
     }
 
-    /// The rules that an event concerns, in order of id: type, lane and every term of `where` fit.
+    /// The rules that an event concerns, in order of id: type, lane and every term of `where` fit, and it was written
+    /// down since the rule runs.
     pub(crate) fn matching<'a>(&'a self, event: &Event) -> Vec<&'a Arc<Rule>> {
         let (Some(of_type), Some(body)) = (self.types.get(&event.kind), &event.body) else {
             return Vec::new();
         };
-        of_type.matching(body, event.lane)
+        of_type.matching(body, event)
     }
 }
 
@@ -67,7 +68,7 @@ impl OfType {
         self.rules.push(rule);
     }
 
-    fn matching(&self, body: &Value, lane: Lane) -> Vec<&Arc<Rule>> {
+    fn matching(&self, body: &Value, event: &Event) -> Vec<&Arc<Rule>> {
         let mut numbers = self.unconditional.clone();
         for (path, literals) in &self.by_literal {
             let mut look_up = |value: &Value| {
@@ -86,7 +87,8 @@ impl OfType {
         numbers
             .into_iter()
             .filter_map(|number| self.rules.get(number))
-            .filter(|rule| lane == Lane::Live || rule.header.backfill)
+            .filter(|rule| event.lane == Lane::Live || rule.header.backfill)
+            .filter(|rule| rule.enabled_at.is_none_or(|since| event.recorded_at >= since))
             .filter(|rule| rule.header.terms.iter().skip(1).all(|term| term.holds(body)))
             .collect()
     }

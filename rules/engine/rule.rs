@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use chrono::{DateTime, Utc};
 use sandbox::{Arg, Engine, Limits, Script, SharedValue};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -31,6 +32,8 @@ pub(crate) struct Rule {
     pub(crate) header: RuleHeader,
     pub(crate) script: Script,
     pub(crate) version: String,
+    /// Since when it runs; `None`: always.
+    pub(crate) enabled_at: Option<DateTime<Utc>>,
     /// The values of its inputs.
     pub(crate) inputs: SharedValue,
     /// The terms of its `when`, if it is a chain of them.
@@ -66,6 +69,7 @@ impl Rule {
         Ok(Self {
             header,
             version: version_of(source),
+            enabled_at: None,
             inputs,
             conditions,
             script,

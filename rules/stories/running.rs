@@ -127,6 +127,23 @@ async fn the_same_call_twice_runs_the_rule_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_does_not_act_on_what_happened_before_it_was_enabled() {
+    let world = World::new().await;
+    let alice = world.hub.somebody();
+    world.now_at("Work");
+    world.sam_calls(&alice).await;
+    world
+        .ok(&alice, "POST", "/rules/partner-at-work/enable", json!({}))
+        .await;
+    assert!(world.hub.admin.replay("rules", Lane::Live, 0).await.unwrap());
+    world.hub.settle().await;
+    assert_eq!(world.runs(&alice).await, Vec::<Value>::new());
+    world.sam_calls(&alice).await;
+    assert_eq!(world.runs(&alice).await.len(), 1);
+    world.sent(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_when_i_am_elsewhere_or_somebody_else_calls() {
     let (world, alice) = partner_at_work().await;
     let stranger = Party {

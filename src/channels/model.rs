@@ -74,6 +74,8 @@ pub(crate) struct Attempt {
     pub(crate) id: AttemptId,
     /// The connection that it goes by.
     pub(crate) connection: ConnectionId,
+    /// The connection's plugin.
+    pub(crate) plugin: String,
     /// When it was committed, before the request.
     pub(crate) created_at: DateTime<Utc>,
     /// Where it stands.

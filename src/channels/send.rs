@@ -237,7 +237,7 @@ impl Sending {
         let route = driver
             .route(&mut tx, &message.channel, message.connection)
             .await?;
-        let Some(attempt) = store::attempt_start(&mut tx, entity.id, route.connection).await? else {
+        let Some(attempt) = store::attempt_start(&mut tx, entity.id, &route).await? else {
             return Ok(None); // another run was quicker: look again
         };
         tx.commit().await?;

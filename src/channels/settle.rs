@@ -7,7 +7,7 @@ use contracts::EntityId;
 use contracts::events::communication::{MessageFailed, MessageSent};
 use serde_json::{Map, Value, json};
 use spine::ScopedTx;
-use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Target};
+use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Identifier, Target};
 
 use crate::model::{Attempt, AttemptState, MessageStatus, may_become};
 use crate::store;
@@ -62,7 +62,9 @@ pub(crate) async fn sent(
     )
     .unwrap_or_default();
     props.insert("remote_id".to_owned(), proof.remote_id.into());
-    message_update(tx, graph, message.id, props).await?;
+    // By this the provider's later words about it find it, those that reconciling brings too.
+    let known_as = Identifier::new(format!("{}.message", attempt.plugin), proof.remote_id);
+    message_update(tx, graph, message.id, props, vec![known_as]).await?;
     let event = MessageSent {
         message: message.id,
         attempt: attempt.id,
@@ -82,7 +84,7 @@ pub(crate) async fn status_moved(
     proof: &Proof<'_>,
 ) -> Result<(), GraphError> {
     match status_props(message, proof) {
-        Some(props) => message_update(tx, graph, message.id, props).await,
+        Some(props) => message_update(tx, graph, message.id, props, Vec::new()).await,
         None => Ok(()),
     }
 }
@@ -95,7 +97,7 @@ pub(crate) async fn failed(
     reason: &str,
 ) -> Result<(), GraphError> {
     let props = object(json!({ "status": MessageStatus::Failed.as_str(), "error": reason }));
-    message_update(tx, graph, message, props).await?;
+    message_update(tx, graph, message, props, Vec::new()).await?;
     tx.publish_about(
         message,
         &MessageFailed {
@@ -123,13 +125,14 @@ async fn message_update(
     graph: &dyn GraphWrite,
     message: EntityId,
     props: Map<String, Value>,
+    identifiers: Vec<Identifier>,
 ) -> Result<(), GraphError> {
     let entity = EntityChange {
         target: Target::Existing(message),
         kind: "Message".to_owned(),
         title: None,
         props,
-        identifiers: Vec::new(),
+        identifiers,
         starts_at: None,
     };
     let change = Change {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use contracts::{AttemptId, ConnectionId, EntityId};
+use spine::ports::Route;
 use spine::{AccessError, ScopedTx};
 
 use crate::model::{Attempt, AttemptState};
@@ -12,6 +13,7 @@ use crate::model::{Attempt, AttemptState};
 struct Row {
     id: uuid::Uuid,
     connection: uuid::Uuid,
+    plugin: String,
     created_at: DateTime<Utc>,
     state: String,
     remote_id: Option<String>,
@@ -24,6 +26,7 @@ impl From<Row> for Attempt {
         Self {
             id: AttemptId(row.id),
             connection: ConnectionId(row.connection),
+            plugin: row.plugin,
             created_at: row.created_at,
             state: AttemptState::from_name(&row.state),
             remote_id: row.remote_id,
@@ -39,7 +42,7 @@ pub(crate) async fn attempt_list(tx: &mut ScopedTx, message: EntityId) -> Result
     let rows = sqlx::query_as!(
         Row,
         r#"
-        SELECT id, connection, created_at, state, remote_id, reason, finished_at FROM channels.attempt
+        SELECT id, connection, plugin, created_at, state, remote_id, reason, finished_at FROM channels.attempt
         WHERE account = $1 AND message = $2
         -- The open or successful one first, so that no limit hides it.
         ORDER BY (state IN ('refused', 'disproved')), created_at, id LIMIT 100
@@ -66,7 +69,7 @@ pub(crate) async fn attempt_spoken_of(
     let row = sqlx::query_as!(
         Row,
         r#"
-        SELECT id, connection, created_at, state, remote_id, reason, finished_at FROM channels.attempt
+        SELECT id, connection, plugin, created_at, state, remote_id, reason, finished_at FROM channels.attempt
         WHERE account = $1 AND message = $2 AND (id = $3 OR ($3::uuid IS NULL AND remote_id = $4))
         LIMIT 1 FOR UPDATE
         "#,
@@ -84,21 +87,22 @@ pub(crate) async fn attempt_spoken_of(
 pub(crate) async fn attempt_start(
     tx: &mut ScopedTx,
     message: EntityId,
-    connection: ConnectionId,
+    route: &Route,
 ) -> Result<Option<Attempt>, AccessError> {
     let (account, now, id) = (tx.account(), tx.now(), AttemptId::new());
     let row = sqlx::query_as!(
         Row,
         r#"
-        INSERT INTO channels.attempt (account, id, message, connection, created_at, state)
-        VALUES ($1, $2, $3, $4, $5, 'started')
+        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state)
+        VALUES ($1, $2, $3, $4, $5, $6, 'started')
         ON CONFLICT (account, message) WHERE state IN ('started', 'unknown', 'accepted', 'adopted') DO NOTHING
-        RETURNING id, connection, created_at, state, remote_id, reason, finished_at
+        RETURNING id, connection, plugin, created_at, state, remote_id, reason, finished_at
         "#,
         account.0,
         id.0,
         message.0,
-        connection.0,
+        route.connection.0,
+        route.plugin,
         now
     )
     .fetch_optional(tx.conn())

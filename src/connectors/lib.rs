@@ -15,6 +15,7 @@ pub fn service(context: &Context) -> Service {
     Service {
         name: "connectors",
         public: owntracks::routes(context),
+        api: owntracks::retry_routes(context),
         ..Service::default()
     }
 }

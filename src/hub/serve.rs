@@ -124,7 +124,8 @@ async fn furnish(
     };
     let running = spine.start(services, jobs).await.map_err(|error| ServeError::Start(Box::new(error)))?;
     let control = control_listener(&config.control_socket())?;
-    let doors = CancellationToken::new();
+    // One token ends live streams and listeners alike.
+    let doors = edge.streams.clone();
     let mut serving = tokio::task::JoinSet::new();
     let (network_stop, control_stop) = (doors.clone(), doors.clone());
     serving.spawn(async move {

@@ -84,7 +84,8 @@ async fn connection_create(
         reason: String::new(),
         paused: false,
         created_at: now,
-        asked_at: None,
+        // What was said before the connection is there is none of its business.
+        asked_at: Some(now),
         synced_to: now,
         secrets: Default::default(),
     };

@@ -19,6 +19,8 @@ mod registry;
 mod script;
 mod settings;
 mod signature;
+#[cfg(test)]
+mod stories;
 mod store;
 mod time;
 mod xml;

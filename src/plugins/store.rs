@@ -113,8 +113,8 @@ pub(crate) async fn connection_insert(tx: &mut ScopedTx, connection: &Connection
     sqlx::query!(
         r#"
         INSERT INTO plugins.connection
-            (id, account, plugin, name, settings, allowed_ranges, health, reason, paused, created_at, synced_to)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            (id, account, plugin, name, settings, allowed_ranges, health, reason, paused, created_at, asked_at, synced_to)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         "#,
         connection.id.0,
         account,
@@ -126,6 +126,7 @@ pub(crate) async fn connection_insert(tx: &mut ScopedTx, connection: &Connection
         connection.reason,
         connection.paused,
         connection.created_at,
+        connection.asked_at,
         connection.synced_to
     )
     .execute(tx.conn())

@@ -276,3 +276,46 @@ async fn nobody_sees_the_facts_of_another_account() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_retried_later_changes_the_present_and_not_the_past() {
+    let story = story().await;
+    story.report(story.phone, WORK, 10, None, Lane::Backfill).await; // any event: it is made live and parked below
+    story.phone_at(HOME, 60).await;
+    let events = story.hub.events(&story.alice).await;
+    let imported = events.iter().find(|event| event.lane == Lane::Backfill).unwrap();
+    let mut admin = story.hub.database.superuser().await;
+    sqlx::raw_sql(&format!(
+        "ALTER TABLE spine.event_log DISABLE TRIGGER append_only;
+        UPDATE spine.event_log SET lane = 'live' WHERE id = '{id}';
+        INSERT INTO spine.parked_event (consumer, event, position, account, reason, tries, parked_at)
+        VALUES ('state', '{id}', {position}, '{account}', 'the graph was away', 1, now())",
+        id = imported.id,
+        position = imported.position,
+        account = story.alice.account(),
+    ))
+    .execute(&mut admin)
+    .await
+    .unwrap();
+    assert!(
+        story
+            .hub
+            .admin
+            .parked_retry("state", story.alice.account(), imported.id)
+            .await
+            .unwrap()
+    );
+    story.hub.settle().await;
+    assert_eq!(
+        story.place().await,
+        Some(json!("Work")),
+        "it is the newest reading"
+    );
+    let asked_before = events.last().unwrap().position;
+    assert_eq!(
+        story.fact("me.place", asked_before).await.unwrap().value,
+        json!("Home"),
+        "what was answered stays"
+    );
+    assert!(story.fact("me.place", imported.position).await.is_none());
+}

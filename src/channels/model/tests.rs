@@ -11,6 +11,7 @@ fn attempt(state: AttemptState) -> Attempt {
     Attempt {
         id: AttemptId::new(),
         connection: ConnectionId::new(),
+        plugin: "scripted".to_owned(),
         created_at: at(0),
         state,
         remote_id: None,

@@ -41,10 +41,13 @@ async fn a_message_that_is_queued_over_http_is_sent_by_the_queue() {
     let (status, answer) = story.post(None, hi()).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     let id: EntityId = answer["id"].as_str().unwrap().parse().unwrap();
-    story
+    let uri = format!("/messages/{id}");
+    let view = story
         .hub
-        .eventually("it is sent", async || {
-            (story.prop(id, "status") == "sent").then_some(())
+        .eventually("the attempt is settled", async || {
+            let (status, view) = story.ask(&story.alice, Request::get(&uri), Value::Null).await;
+            assert_eq!(status, StatusCode::OK);
+            (view["attempts"][0]["state"] == "accepted").then_some(view)
         })
         .await;
     let kept = story.provider.kept();
@@ -53,10 +56,6 @@ async fn a_message_that_is_queued_over_http_is_sent_by_the_queue() {
         (kept[0].to.as_str(), kept[0].text.as_str()),
         ("+14155550100", "Hi")
     );
-    let uri = format!("/messages/{id}");
-    let (status, view) = story.ask(&story.alice, Request::get(&uri), Value::Null).await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(view["attempts"][0]["state"], "accepted");
     assert_eq!(view["attempts"][0]["id"], json!(kept[0].attempt));
     assert_eq!(view["message"]["props"]["remote_id"], "SM0001");
     let mallory = story.hub.somebody();

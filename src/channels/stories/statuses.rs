@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use spine::ports::{GraphRead, Identifier};
 use tokio::sync::oneshot;
 
 use super::provider::{Answer, GRACE};
@@ -138,4 +139,32 @@ async fn a_message_that_was_given_up_and_then_delivered_is_delivered() {
         .await;
     assert_eq!(story.prop(message, "status"), json!("delivered"));
     assert_eq!(story.prop(message, "error"), Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_reconciling_brings_finds_the_message_by_the_providers_id() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.run(message).await.unwrap();
+    let mut tx = story.hub.begin(&story.alice).await;
+    let known_as = Identifier::new("scripted.message", "SM0001");
+    let found = story
+        .graph
+        .entity_by_identifier(&mut tx, "Message", &known_as)
+        .await
+        .unwrap();
+    assert_eq!(found.map(|found| found.id), Some(message));
+    for (remote_id, status) in [("SM9999", "failed"), ("SM0001", "delivered")] {
+        let told = MessageStatusChanged {
+            message,
+            attempt: None,
+            remote_id: remote_id.to_owned(),
+            status: status.to_owned(),
+            error_code: None,
+        };
+        tx.publish_about(message, &told).unwrap();
+    }
+    tx.commit().await.unwrap();
+    story.hub.settle().await;
+    assert_eq!(story.prop(message, "status"), json!("delivered"));
 }

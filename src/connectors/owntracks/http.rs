@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::credentials::{Credentials, credentials};
 use super::report;
-use super::take_in::{Graph, Sender, take_in};
+use super::take_in::{Graph, Sender, record, take_in};
 
 /// A location has some 300 bytes; a dump of all waypoints some thousands.
 const BODY_MAX: usize = 64 * 1024;
@@ -88,7 +88,8 @@ async fn keep(
         write: context.ports.graph_write(),
     };
     let mut tx = context.access.begin(scope, Cause::outside()).await?;
-    take_in(&mut tx, &graph, sender, &report, &body).await?;
+    let raw = record(&tx, &report, &body);
+    take_in(&mut tx, &graph, sender, &report, raw).await?;
     Ok(tx.commit().await?)
 }
 

@@ -10,6 +10,8 @@
 mod credentials;
 mod http;
 mod report;
+mod retry;
 mod take_in;
 
 pub(crate) use http::routes;
+pub(crate) use retry::routes as retry_routes;

@@ -6,8 +6,7 @@ use contracts::events::device::PositionReported;
 use contracts::{EntityId, NewEvent, TokenId};
 use serde_json::{Map, Value, json};
 use spine::ports::{
-    AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
-    Target,
+    AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord, Target,
 };
 use spine::{AccessError, ScopedTx};
 
@@ -26,6 +25,12 @@ impl Sender {
     fn source(&self) -> String {
         format!("owntracks/{}", self.token)
     }
+
+    /// The device from which the records of a source came, if it is one.
+    pub(crate) fn of_source(source: &str) -> Option<Self> {
+        let token = source.strip_prefix("owntracks/")?.parse().ok()?;
+        Some(Self { token, name: None })
+    }
 }
 
 /// What became of a report.
@@ -43,6 +48,17 @@ pub(crate) struct Graph<'a> {
     pub(crate) write: &'a dyn GraphWrite,
 }
 
+/// The record of a body that arrived.
+pub(crate) fn record(tx: &ScopedTx, report: &Report, body: &[u8]) -> RawRecord {
+    match report {
+        Report::Location(location) => raw_record("location", remote_id(tx, location), body),
+        Report::Other { stream } | Report::Malformed { stream, .. } => {
+            raw_record(stream, fingerprint(tx, body), body)
+        }
+        Report::Empty => raw_record("empty", String::new(), body),
+    }
+}
+
 /// Writes what the report means; the caller commits. The same report a second time changes nothing. What the graph
 /// refuses is parked too.
 pub(crate) async fn take_in(
@@ -50,31 +66,25 @@ pub(crate) async fn take_in(
     graph: &Graph<'_>,
     sender: &Sender,
     report: &Report,
-    body: &[u8],
+    raw: RawRecord,
 ) -> Result<Outcome, GraphError> {
-    let (raw, reason) = match report {
-        Report::Empty => return Ok(Outcome::Taken),
-        Report::Malformed { stream, reason } => {
-            (raw_record(stream, fingerprint(tx, body), body), reason.clone())
-        }
-        Report::Other { stream } => {
-            let raw = raw_record(stream, fingerprint(tx, body), body);
-            let taken = graph.write.apply(tx, change(sender, Some(raw.clone()), Vec::new())).await;
-            match taken {
-                Err(GraphError::Invalid(reason)) => (raw, reason),
-                taken => return taken.map(|_| Outcome::Taken),
-            }
-        }
-        Report::Location(location) => {
-            let raw = raw_record("location", remote_id(tx, location), body);
-            match location_taken_in(tx, graph, sender, location, raw.clone()).await {
-                Err(GraphError::Invalid(reason)) => (raw, reason),
-                taken => return taken.map(|()| Outcome::Taken),
-            }
-        }
+    let taken = match report {
+        Report::Malformed { reason, .. } => Err(GraphError::Invalid(reason.clone())),
+        Report::Location(location) => location_taken_in(tx, graph, sender, location, raw.clone()).await,
+        Report::Other { .. } | Report::Empty => graph
+            .write
+            .apply(tx, change(sender, Some(raw.clone()), Vec::new()))
+            .await
+            .map(drop),
     };
-    graph.write.park(tx, &sender.source(), raw, &reason).await?;
-    Ok(Outcome::Parked(reason))
+    match taken {
+        Ok(()) => Ok(Outcome::Taken),
+        Err(GraphError::Invalid(reason)) => {
+            graph.write.park(tx, &sender.source(), raw, &reason).await?;
+            Ok(Outcome::Parked(reason))
+        }
+        Err(away) => Err(away),
+    }
 }
 
 async fn location_taken_in(

@@ -19,7 +19,7 @@ pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandEr
             }
             let answer = client.get(&path).await?;
             session.show(&answer, |answer| {
-                let columns = [("ID", "id"), ("QUEUE", "queue"), ("STATE", "state"), ("TRIES", "retry_count"), ("CREATED", "created_on"), ("OUTPUT", "output")];
+                let columns = [("ID", "id"), ("QUEUE", "queue"), ("STATE", "state"), ("TRIES", "attempts"), ("CREATED", "created_on"), ("OUTPUT", "output")];
                 render::table(answer, &columns, "no jobs");
             });
         }

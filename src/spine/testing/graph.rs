@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::access::ScopedTx;
 use crate::ports::{
     Applied, AppliedEntity, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite, Identifier,
-    RawRecord, Target,
+    KeptRecord, ParkedRecord, RawRecord, RawRecords, Target,
 };
 
 /// Source, stream, remote id and revision of a raw record.
@@ -28,7 +28,7 @@ struct Inner {
     entities: BTreeMap<(AccountId, EntityId), Entity>,
     identifiers: Vec<(AccountId, Identifier, EntityId)>,
     raw: BTreeMap<RawKey, RawRecordId>,
-    parked: Vec<(String, String)>,
+    parked: Vec<(RawRecordId, String, String, RawRecord)>,
 }
 
 impl MemoryGraph {
@@ -38,7 +38,15 @@ impl MemoryGraph {
 
     /// Source and reason of each parked record, oldest first.
     pub fn parked(&self) -> Vec<(String, String)> {
-        self.lock().parked.clone()
+        let told = |(_, source, reason, _): &(RawRecordId, String, String, RawRecord)| {
+            (source.clone(), reason.clone())
+        };
+        self.lock().parked.iter().map(told).collect()
+    }
+
+    /// The id of the newest parked record.
+    pub fn newest_parked(&self) -> Option<RawRecordId> {
+        self.lock().parked.last().map(|(id, ..)| *id)
     }
 
     /// How many raw records it holds, parked ones not among them.
@@ -129,10 +137,17 @@ impl GraphWrite for MemoryGraph {
             if duplicate {
                 return Ok(applied);
             }
-            let RawRecord { connection, stream, .. } = raw;
+            let RawRecord {
+                connection, stream, ..
+            } = raw;
             tx.publish_about(
                 raw_record,
-                &DataReceived { raw_record, connection, source: change.source, stream },
+                &DataReceived {
+                    raw_record,
+                    connection,
+                    source: change.source,
+                    stream,
+                },
             )?;
         }
         for entity in change.entities {
@@ -145,11 +160,31 @@ impl GraphWrite for MemoryGraph {
         &self,
         _: &mut ScopedTx,
         source: &str,
-        _: RawRecord,
+        raw: RawRecord,
         reason: &str,
     ) -> Result<RawRecordId, GraphError> {
-        self.lock().parked.push((source.to_owned(), reason.to_owned()));
-        Ok(RawRecordId::new())
+        let id = RawRecordId::new();
+        self.lock()
+            .parked
+            .push((id, source.to_owned(), reason.to_owned(), raw));
+        Ok(id)
+    }
+}
+
+#[async_trait]
+impl RawRecords for MemoryGraph {
+    async fn parked(&self, _: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError> {
+        Ok(Vec::new())
+    }
+
+    async fn record(&self, _: &mut ScopedTx, id: RawRecordId) -> Result<Option<KeptRecord>, GraphError> {
+        let inner = self.lock();
+        let found = inner.parked.iter().find(|(each, ..)| *each == id);
+        Ok(found.map(|(_, source, reason, record)| KeptRecord {
+            source: source.clone(),
+            parked: Some(reason.clone()),
+            record: record.clone(),
+        }))
     }
 }
 

@@ -24,6 +24,7 @@ async fn story() -> Story {
     let wired = graph.clone();
     let hub = hub(move |context| {
         context.ports.provide_graph_read(wired.clone());
+        context.ports.provide_raw_records(wired.clone());
         context.ports.provide_graph_write(wired);
         vec![]
     })
@@ -146,10 +147,7 @@ async fn other_messages_of_the_app_are_kept_and_an_empty_body_is_not() {
     assert_eq!(story.graph.raw_records(), 1);
     story.hub.settle().await;
     let events = story.hub.events(&story.alice).await;
-    let received: Vec<_> = events
-        .iter()
-        .filter_map(Event::payload::<DataReceived>)
-        .collect();
+    let received: Vec<_> = events.iter().filter_map(Event::payload::<DataReceived>).collect();
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].as_ref().unwrap().stream, "lwt");
 }
@@ -211,4 +209,55 @@ async fn without_a_token_nobody_gets_in_and_the_audit_counts_the_tries() {
     );
     assert_eq!(refused.iter().map(|entry| entry.count).sum::<u64>(), 3);
     assert!(story.graph.parked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_refused_and_says_how_to_get_a_right_one() {
+    let story = story().await;
+    let router = axum::Router::from(routes(&story.hub.context));
+    let wrong = "Basic cGhvbmU6d3Jvbmc="; // phone:wrong
+    let request = Request::post("/device-events").header(header::AUTHORIZATION, wrong);
+    let response = router
+        .oneshot(request.body(Body::from("{}")).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+    let problem: Problem = serde_json::from_slice(&body).unwrap();
+    assert!(problem.hint.unwrap().contains("password"));
+    assert_eq!(story.graph.raw_records(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_report_can_be_read_again_and_stays_parked_while_it_is_not_understood() {
+    let story = story().await;
+    story
+        .keep(r#"{"_type":"location","lat":91,"lon":8,"tst":1790000000}"#)
+        .await
+        .unwrap();
+    let id = story.graph.newest_parked().unwrap();
+    let router = axum::Router::from(crate::owntracks::retry_routes(&story.hub.context));
+    let retry = async |id: contracts::RawRecordId| {
+        let request = Request::post(format!("/device-records/{id}/retry"));
+        let request = request
+            .extension(spine::edge::Caller(story.alice.clone()))
+            .body(Body::empty())
+            .unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (status, serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let (status, body) = retry(id).await;
+    assert_eq!(
+        (status, body),
+        (
+            StatusCode::OK,
+            json!({ "parked": "the field lat is beyond ±90 degrees" })
+        )
+    );
+    assert_eq!(
+        retry(contracts::RawRecordId::new()).await.0,
+        StatusCode::NOT_FOUND
+    );
 }
