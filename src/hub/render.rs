@@ -1,19 +1,20 @@
 //! What commands print: tables for people, JSON for programs (`--json`).
 
+use std::io::Write;
+
 use serde_json::Value;
 
 /// A column: its head, and where its value stands in a row (a path with dots).
 pub(crate) type Column = (&'static str, &'static str);
 
 /// Prints a list as a table, or says that there is nothing and what to do about it.
-#[expect(clippy::print_stdout, reason = "this is what a command prints")]
 pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
     let rows: Vec<Vec<String>> = list(rows)
         .iter()
         .map(|row| columns.iter().map(|(_, path)| cell(row, path)).collect())
         .collect();
     if rows.is_empty() {
-        println!("{empty}");
+        line(empty);
         return;
     }
     let width = |index: usize| {
@@ -21,14 +22,14 @@ pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
         cells.chain([columns[index].0.chars().count()]).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
+    let joined = |cells: Vec<&str>| {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
-    println!("{}", line(columns.iter().map(|(head, _)| *head).collect()));
+    line(joined(columns.iter().map(|(head, _)| *head).collect()));
     for row in &rows {
-        println!("{}", line(row.iter().map(String::as_str).collect()));
+        line(joined(row.iter().map(String::as_str).collect()));
     }
 }
 
@@ -61,13 +62,11 @@ pub(crate) fn time(value: &Value) -> String {
 }
 
 /// Prints JSON.
-#[expect(clippy::print_stdout, reason = "this is what a command prints")]
 pub(crate) fn json(value: &Value) {
-    println!("{value:#}");
+    line(format_args!("{value:#}"));
 }
 
-/// Prints a line.
-#[expect(clippy::print_stdout, reason = "this is what a command prints")]
+/// Prints a line. A reader that went away (`allod event tail | head`) wants no more, and that is no error.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

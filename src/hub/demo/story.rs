@@ -79,7 +79,7 @@ impl Story {
             "plugin": "twilio",
             "name": "demo number",
             "settings": {
-                "from": ALICE,
+                "from_number": ALICE,
                 "account_sid": self.provider.credentials.account_sid,
                 "base_url": self.provider.base_url,
                 "public_url": self.provider.credentials.public_url,
