@@ -104,6 +104,20 @@ pub(crate) struct Demo {
     /// Start a hub of its own on a temporary directory, kill and restart it on the way, and fail when any step fails.
     #[arg(long)]
     pub(crate) check: bool,
+    /// Kill the hub of a check at each named place on the way of a call.
+    #[cfg(feature = "failpoints")]
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) kill_points: bool,
+}
+
+impl Demo {
+    /// True if the demo starts a hub of its own.
+    pub(crate) fn starts_a_hub(&self) -> bool {
+        #[cfg(feature = "failpoints")]
+        return self.check || self.kill_points;
+        #[cfg(not(feature = "failpoints"))]
+        return self.check;
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     };
     let drops_root = match &cli.command {
         Command::Serve(_) => Some(config.data_dir.clone()),
-        Command::Demo(demo) if demo.check => Some(demo::CHECK_HOME.into()),
+        Command::Demo(demo) if demo.starts_a_hub() => Some(demo::CHECK_HOME.into()),
         _ => None,
     };
     if let Some(data_dir) = drops_root
@@ -67,7 +67,7 @@ async fn dispatch(cli: Cli, config: Config) -> ExitCode {
         },
         Command::Doctor => code(doctor::run(&config, cli.global.json).await),
         Command::Demo(demo) => {
-            let played = if demo.check { demo::check().await } else { demo::play(&session.client).await };
+            let played = play(&demo, &session).await;
             played.map_or_else(|error| failed(&error, 1), |()| ExitCode::SUCCESS)
         }
         Command::Config(command) => show_config(&command, &config),
@@ -75,6 +75,14 @@ async fn dispatch(cli: Cli, config: Config) -> ExitCode {
         Command::Rule(Rule::Check { files }) => ended(commands::rule_check(&session, &files)),
         command => ended(commands::run(&session, command).await),
     }
+}
+
+async fn play(demo: &cli::Demo, session: &Session) -> Result<(), demo::DemoError> {
+    #[cfg(feature = "failpoints")]
+    if demo.kill_points {
+        return demo::kill_points().await;
+    }
+    if demo.check { demo::check().await } else { demo::play(&session.client).await }
 }
 
 fn ended(outcome: Result<(), CommandError>) -> ExitCode {

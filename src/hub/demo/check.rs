@@ -20,8 +20,7 @@ const KEPT: [&str; 3] = ["ALLOD_POSTGRES_BIN", "ALLOD_PACKS_DIR", "ALLOD_RECIPES
 
 /// Plays the story; fails at the first step that doesn't hold.
 pub(crate) async fn check() -> Result<(), DemoError> {
-    let dir = std::env::temp_dir().join(format!("allod-demo-{}", uuid::Uuid::new_v4().simple()));
-    std::fs::create_dir_all(&dir).map_err(|error| DemoError::new(format!("{}: {error}", dir.display())))?;
+    let dir = temporary_directory()?;
     let mut hub = Hub::start(&dir).await?;
     let played = play(&mut hub).await;
     if played.is_err() {
@@ -33,6 +32,13 @@ pub(crate) async fn check() -> Result<(), DemoError> {
         render::line("demo --check: every step holds");
     }
     played
+}
+
+/// A new directory for a hub of the demo's own.
+pub(super) fn temporary_directory() -> Result<PathBuf, DemoError> {
+    let dir = std::env::temp_dir().join(format!("allod-demo-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir_all(&dir).map_err(|error| DemoError::new(format!("{}: {error}", dir.display())))?;
+    Ok(dir)
 }
 
 async fn play(hub: &mut Hub) -> Result<(), DemoError> {
@@ -60,15 +66,15 @@ async fn play(hub: &mut Hub) -> Result<(), DemoError> {
 
 /// A hub process on a temporary directory.
 #[derive(Debug)]
-struct Hub {
+pub(super) struct Hub {
     dir: PathBuf,
-    child: Child,
-    client: Client,
-    address: SocketAddr,
+    pub(super) child: Child,
+    pub(super) client: Client,
+    pub(super) address: SocketAddr,
 }
 
 impl Hub {
-    async fn start(dir: &Path) -> Result<Self, DemoError> {
+    pub(super) async fn start(dir: &Path) -> Result<Self, DemoError> {
         let client = Client::new(dir.join("control.sock"), None);
         let child = spawn(dir)?;
         let mut hub = Self { dir: dir.to_owned(), child, client, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
@@ -99,12 +105,17 @@ impl Hub {
         let failed = |error: std::io::Error| DemoError::new(format!("the hub can't be killed: {error}"));
         self.child.start_kill().map_err(failed)?;
         self.child.wait().await.map_err(failed)?;
+        self.start_again().await
+    }
+
+    /// The same hub, after it ended.
+    pub(super) async fn start_again(&mut self) -> Result<(), DemoError> {
         self.child = spawn(&self.dir)?;
         self.ready().await
     }
 
     /// Asks it to stop, and waits until it did.
-    async fn stop(&mut self) -> Result<(), DemoError> {
+    pub(super) async fn stop(&mut self) -> Result<(), DemoError> {
         if let Some(pid) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
@@ -130,6 +141,7 @@ fn spawn(dir: &Path) -> Result<Child, DemoError> {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir)
+        .env("ALLOD_FAILPOINT_FILE", dir.join("failpoint"))
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(failed)?)
         .stderr(log)

@@ -5,11 +5,15 @@
 //! Begin with [`story`].
 
 mod check;
+#[cfg(feature = "failpoints")]
+mod kill_points;
 mod provider;
 mod story;
 mod wire;
 
 pub(crate) use check::check;
+#[cfg(feature = "failpoints")]
+pub(crate) use kill_points::kill_points;
 
 /// Where `demo --check` may leave a log behind; made for the hub's user when it is started as root.
 pub(crate) const CHECK_HOME: &str = "/var/lib/allod";
@@ -46,6 +50,10 @@ pub(crate) async fn play(client: &Client) -> Result<(), DemoError> {
     played.and(cleaned)?;
     render::line("the demo is over; nothing of it is left");
     Ok(())
+}
+
+fn expect(what: &str, holds: bool, seen: &str) -> Result<(), DemoError> {
+    if holds { Ok(()) } else { Err(DemoError::new(format!("expected that {what}; saw: {seen}"))) }
 }
 
 /// Where the hub listens, by its own word.

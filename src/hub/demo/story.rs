@@ -7,7 +7,7 @@ use contracts::Clock;
 use serde_json::{Value, json};
 
 use super::provider::{Credentials, Provider};
-use super::{DemoError, wire};
+use super::{DemoError, expect, wire};
 use crate::client::{Client, ClientError};
 use crate::render;
 
@@ -186,11 +186,11 @@ impl Story {
 
     /// The provider delivers the same webhook twice.
     pub(super) async fn same_call_again_changes_nothing(&self) -> Result<(), DemoError> {
-        let before = self.quiet_head().await?;
+        let before = self.at_rest().await?;
         let answer = self.deliver_call().await?;
         expect("the second delivery is answered alike", answer.text.contains("<Response"), &answer.text)?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let after = self.quiet_head().await?;
+        let after = self.at_rest().await?;
         expect("the second delivery writes no event", before == after, &format!("{before} and then {after} events"))?;
         let texts = self.provider.messages().len();
         expect("the second delivery sends no text", texts == 1, &format!("{texts} texts"))?;
@@ -200,13 +200,11 @@ impl Story {
         Ok(())
     }
 
-    /// How many events of the call there are, once no more come.
-    async fn quiet_head(&self) -> Result<usize, DemoError> {
+    /// How many events there are, once no more come.
+    pub(super) async fn at_rest(&self) -> Result<usize, DemoError> {
         let mut last = usize::MAX;
         for _ in 0..40 {
-            let events = self.client.get("/events?limit=500").await?;
-            let domain = |event: &&Value| !event["type"].as_str().unwrap_or_default().starts_with("audit.");
-            let count = render::list(&events).iter().filter(domain).count();
+            let count = self.events().await?.len();
             if count == last {
                 return Ok(count);
             }
@@ -216,7 +214,14 @@ impl Story {
         Err(DemoError::new("the log does not come to rest"))
     }
 
-    async fn runs(&self) -> Result<Vec<Value>, DemoError> {
+    /// What happened so far, less the audit of who looked.
+    pub(super) async fn events(&self) -> Result<Vec<Value>, DemoError> {
+        let events = self.client.get("/events?limit=500").await?;
+        let domain = |event: &&Value| !event["type"].as_str().unwrap_or_default().starts_with("audit.");
+        Ok(render::list(&events).iter().filter(domain).cloned().collect())
+    }
+
+    pub(super) async fn runs(&self) -> Result<Vec<Value>, DemoError> {
         Ok(render::list(&self.client.get("/runs?limit=50").await?).to_vec())
     }
 
@@ -276,10 +281,6 @@ impl Story {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-fn expect(what: &str, holds: bool, seen: &str) -> Result<(), DemoError> {
-    if holds { Ok(()) } else { Err(DemoError::new(format!("expected that {what}; saw: {seen}"))) }
 }
 
 fn step(text: &str) {
