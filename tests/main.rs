@@ -6,4 +6,5 @@
     reason = "a story stops where something goes wrong"
 )]
 
+mod metadata;
 mod queue_interop;
