@@ -46,23 +46,44 @@ impl Workspace {
     fn read() -> Self {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let version = String::from_utf8(Command::new(rustc).arg("-vV").output().unwrap().stdout).unwrap();
-        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let host = version
+            .lines()
+            .find_map(|line| line.strip_prefix("host: "))
+            .unwrap();
         // Offline: what was compiled is here, and for this platform only.
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host])
+            .args([
+                "metadata",
+                "--format-version",
+                "1",
+                "--locked",
+                "--offline",
+                "--filter-platform",
+                host,
+            ])
             .current_dir(root())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let Value::Array(packages) = metadata["packages"].take() else { panic!("no packages") };
+        let Value::Array(packages) = metadata["packages"].take() else {
+            panic!("no packages")
+        };
         Self { packages }
     }
 
     fn members(&self) -> Vec<Member<'_>> {
         let ours = self.packages.iter().filter(|package| package["source"].is_null());
         ours.map(|package| Member {
-            folder: folder(Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap()),
+            folder: folder(
+                Path::new(package["manifest_path"].as_str().unwrap())
+                    .parent()
+                    .unwrap(),
+            ),
             package,
             imports: dependencies(package)
                 .filter_map(|dependency| dependency["path"].as_str())
@@ -105,7 +126,10 @@ fn a_service_imports_no_sibling_and_only_the_hub_imports_services() {
                 .map(|imported| format!("{} imports {imported}", member.folder)),
         );
     }
-    assert!(broken.is_empty(), "the dependency rule (ARCHITECTURE.md) is broken: {broken:#?}");
+    assert!(
+        broken.is_empty(),
+        "the dependency rule (ARCHITECTURE.md) is broken: {broken:#?}"
+    );
 }
 
 #[test]
@@ -129,7 +153,10 @@ fn each_wrapped_library_lives_in_one_crate() {
     for member in workspace.members() {
         for dependency in dependencies(member.package) {
             let name = dependency["name"].as_str().unwrap();
-            let home = WRAPPED.iter().find(|(library, _)| *library == name).map(|(_, home)| *home);
+            let home = WRAPPED
+                .iter()
+                .find(|(library, _)| *library == name)
+                .map(|(_, home)| *home);
             if home.is_some_and(|home| home != member.folder) {
                 broken.push(format!("{} imports {name}", member.folder));
             }
@@ -149,7 +176,11 @@ fn every_dependency_may_be_part_of_an_agpl_program() {
         }
     }
     assert!(refused.is_empty(), "{refused:#?}");
-    assert!(workspace.packages.len() > 100, "the list is too short to be true: {}", workspace.packages.len());
+    assert!(
+        workspace.packages.len() > 100,
+        "the list is too short to be true: {}",
+        workspace.packages.len()
+    );
 }
 
 #[test]
@@ -166,10 +197,22 @@ fn every_member_is_agpl_of_the_same_edition_and_never_published() {
 fn the_map_names_every_crate_and_no_other() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for member in Workspace::read().members() {
-        assert!(map.contains(&format!("`{}/`", member.folder)), "ARCHITECTURE.md does not name {}/", member.folder);
+        assert!(
+            map.contains(&format!("`{}/`", member.folder)),
+            "ARCHITECTURE.md does not name {}/",
+            member.folder
+        );
     }
-    for named in map.split('`').skip(1).step_by(2).filter(|text| text.starts_with("src/") && text.ends_with('/')) {
-        assert!(root().join(named).is_dir(), "ARCHITECTURE.md names {named}, which isn't there");
+    for named in map
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.starts_with("src/") && text.ends_with('/'))
+    {
+        assert!(
+            root().join(named).is_dir(),
+            "ARCHITECTURE.md names {named}, which isn't there"
+        );
     }
 }
 

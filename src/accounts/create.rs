@@ -68,9 +68,14 @@ impl Order {
             locale: model::locale(wish.locale.unwrap_or("en"))?,
             password_hash: None,
         };
-        let Some(password) = wish.password else { return Ok(checked) };
+        let Some(password) = wish.password else {
+            return Ok(checked);
+        };
         let password_hash = accounts.hasher.hash(model::password(password)?).await?;
-        Ok(Self { password_hash: Some(password_hash), ..checked })
+        Ok(Self {
+            password_hash: Some(password_hash),
+            ..checked
+        })
     }
 }
 
@@ -92,11 +97,20 @@ pub(crate) async fn account(
     if !store::account_insert(tx, &new).await? {
         return Err(AccountError::HandleTaken(order.handle.as_str().to_owned()));
     }
-    accounts.context.ports.graph_write().apply(tx, me(&order.display_name)).await?;
+    accounts
+        .context
+        .ports
+        .graph_write()
+        .apply(tx, me(&order.display_name))
+        .await?;
     let id = tx.account();
     tx.publish_about(id, &AccountCreated { account: id })?;
     tx.audit("write", format!("account/{id}"), None)?;
-    store::account_own(tx).await?.ok_or(AccountError::Access(AccessError::Database(sqlx::Error::RowNotFound)))
+    store::account_own(tx)
+        .await?
+        .ok_or(AccountError::Access(AccessError::Database(
+            sqlx::Error::RowNotFound,
+        )))
 }
 
 /// The owner's own Person.

@@ -12,7 +12,10 @@ pub(crate) struct Directory(pub(crate) Context);
 
 impl Directory {
     async fn look(&self) -> Result<ScopedTx, AccessError> {
-        self.0.access.begin(&self.0.access.scope_of_stranger("directory"), Cause::outside()).await
+        self.0
+            .access
+            .begin(&self.0.access.scope_of_stranger("directory"), Cause::outside())
+            .await
     }
 }
 
@@ -24,12 +27,22 @@ impl AccountDirectory for Directory {
 
     async fn account_by_default(&self) -> Result<Option<AccountId>, AccessError> {
         let accounts = store::account_list(&mut self.look().await?).await?;
-        let only = if let [only] = &accounts[..] { Some(only.id) } else { None };
-        Ok(accounts.iter().find(|account| account.is_owner).map(|owner| owner.id).or(only))
+        let only = if let [only] = &accounts[..] {
+            Some(only.id)
+        } else {
+            None
+        };
+        Ok(accounts
+            .iter()
+            .find(|account| account.is_owner)
+            .map(|owner| owner.id)
+            .or(only))
     }
 
     async fn zone(&self, tx: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError> {
         let account = store::account_own(tx).await?;
-        Ok(account.and_then(|account| account.zone.parse().ok()).unwrap_or(chrono_tz::UTC))
+        Ok(account
+            .and_then(|account| account.zone.parse().ok())
+            .unwrap_or(chrono_tz::UTC))
     }
 }

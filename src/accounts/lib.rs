@@ -43,7 +43,9 @@ pub fn service(context: &Context) -> Service {
         per_handle: Arc::new(MinuteLimit::new(SIGN_INS_PER_HANDLE_MAX)),
         per_source: Arc::new(MinuteLimit::new(SIGN_INS_PER_SOURCE_MAX)),
     };
-    context.ports.provide_account_directory(Arc::new(directory::Directory(context.clone())));
+    context
+        .ports
+        .provide_account_directory(Arc::new(directory::Directory(context.clone())));
     Service {
         name: "accounts",
         api: http::api(accounts.clone()),
@@ -59,7 +61,10 @@ pub fn service(context: &Context) -> Service {
 /// [`AccessError::Database`].
 pub async fn setup_link(context: &Context) -> Result<Option<String>, AccessError> {
     let secret = model::secret("setup");
-    let mut tx = context.access.begin(&context.access.scope_of_stranger("setup"), Cause::outside()).await?;
+    let mut tx = context
+        .access
+        .begin(&context.access.scope_of_stranger("setup"), Cause::outside())
+        .await?;
     let issued = store::setup_issue(&mut tx, &secret).await?;
     tx.commit().await?;
     Ok(issued.then(|| format!("{}/setup?token={secret}", context.settings.public_url)))

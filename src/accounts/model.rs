@@ -22,7 +22,9 @@ const TOKEN_LIFE_S_MAX: i64 = 10 * 366 * 24 * 3600;
 /// Why something was not accepted. The text is for the person who sent it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refused {
-    #[error("a handle has 1 to {HANDLE_CHARS_MAX} letters, digits, dots, hyphens or underscores, and begins and ends with a letter, digit or underscore")]
+    #[error(
+        "a handle has 1 to {HANDLE_CHARS_MAX} letters, digits, dots, hyphens or underscores, and begins and ends with a letter, digit or underscore"
+    )]
     Handle,
     #[error("the {0} has 1 to {NAME_CHARS_MAX} characters, none of them a control character")]
     Name(&'static str),
@@ -50,7 +52,11 @@ impl Handle {
             && text.chars().all(|c| word(c) || c == '.' || c == '-')
             && text.starts_with(word)
             && text.ends_with(word);
-        if good { Ok(Self(text.to_owned())) } else { Err(Refused::Handle) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Refused::Handle)
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -62,7 +68,11 @@ impl Handle {
 pub(crate) fn name(what: &'static str, text: &str) -> Result<String, Refused> {
     let text = text.trim();
     let good = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if good { Ok(text.to_owned()) } else { Err(Refused::Name(what)) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(Refused::Name(what))
+    }
 }
 
 /// An IANA time zone by its name.
@@ -74,9 +84,15 @@ pub(crate) fn zone(text: &str) -> Result<String, Refused> {
 /// A language tag, by its alphabet and length (BCP 47).
 pub(crate) fn locale(text: &str) -> Result<String, Refused> {
     let good = text.len() <= LOCALE_CHARS_MAX
-        && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
+        && text
+            .split('-')
+            .all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
         && text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if good { Ok(text.to_owned()) } else { Err(Refused::Locale) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(Refused::Locale)
+    }
 }
 
 /// Long enough to be worth hashing.
@@ -86,8 +102,13 @@ pub(crate) fn password(text: &str) -> Result<&str, Refused> {
 }
 
 /// When a token that lives so many seconds ends.
-pub(crate) fn expiry(now: DateTime<Utc>, expires_in_s: Option<i64>) -> Result<Option<DateTime<Utc>>, Refused> {
-    let Some(seconds) = expires_in_s else { return Ok(None) };
+pub(crate) fn expiry(
+    now: DateTime<Utc>,
+    expires_in_s: Option<i64>,
+) -> Result<Option<DateTime<Utc>>, Refused> {
+    let Some(seconds) = expires_in_s else {
+        return Ok(None);
+    };
     if !(1..=TOKEN_LIFE_S_MAX).contains(&seconds) {
         return Err(Refused::TokenLife);
     }
@@ -96,7 +117,10 @@ pub(crate) fn expiry(now: DateTime<Utc>, expires_in_s: Option<i64>) -> Result<Op
 
 /// A secret of 256 random bits. The prefix tells people and leak scanners what they found.
 pub(crate) fn secret(what: &str) -> String {
-    format!("allod_{what}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+    format!(
+        "allod_{what}_{}",
+        URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+    )
 }
 
 /// A secret for a token of this kind.
@@ -182,7 +206,16 @@ mod tests {
         for good in ["alice", "Alice_1", "a", "a.b-c", &"x".repeat(30)] {
             assert!(Handle::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", " ", ".alice", "alice-", "älice", "a b", "a@b", &"x".repeat(31)] {
+        for bad in [
+            "",
+            " ",
+            ".alice",
+            "alice-",
+            "älice",
+            "a b",
+            "a@b",
+            &"x".repeat(31),
+        ] {
             assert_eq!(Handle::parse(bad), Err(Refused::Handle), "{bad}");
         }
         assert_eq!(Handle::parse(" alice ").unwrap().as_str(), "alice");

@@ -68,9 +68,15 @@ pub(crate) fn form(filled: &Filled<'_>, wrong: Option<&str>) -> impl IntoRespons
     let alert = wrong.map_or_else(String::new, |wrong| {
         format!(r#"<p role="alert" class="wrong">Not yet: {}.</p>"#, Text(wrong))
     });
-    let zones: String =
-        chrono_tz::TZ_VARIANTS.iter().map(|zone| format!("<option value=\"{}\">", zone.name())).collect();
-    let zone = if filled.zone.is_empty() { "UTC" } else { filled.zone };
+    let zones: String = chrono_tz::TZ_VARIANTS
+        .iter()
+        .map(|zone| format!("<option value=\"{}\">", zone.name()))
+        .collect();
+    let zone = if filled.zone.is_empty() {
+        "UTC"
+    } else {
+        filled.zone
+    };
     page(
         "Set up your hub",
         &format!(
@@ -149,10 +155,18 @@ mod tests {
     #[tokio::test]
     async fn what_somebody_typed_does_not_become_markup() {
         let evil = r#""><script>alert('x')</script>&"#;
-        let filled = Filled { token: evil, handle: evil, display_name: evil, zone: evil };
+        let filled = Filled {
+            token: evil,
+            handle: evil,
+            display_name: evil,
+            zone: evil,
+        };
         let html = html(form(&filled, Some(evil))).await;
         assert!(!html.contains("<script"));
-        assert_eq!(html.matches("&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)").count(), 5);
+        assert_eq!(
+            html.matches("&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)").count(),
+            5
+        );
     }
 
     #[tokio::test]

@@ -32,7 +32,9 @@ pub(crate) struct Hasher {
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+        }
     }
 }
 
@@ -54,9 +56,14 @@ impl Hasher {
         .await?
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
         let _place = self.places.acquire().await.map_err(|_| PasswordError::Stopping)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopping)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| PasswordError::Stopping)
     }
 }
 
@@ -65,14 +72,18 @@ static NOBODY: LazyLock<Result<String, PasswordError>> =
     LazyLock::new(|| hash(&crate::model::secret("nobody")));
 
 fn argon2() -> Result<Argon2<'static>, PasswordError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| PasswordError::Hash(error.to_string()))?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| PasswordError::Hash(error.to_string()))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
 fn hash(password: &str) -> Result<String, PasswordError> {
     let failed = |error: argon2::password_hash::Error| PasswordError::Hash(error.to_string());
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(failed)?;
-    Ok(argon2()?.hash_password(password.as_bytes(), &salt).map_err(failed)?.to_string())
+    Ok(argon2()?
+        .hash_password(password.as_bytes(), &salt)
+        .map_err(failed)?
+        .to_string())
 }
 
 fn verify(password: &str, stored: &str) -> Result<bool, PasswordError> {
@@ -94,7 +105,12 @@ mod tests {
         let stored = hasher.hash("correct horse").await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         assert!(!stored.contains("correct"));
-        assert!(hasher.verify("correct horse", Some(stored.clone())).await.unwrap());
+        assert!(
+            hasher
+                .verify("correct horse", Some(stored.clone()))
+                .await
+                .unwrap()
+        );
         assert!(!hasher.verify("correct hors", Some(stored)).await.unwrap());
     }
 
@@ -108,6 +124,9 @@ mod tests {
     #[tokio::test]
     async fn the_same_password_is_stored_differently_each_time() {
         let hasher = Hasher::default();
-        assert_ne!(hasher.hash("correct horse").await.unwrap(), hasher.hash("correct horse").await.unwrap());
+        assert_ne!(
+            hasher.hash("correct horse").await.unwrap(),
+            hasher.hash("correct horse").await.unwrap()
+        );
     }
 }

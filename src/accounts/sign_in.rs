@@ -52,7 +52,9 @@ pub(crate) async fn sign_in(
 ) -> Result<IssuedToken, SignInError> {
     limit(accounts, peer, handle)?;
     let access = &accounts.context.access;
-    let mut tx = access.begin(&access.scope_of_stranger("sign-in"), Cause::outside()).await?;
+    let mut tx = access
+        .begin(&access.scope_of_stranger("sign-in"), Cause::outside())
+        .await?;
     let found = store::login_lookup(&mut tx, handle.trim()).await?;
     // No transaction is open while the password is hashed: that takes a while.
     tx.commit().await?;
@@ -64,7 +66,9 @@ pub(crate) async fn sign_in(
     };
 
     let (token, secret) = (TokenId::new(), model::token_secret(TokenKind::Session));
-    let mut tx = access.begin(&access.scope_of_stranger("sign-in"), Cause::outside()).await?;
+    let mut tx = access
+        .begin(&access.scope_of_stranger("sign-in"), Cause::outside())
+        .await?;
     store::session_open(&mut tx, account, token, "sign-in", &secret).await?;
     tx.commit().await?;
     confirm(accounts, token, secret).await
@@ -72,14 +76,28 @@ pub(crate) async fn sign_in(
 
 async fn confirm(accounts: &Accounts, token: TokenId, secret: String) -> Result<IssuedToken, SignInError> {
     let access = &accounts.context.access;
-    let scope = access.scope_by_token(TokenKind::Session, &secret).await?.ok_or(SignInError::Wrong)?;
+    let scope = access
+        .scope_by_token(TokenKind::Session, &secret)
+        .await?
+        .ok_or(SignInError::Wrong)?;
     let mut tx = access.begin(&scope, Cause::outside()).await?;
     let until = tx.now() + SESSION_LIFE;
-    let session = store::session_confirm(&mut tx, token, until).await?.ok_or(SignInError::Wrong)?;
-    tx.publish_about(token, &TokenIssued { token, kind: TokenKind::Session.as_str().to_owned() })?;
+    let session = store::session_confirm(&mut tx, token, until)
+        .await?
+        .ok_or(SignInError::Wrong)?;
+    tx.publish_about(
+        token,
+        &TokenIssued {
+            token,
+            kind: TokenKind::Session.as_str().to_owned(),
+        },
+    )?;
     tx.audit("act", format!("token/{token}"), None)?;
     tx.commit().await?;
-    Ok(IssuedToken { token: session, secret })
+    Ok(IssuedToken {
+        token: session,
+        secret,
+    })
 }
 
 /// Counts the try, right or wrong, so that many at once get no more than many in a row. Per source and per handle
@@ -88,6 +106,8 @@ fn limit(accounts: &Accounts, peer: Peer, handle: &str) -> Result<(), TooMany> {
     let (source, now) = (peer.limit_key(), accounts.context.clock.now());
     accounts.per_source.hit(&source, now)?;
     // Only handles that could exist make a key of their own.
-    let handle = model::Handle::parse(handle).map(|handle| handle.as_str().to_lowercase()).unwrap_or_default();
+    let handle = model::Handle::parse(handle)
+        .map(|handle| handle.as_str().to_lowercase())
+        .unwrap_or_default();
     accounts.per_handle.hit(&format!("{source} {handle}"), now)
 }

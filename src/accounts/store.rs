@@ -78,33 +78,42 @@ pub(crate) async fn account_lookup(
     tx: &mut ScopedTx,
     handle_or_id: &str,
 ) -> Result<Option<AccountId>, AccessError> {
-    let found =
-        sqlx::query_scalar!("SELECT accounts.account_lookup($1)", handle_or_id).fetch_one(tx.conn()).await?;
+    let found = sqlx::query_scalar!("SELECT accounts.account_lookup($1)", handle_or_id)
+        .fetch_one(tx.conn())
+        .await?;
     Ok(found.map(AccountId))
 }
 
 /// The account's password, if it has one.
 pub(crate) async fn account_password_hash(tx: &mut ScopedTx) -> Result<Option<String>, AccessError> {
     let account = tx.account();
-    let row = sqlx::query_scalar!("SELECT password_hash FROM accounts.account WHERE account = $1", account.0)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row = sqlx::query_scalar!(
+        "SELECT password_hash FROM accounts.account WHERE account = $1",
+        account.0
+    )
+    .fetch_optional(tx.conn())
+    .await?;
     Ok(row.flatten())
 }
 
 /// False: the account is gone.
 pub(crate) async fn account_set_password(tx: &mut ScopedTx, hash: &str) -> Result<bool, AccessError> {
     let account = tx.account();
-    let done =
-        sqlx::query!("UPDATE accounts.account SET password_hash = $2 WHERE account = $1", account.0, hash)
-            .execute(tx.conn())
-            .await?;
+    let done = sqlx::query!(
+        "UPDATE accounts.account SET password_hash = $2 WHERE account = $1",
+        account.0,
+        hash
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// True while nobody lives here; then no other transaction is told so until this one ends.
 pub(crate) async fn is_empty(tx: &mut ScopedTx) -> Result<bool, AccessError> {
-    Ok(sqlx::query_scalar!(r#"SELECT accounts.is_empty() AS "empty!""#).fetch_one(tx.conn()).await?)
+    Ok(sqlx::query_scalar!(r#"SELECT accounts.is_empty() AS "empty!""#)
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 /// Whose password a sign-in with this handle is checked against.
@@ -130,9 +139,16 @@ pub(crate) async fn session_open(
     secret: &str,
 ) -> Result<(), AccessError> {
     let (hash, now) = (token_hash(secret), tx.now());
-    sqlx::query!("SELECT accounts.session_open($1, $2, $3, $4, $5)", token.0, account.0, name, &hash[..], now)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "SELECT accounts.session_open($1, $2, $3, $4, $5)",
+        token.0,
+        account.0,
+        name,
+        &hash[..],
+        now
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -275,15 +291,21 @@ pub(crate) async fn setup_issue(tx: &mut ScopedTx, secret: &str) -> Result<bool,
 /// True: whoever holds this link may set the hub up.
 pub(crate) async fn setup_is_open(tx: &mut ScopedTx, secret: &str) -> Result<bool, AccessError> {
     let (hash, now) = (token_hash(secret), tx.now());
-    Ok(sqlx::query_scalar!(r#"SELECT accounts.setup_is_open($1, $2) AS "open!""#, &hash[..], now)
-        .fetch_one(tx.conn())
-        .await?)
+    Ok(sqlx::query_scalar!(
+        r#"SELECT accounts.setup_is_open($1, $2) AS "open!""#,
+        &hash[..],
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?)
 }
 
 /// Uses the link up with the commit. False: it is wrong, old or used.
 pub(crate) async fn setup_use(tx: &mut ScopedTx, secret: &str) -> Result<bool, AccessError> {
     let (hash, now) = (token_hash(secret), tx.now());
-    Ok(sqlx::query_scalar!(r#"SELECT accounts.setup_use($1, $2) AS "used!""#, &hash[..], now)
-        .fetch_one(tx.conn())
-        .await?)
+    Ok(
+        sqlx::query_scalar!(r#"SELECT accounts.setup_use($1, $2) AS "used!""#, &hash[..], now)
+            .fetch_one(tx.conn())
+            .await?,
+    )
 }

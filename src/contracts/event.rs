@@ -46,7 +46,11 @@ impl Lane {
 
     /// The lane of this name; anything unknown is backfill, which disturbs nobody.
     pub fn from_name(name: &str) -> Self {
-        if name == "live" { Self::Live } else { Self::Backfill }
+        if name == "live" {
+            Self::Live
+        } else {
+            Self::Backfill
+        }
     }
 }
 

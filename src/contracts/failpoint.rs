@@ -5,7 +5,9 @@
 /// Kills this process if a test armed this place.
 #[cfg(feature = "failpoints")]
 pub fn hit(name: &str) {
-    let Some(file) = std::env::var_os("ALLOD_FAILPOINT_FILE") else { return };
+    let Some(file) = std::env::var_os("ALLOD_FAILPOINT_FILE") else {
+        return;
+    };
     let armed = std::fs::read_to_string(&file).is_ok_and(|armed| armed.trim() == name);
     if armed && std::fs::remove_file(&file).is_ok() {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

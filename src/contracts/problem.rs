@@ -85,7 +85,10 @@ impl Problem {
             source = inner.source();
         }
         tracing::error!(cause = chain.join(": "), "a request failed inside the hub");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the hub failed to do this; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the hub failed to do this; its log says why",
+        )
     }
 
     /// Adds what the caller can do about it.
@@ -98,7 +101,12 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.detail.as_deref().unwrap_or(&self.title), self.status)?;
+        write!(
+            f,
+            "{} ({})",
+            self.detail.as_deref().unwrap_or(&self.title),
+            self.status
+        )?;
         match &self.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
@@ -114,7 +122,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

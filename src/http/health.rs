@@ -67,7 +67,12 @@ struct Inner {
 impl Health {
     pub(crate) fn new(admin: Admin, mut checks: Vec<Arc<dyn HealthCheck>>) -> Self {
         checks.insert(0, Arc::new(Log(admin)));
-        Self { inner: Arc::new(Inner { checks, last: Mutex::new(None) }) }
+        Self {
+            inner: Arc::new(Inner {
+                checks,
+                last: Mutex::new(None),
+            }),
+        }
     }
 
     /// How the hub is, at most a second ago. Whoever asks at the same time waits for the same answer.
@@ -78,9 +83,13 @@ impl Health {
         {
             return report.clone();
         }
-        let parts = futures::future::join_all(self.inner.checks.iter().map(|check| ask(check.as_ref()))).await;
+        let parts =
+            futures::future::join_all(self.inner.checks.iter().map(|check| ask(check.as_ref()))).await;
         let ok = parts.iter().all(|part| part.ok);
-        let report = Report { status: if ok { "ready" } else { "unready" }, parts };
+        let report = Report {
+            status: if ok { "ready" } else { "unready" },
+            parts,
+        };
         *last = Some((Instant::now(), report.clone()));
         report
     }
@@ -92,7 +101,11 @@ async fn ask(check: &dyn HealthCheck) -> PartHealth {
         Ok(Err(state)) => (false, state),
         Err(_) => (false, format!("no answer within {} s", CHECK_DEADLINE.as_secs())),
     };
-    PartHealth { name: check.name(), ok, state }
+    PartHealth {
+        name: check.name(),
+        ok,
+        state,
+    }
 }
 
 /// The log can be read, and the sealer keeps up.
@@ -113,14 +126,20 @@ impl HealthCheck for Log {
         if status.unsealed > UNSEALED_MAX {
             return Err(format!("{} events wait to be sealed", status.unsealed));
         }
-        Ok(format!("ends at {}, {} to be sealed", status.head, status.unsealed))
+        Ok(format!(
+            "ends at {}, {} to be sealed",
+            status.head, status.unsealed
+        ))
     }
 }
 
 /// `/health`, `/health/live`, `/health/ready`: for anybody.
 pub(crate) fn routes(health: Health) -> Router {
     Router::new()
-        .route("/health/live", get(async || Json(serde_json::json!({ "status": "alive" }))))
+        .route(
+            "/health/live",
+            get(async || Json(serde_json::json!({ "status": "alive" }))),
+        )
         .route("/health/ready", get(ready))
         .route("/health", get(ready))
         .with_state(health)
@@ -128,6 +147,10 @@ pub(crate) fn routes(health: Health) -> Router {
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
     let report = health.report().await;
-    let status = if report.parts.iter().all(|part| part.ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if report.parts.iter().all(|part| part.ok) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(report))
 }

@@ -10,6 +10,9 @@ pub(crate) async fn page() -> Html<&'static str> {
 
 /// The style of the hub's plain pages.
 pub(crate) async fn style() -> ([(HeaderName, &'static str); 2], &'static str) {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "max-age=3600"),
+    ];
     (headers, include_str!("allod.css"))
 }

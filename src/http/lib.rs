@@ -25,8 +25,8 @@ use spine::{Admin, Context, Service};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use health::HealthCheck;
 use health::Health;
+pub use health::HealthCheck;
 pub use metrics::{Metrics, MetricsError};
 
 /// No body is larger unless its route says so.
@@ -70,7 +70,10 @@ impl Routes {
     /// Adds routes below `/api/v1`: the hub's own.
     #[must_use]
     pub fn merge_api(self, api: OpenApiRouter) -> Self {
-        Self { api: self.api.merge(api), public: self.public }
+        Self {
+            api: self.api.merge(api),
+            public: self.public,
+        }
     }
 }
 
@@ -124,12 +127,19 @@ pub fn build(parts: Parts) -> Edge {
         let api = layers::auth::guard(api.clone(), state.clone(), door);
         door_router(api, parts.routes.public.clone(), &state, door)
     });
-    Edge { network, control, streams: state.streams }
+    Edge {
+        network,
+        control,
+        streams: state.streams,
+    }
 }
 
 fn door_router(api: OpenApiRouter, public: OpenApiRouter, state: &State, door: layers::auth::Door) -> Router {
     // Public routes are never nested: a peer's signature covers the path as it came.
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", api).merge(public).split_for_parts();
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .nest("/api/v1", api)
+        .merge(public)
+        .split_for_parts();
     let router = router
         .merge(openapi::route(&document))
         .merge(health::routes(state.health.clone()))

@@ -18,9 +18,17 @@ use crate::State;
 use crate::layers::auth::{Door, token_scope};
 
 /// Seconds; from a look-up to a request that is given up.
-const BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+const BUCKETS_S: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0,
+];
 /// Proxies say by these that they are one.
-const PROXY_HEADERS: [&str; 5] = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+const PROXY_HEADERS: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
 /// Recorded values are folded into their buckets this often, scraped or not.
 const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -47,9 +55,11 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] when something records already.
     pub fn install() -> Result<Self, MetricsError> {
-        let handle =
-            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_S)?;
-        Ok(Self { handle: handle.install_recorder()? })
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_S)?;
+        Ok(Self {
+            handle: handle.install_recorder()?,
+        })
     }
 
     /// Keeps what is recorded small, as long as it is polled.
@@ -66,12 +76,22 @@ pub(crate) fn route(state: State, door: Door) -> Router {
     if state.metrics.is_none() {
         return Router::new();
     }
-    let serve = async move |Shared(state): Shared<State>, peer: Peer, request: Request| -> Result<Response, Problem> {
+    let serve = async move |Shared(state): Shared<State>,
+                            peer: Peer,
+                            request: Request|
+                -> Result<Response, Problem> {
         if door == Door::Network && !is_local(&request) {
             token_scope(&state, peer, request.headers()).await?;
         }
-        let text = state.metrics.map(|metrics| metrics.handle.render()).unwrap_or_default();
-        Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+        let text = state
+            .metrics
+            .map(|metrics| metrics.handle.render())
+            .unwrap_or_default();
+        Ok((
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        )
+            .into_response())
     };
     Router::new().route("/metrics", get(serve)).with_state(state)
 }

@@ -16,14 +16,21 @@ pub(crate) fn base() -> OpenApi {
         .title("allod")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("A personal hub: what it knows, what it does, and why."))
-        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()))
+        .license(Some(
+            LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build(),
+        ))
         .build();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API token, or the session of somebody who signed in."))
         .build();
-    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer)).build();
-    OpenApiBuilder::new().info(info).components(Some(components)).build()
+    let components = ComponentsBuilder::new()
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .build()
 }
 
 /// Every operation of this document needs a bearer token.

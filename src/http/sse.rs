@@ -47,7 +47,11 @@ struct Reading {
 impl Live {
     /// The stream, until its life is over, the database is away, the hub stops, or nobody reads it any more.
     pub(crate) fn stream(self) -> impl IntoResponse {
-        let reading = Reading { live: self, waiting: VecDeque::new(), end: Instant::now() + LIFE };
+        let reading = Reading {
+            live: self,
+            waiting: VecDeque::new(),
+            end: Instant::now() + LIFE,
+        };
         let messages = futures::stream::unfold(reading, async |mut reading| {
             let event = reading.next().await?;
             Some((Ok::<_, Infallible>(message(&event)), reading))

@@ -19,7 +19,9 @@ pub(crate) enum ClientError {
     #[error("no hub is running on {0}\n  hint: start it with `allod serve`, or name its --data-dir")]
     NotRunning(String),
     /// The hub's socket belongs to somebody else.
-    #[error("the control socket {0} may not be used by this user\n  hint: run this as the hub's user, or as root")]
+    #[error(
+        "the control socket {0} may not be used by this user\n  hint: run this as the hub's user, or as root"
+    )]
     Forbidden(String),
     /// The connection broke.
     #[error("the hub did not answer: {0}")]
@@ -51,7 +53,10 @@ impl Client {
 
     /// The same hub, another account.
     pub(crate) fn with_account(&self, account: &str) -> Self {
-        Self { socket: self.socket.clone(), account: Some(account.to_owned()) }
+        Self {
+            socket: self.socket.clone(),
+            account: Some(account.to_owned()),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -68,11 +73,14 @@ impl Client {
 
     /// A path below `/api/v1`, or from the root when it begins with two slashes.
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-        let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).map_or_else(
-            || format!("/api/v1{path}"),
-            ToOwned::to_owned,
-        );
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "control");
+        let path = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or_else(|| format!("/api/v1{path}"), ToOwned::to_owned);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "control");
         if let Some(account) = &self.account {
             request = request.header("allod-account", account);
         }
@@ -101,8 +109,9 @@ impl Client {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
         let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
         let stream = connect(&self.socket).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
@@ -113,14 +122,20 @@ impl Client {
 
 async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
     let shown = || socket.parent().unwrap_or(socket).display().to_string();
-    UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => ClientError::Forbidden(socket.display().to_string()),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => ClientError::NotRunning(shown()),
-        _ => ClientError::Broken(error.to_string()),
-    })
+    UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ClientError::Forbidden(socket.display().to_string()),
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning(shown())
+            }
+            _ => ClientError::Broken(error.to_string()),
+        })
 }
 
 /// Escapes a value for a path segment or a query.
 pub(crate) fn escape(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
 }

@@ -112,19 +112,30 @@ impl Default for Config {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Human, level: "info".to_owned() }
+        Self {
+            format: LogFormat::Human,
+            level: "info".to_owned(),
+        }
     }
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, app_connections: 16, spine_connections: 10 }
+        Self {
+            url: None,
+            app_connections: 16,
+            spine_connections: 10,
+        }
     }
 }
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { realtime: 4, interactive: 8, background: 4 }
+        Self {
+            realtime: 4,
+            interactive: 8,
+            background: 4,
+        }
     }
 }
 
@@ -189,7 +200,10 @@ pub(crate) fn load(flags: &Flags) -> Result<Config, ConfigError> {
 }
 
 fn load_from(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Config, ConfigError> {
-    let named = flags.file.clone().or_else(|| environment.get("ALLOD_CONFIG").map(PathBuf::from));
+    let named = flags
+        .file
+        .clone()
+        .or_else(|| environment.get("ALLOD_CONFIG").map(PathBuf::from));
     let data_dir = flags
         .set
         .get("data_dir")
@@ -203,7 +217,12 @@ fn load_from(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Co
     };
     apply_environment(&mut table, environment)?;
     for (key, text) in &flags.set {
-        set(&mut table, key, text, &format!("--{}", key.replace(['.', '_'], "-")))?;
+        set(
+            &mut table,
+            key,
+            text,
+            &format!("--{}", key.replace(['.', '_'], "-")),
+        )?;
     }
     let config = Config::deserialize(table)
         .map_err(|error| ConfigError(format!("the configuration is not valid: {}", error.message())))?;
@@ -213,8 +232,15 @@ fn load_from(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Co
 /// Checks a file by itself, so that what is wrong has a line.
 fn read_file(file: &Path, text: &str) -> Result<Table, ConfigError> {
     let at = |error: &toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        format!("{}:{line}: {}{}", file.display(), error.message().trim(), nearest_hint(error.message()))
+        let line = error.span().map_or(1, |span| {
+            text[..span.start.min(text.len())].matches('\n').count() + 1
+        });
+        format!(
+            "{}:{line}: {}{}",
+            file.display(),
+            error.message().trim(),
+            nearest_hint(error.message())
+        )
     };
     toml::from_str::<Config>(text).map_err(|error| ConfigError(at(&error)))?;
     toml::from_str(text).map_err(|error| ConfigError(at(&error)))
@@ -223,8 +249,12 @@ fn read_file(file: &Path, text: &str) -> Result<Table, ConfigError> {
 /// "unknown field `lisen`, expected one of `listen`, …" names its choices; we say which is the nearest.
 fn nearest_hint(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown")) else { return String::new() };
-    nearest(unknown, quoted).map(|key| format!("\n  did you mean `{key}`?")).unwrap_or_default()
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown")) else {
+        return String::new();
+    };
+    nearest(unknown, quoted)
+        .map(|key| format!("\n  did you mean `{key}`?"))
+        .unwrap_or_default()
 }
 
 fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -237,7 +267,10 @@ fn apply_environment(table: &mut Table, environment: &BTreeMap<String, String>) 
     }
     let names: BTreeMap<String, &str> = KEYS.iter().map(|(key, _)| (variable(key), *key)).collect();
     for (name, text) in environment {
-        if !name.starts_with("ALLOD_") || OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with("ALLOD_TEST_") {
+        if !name.starts_with("ALLOD_")
+            || OTHER_VARIABLES.contains(&name.as_str())
+            || name.starts_with("ALLOD_TEST_")
+        {
             continue;
         }
         let Some(key) = names.get(name) else {
@@ -256,7 +289,10 @@ fn variable(key: &str) -> String {
 }
 
 fn set(table: &mut Table, key: &str, text: &str, whence: &str) -> Result<(), ConfigError> {
-    let kind = KEYS.iter().find(|(name, _)| *name == key).map_or(Kind::Text, |(_, kind)| *kind);
+    let kind = KEYS
+        .iter()
+        .find(|(name, _)| *name == key)
+        .map_or(Kind::Text, |(_, kind)| *kind);
     let value = match kind {
         Kind::Text => Value::String(text.to_owned()),
         Kind::Number => Value::Integer(
@@ -264,14 +300,20 @@ fn set(table: &mut Table, key: &str, text: &str, whence: &str) -> Result<(), Con
                 .parse()
                 .map_err(|_| ConfigError(format!("{whence}: `{text}` is not a whole number")))?,
         ),
-        Kind::List => Value::Array(text.split(':').map(|part| Value::String(part.to_owned())).collect()),
+        Kind::List => Value::Array(
+            text.split(':')
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
+        ),
     };
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);
         }
         Some((section, key)) => {
-            let section = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            let section = table
+                .entry(section.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(section) = section {
                 section.insert(key.to_owned(), value);
             }
@@ -300,17 +342,24 @@ impl Config {
         if let Some(domain) = &self.domain
             && !is_domain(domain)
         {
-            return refuse(format!("domain: `{domain}` is not a domain name such as hub.example"));
+            return refuse(format!(
+                "domain: `{domain}` is not a domain name such as hub.example"
+            ));
         }
         if let Some(url) = &self.public_url
             && (!url.starts_with("https://") && !url.starts_with("http://") || url.ends_with('/'))
         {
-            return refuse(format!("public_url: `{url}` must begin with https:// and have no slash at the end"));
+            return refuse(format!(
+                "public_url: `{url}` must begin with https:// and have no slash at the end"
+            ));
         }
         if self.data_dir.as_os_str().is_empty() {
             return refuse("data_dir must not be empty".to_owned());
         }
-        Ok(Self { data_dir: absolute(&self.data_dir), ..self })
+        Ok(Self {
+            data_dir: absolute(&self.data_dir),
+            ..self
+        })
     }
 
     /// Under which address the world reaches the hub, without a slash at the end.
@@ -342,7 +391,9 @@ impl Config {
 
     /// The folder of shipped rules.
     pub(crate) fn recipes_dir(&self) -> PathBuf {
-        self.recipes_dir.clone().unwrap_or_else(|| shipped("rules/recipes"))
+        self.recipes_dir
+            .clone()
+            .unwrap_or_else(|| shipped("rules/recipes"))
     }
 
     /// Where the CLI speaks to the hub.
@@ -364,7 +415,9 @@ fn shipped(what: &str) -> PathBuf {
 fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -382,32 +435,47 @@ fn default_data_dir() -> PathBuf {
         return installed.to_owned();
     }
     let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    share.or_else(|| home.map(|home| home.join(".local/share"))).unwrap_or_else(|| ".".into()).join("allod")
+    share
+        .or_else(|| home.map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| ".".into())
+        .join("allod")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn load_text(text: &str, environment: &[(&str, &str)], set: &[(&'static str, &str)]) -> Result<Config, String> {
+    fn load_text(
+        text: &str,
+        environment: &[(&str, &str)],
+        set: &[(&'static str, &str)],
+    ) -> Result<Config, String> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("allod.toml");
         std::fs::write(&file, text).unwrap();
         let flags = Flags {
             file: Some(file),
-            set: set.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
+            set: set
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned()))
+                .collect(),
         };
-        let environment =
-            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        load_from(&flags, &environment).map_err(|error| {
-            error.to_string().replace(&dir.path().display().to_string(), "")
-        })
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        load_from(&flags, &environment)
+            .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), ""))
     }
 
     #[test]
     fn flags_win_over_environment_and_environment_over_the_file() {
         let text = "listen = \"127.0.0.1:1\"\ndomain = \"file.example\"\n[jobs]\nrealtime = 2\n";
-        let environment = [("ALLOD_DOMAIN", "env.example"), ("ALLOD_JOBS_REALTIME", "3"), ("ALLOD_LISTEN", "127.0.0.1:2")];
+        let environment = [
+            ("ALLOD_DOMAIN", "env.example"),
+            ("ALLOD_JOBS_REALTIME", "3"),
+            ("ALLOD_LISTEN", "127.0.0.1:2"),
+        ];
         let config = load_text(text, &environment, &[("listen", "127.0.0.1:3")]).unwrap();
         assert_eq!(config.listen.port(), 3);
         assert_eq!(config.domain.as_deref(), Some("env.example"));
@@ -418,10 +486,16 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
         let error = load_text("domain = \"a.example\"\nlisen = \"127.0.0.1:1\"\n", &[], &[]).unwrap_err();
-        assert!(error.starts_with("/allod.toml:2: unknown field `lisen`"), "{error}");
+        assert!(
+            error.starts_with("/allod.toml:2: unknown field `lisen`"),
+            "{error}"
+        );
         assert!(error.contains("did you mean `listen`?"), "{error}");
         let error = load_text("[log]\n\nformt = \"json\"\n", &[], &[]).unwrap_err();
-        assert!(error.contains("allod.toml:3:") && error.contains("did you mean `format`?"), "{error}");
+        assert!(
+            error.contains("allod.toml:3:") && error.contains("did you mean `format`?"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -429,28 +503,48 @@ mod tests {
         let error = load_text("\nlisten = \"nowhere\"\n", &[], &[]).unwrap_err();
         assert!(error.starts_with("/allod.toml:2:"), "{error}");
         let error = load_text("", &[("ALLOD_JOBS_REALTIME", "many")], &[]).unwrap_err();
-        assert!(error.contains("ALLOD_JOBS_REALTIME") && error.contains("`many`"), "{error}");
+        assert!(
+            error.contains("ALLOD_JOBS_REALTIME") && error.contains("`many`"),
+            "{error}"
+        );
         let error = load_text("", &[("ALLOD_LOG_FORMAT", "xml")], &[]).unwrap_err();
-        assert!(error.contains("ALLOD_LOG_FORMAT") && error.contains("json"), "{error}");
-        assert!(load_text("domain = \"not a domain\"", &[], &[]).unwrap_err().contains("domain"));
-        assert!(load_text("[jobs]\nrealtime = 0", &[], &[]).unwrap_err().contains("between 1 and 200"));
+        assert!(
+            error.contains("ALLOD_LOG_FORMAT") && error.contains("json"),
+            "{error}"
+        );
+        assert!(
+            load_text("domain = \"not a domain\"", &[], &[])
+                .unwrap_err()
+                .contains("domain")
+        );
+        assert!(
+            load_text("[jobs]\nrealtime = 0", &[], &[])
+                .unwrap_err()
+                .contains("between 1 and 200")
+        );
     }
 
     #[test]
     fn an_unknown_variable_is_refused_with_the_nearest_one() {
         let error = load_text("", &[("ALLOD_DATADIR", "/x")], &[]).unwrap_err();
-        assert!(error.contains("ALLOD_DATADIR") && error.contains("ALLOD_DATA_DIR"), "{error}");
+        assert!(
+            error.contains("ALLOD_DATADIR") && error.contains("ALLOD_DATA_DIR"),
+            "{error}"
+        );
     }
 
     #[test]
     fn every_key_can_be_set_from_the_environment() {
-        let shown = toml::Value::try_from(Config {
+        let shown = Value::try_from(Config {
             domain: Some("a.b".into()),
             public_url: Some("x".into()),
             packs_dir: Some("x".into()),
             recipes_dir: Some("x".into()),
             postgres_bin: Some("x".into()),
-            database: Database { url: Some("x".into()), ..Database::default() },
+            database: Database {
+                url: Some("x".into()),
+                ..Database::default()
+            },
             ..Config::default()
         })
         .unwrap();

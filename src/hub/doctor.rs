@@ -37,7 +37,8 @@ pub(crate) async fn run(config: &Config, json: bool) -> bool {
         let mark = if finding.well { "ok" } else { "PROBLEM" };
         render::line(format!("{mark:<8} {:<16} {}", finding.what, finding.detail));
     }
-    if config.database.url.is_some() && !well
+    if config.database.url.is_some()
+        && !well
         && let Ok(name) = database::database_name(crate::serve::database_config(config).external.as_ref())
     {
         render::line("\nThe roles of an external database are made by `allod db init`, or by this SQL:\n");
@@ -50,16 +51,26 @@ fn data_directory(config: &Config) -> Finding {
     let what = "data directory";
     let shown = config.data_dir.display();
     match std::fs::metadata(&config.data_dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Finding { well: true, what, detail: format!("{shown} will be made at the first start") }
-        }
-        Err(error) => Finding { well: false, what, detail: format!("{shown}: {error}") },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Finding {
+            well: true,
+            what,
+            detail: format!("{shown} will be made at the first start"),
+        },
+        Err(error) => Finding {
+            well: false,
+            what,
+            detail: format!("{shown}: {error}"),
+        },
         Ok(meta) if meta.mode() & 0o077 != 0 => Finding {
             well: false,
             what,
             detail: format!("{shown} is open to other users: chmod 700 {shown}"),
         },
-        Ok(_) => Finding { well: true, what, detail: shown.to_string() },
+        Ok(_) => Finding {
+            well: true,
+            what,
+            detail: shown.to_string(),
+        },
     }
 }
 
@@ -74,17 +85,33 @@ fn space(config: &Config) -> Finding {
         Ok(stat) => {
             let megabytes = stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000;
             let detail = format!("{megabytes} MB below {}", at.display());
-            Finding { well: megabytes >= 500, what, detail }
+            Finding {
+                well: megabytes >= 500,
+                what,
+                detail,
+            }
         }
-        Err(error) => Finding { well: false, what, detail: format!("{}: {error}", at.display()) },
+        Err(error) => Finding {
+            well: false,
+            what,
+            detail: format!("{}: {error}", at.display()),
+        },
     }
 }
 
 fn packs(config: &Config) -> Finding {
     let folders = [config.packs_dir(), config.recipes_dir()];
-    let missing: Vec<_> = folders.iter().filter(|dir| !dir.is_dir()).map(|dir| dir.display().to_string()).collect();
+    let missing: Vec<_> = folders
+        .iter()
+        .filter(|dir| !dir.is_dir())
+        .map(|dir| dir.display().to_string())
+        .collect();
     if missing.is_empty() {
-        return Finding { well: true, what: "packs and rules", detail: folders.map(|dir| dir.display().to_string()).join(", ") };
+        return Finding {
+            well: true,
+            what: "packs and rules",
+            detail: folders.map(|dir| dir.display().to_string()).join(", "),
+        };
     }
     Finding {
         well: false,
@@ -96,32 +123,66 @@ fn packs(config: &Config) -> Finding {
 async fn listen(config: &Config) -> Finding {
     let what = "address";
     match tokio::net::TcpListener::bind(config.listen).await {
-        Ok(_) => Finding { well: true, what, detail: format!("{} is free", config.listen) },
-        Err(_) if asks(config).await => Finding { well: true, what, detail: format!("{} is the hub's", config.listen) },
+        Ok(_) => Finding {
+            well: true,
+            what,
+            detail: format!("{} is free", config.listen),
+        },
+        Err(_) if asks(config).await => Finding {
+            well: true,
+            what,
+            detail: format!("{} is the hub's", config.listen),
+        },
         Err(error) => Finding {
             well: false,
             what,
-            detail: format!("{}: {error}; choose another with listen or ALLOD_LISTEN", config.listen),
+            detail: format!(
+                "{}: {error}; choose another with listen or ALLOD_LISTEN",
+                config.listen
+            ),
         },
     }
 }
 
 async fn asks(config: &Config) -> bool {
-    Client::new(config.control_socket(), None).get("/status").await.is_ok()
+    Client::new(config.control_socket(), None)
+        .get("/status")
+        .await
+        .is_ok()
 }
 
 async fn running(config: &Config) -> Finding {
-    let detail = if asks(config).await { "a hub runs here and answers" } else { "no hub runs here now" };
-    Finding { well: true, what: "hub", detail: detail.to_owned() }
+    let detail = if asks(config).await {
+        "a hub runs here and answers"
+    } else {
+        "no hub runs here now"
+    };
+    Finding {
+        well: true,
+        what: "hub",
+        detail: detail.to_owned(),
+    }
 }
 
 fn postgres(config: &Config) -> Finding {
     let what = "PostgreSQL";
     if config.database.url.is_some() {
-        return Finding { well: true, what, detail: "an external one, by DATABASE_URL".to_owned() };
+        return Finding {
+            well: true,
+            what,
+            detail: "an external one, by DATABASE_URL".to_owned(),
+        };
     }
     match database::installed(config.postgres_bin.as_deref()) {
-        Ok(found) => Finding { well: true, what, detail: found },
-        Err(error) => Finding { well: false, what, detail: error.to_string() },
+        Ok(found) => Finding {
+            well: true,
+            what,
+            detail: found,
+        },
+        Err(error) => Finding {
+            well: false,
+            what,
+            detail: error.to_string(),
+        },
     }
 }

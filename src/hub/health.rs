@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use axum::extract::State;
 use contracts::Problem;
+use serde_json::{Value, json};
 use spine::Admin;
 use spine::database::Database;
 use spine::edge::{Caller, Json};
-use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,7 +26,11 @@ impl edge::HealthCheck for DatabaseCheck {
 
     async fn check(&self) -> Result<String, String> {
         let health = self.0.health().await;
-        if health.ready { Ok("answers".to_owned()) } else { Err("does not answer".to_owned()) }
+        if health.ready {
+            Ok("answers".to_owned())
+        } else {
+            Err("does not answer".to_owned())
+        }
     }
 }
 
@@ -40,7 +44,12 @@ struct Status {
 }
 
 /// The routes of this file.
-pub(crate) fn status_routes(config: &Config, listen: SocketAddr, database: Database, admin: Admin) -> OpenApiRouter {
+pub(crate) fn status_routes(
+    config: &Config,
+    listen: SocketAddr,
+    database: Database,
+    admin: Admin,
+) -> OpenApiRouter {
     let status = Status {
         data_dir: config.data_dir.display().to_string(),
         listen,
@@ -57,7 +66,12 @@ async fn show(State(status): State<Status>, caller: Caller) -> Result<Json<Value
     caller.require_operator()?;
     let health = status.database.health().await;
     let spine = status.admin.status().await?;
-    let jobs = status.admin.queue().counts(&caller.0).await.map_err(spine::AccessError::from)?;
+    let jobs = status
+        .admin
+        .queue()
+        .counts(&caller.0)
+        .await
+        .map_err(spine::AccessError::from)?;
     Ok(Json(json!({
         "hub": {
             "version": env!("CARGO_PKG_VERSION"),

@@ -33,7 +33,11 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "allod", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    let serve = if let Command::Serve(serve) = &cli.command { serve.clone() } else { Serve::default() };
+    let serve = if let Command::Serve(serve) = &cli.command {
+        serve.clone()
+    } else {
+        Serve::default()
+    };
     let config = match config::load(&flags(&cli.global, &serve)) {
         Ok(config) => config,
         Err(error) => return failed(&error, USAGE),
@@ -49,7 +53,10 @@ fn main() -> ExitCode {
         return failed(&error, 1);
     }
     log_to_stderr(&config);
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         tracing::debug!("a TLS provider was installed before");
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -82,7 +89,11 @@ async fn play(demo: &cli::Demo, session: &Session) -> Result<(), demo::DemoError
     if demo.kill_points {
         return demo::kill_points().await;
     }
-    if demo.check { demo::check().await } else { demo::play(&session.client).await }
+    if demo.check {
+        demo::check().await
+    } else {
+        demo::play(&session.client).await
+    }
 }
 
 fn ended(outcome: Result<(), CommandError>) -> ExitCode {
@@ -95,7 +106,11 @@ fn ended(outcome: Result<(), CommandError>) -> ExitCode {
 }
 
 fn code(well: bool) -> ExitCode {
-    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Says what went wrong, with everything below it.
@@ -111,11 +126,16 @@ fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
 }
 
 fn flags(global: &Global, serve: &Serve) -> Flags {
-    let mut flags = Flags { file: global.config.clone(), ..Flags::default() };
+    let mut flags = Flags {
+        file: global.config.clone(),
+        ..Flags::default()
+    };
     let data_dir = global.data_dir.as_ref().map(|dir| dir.display().to_string());
-    for (key, value) in
-        [("data_dir", data_dir), ("listen", serve.listen.clone()), ("domain", serve.domain.clone())]
-    {
+    for (key, value) in [
+        ("data_dir", data_dir),
+        ("listen", serve.listen.clone()),
+        ("domain", serve.domain.clone()),
+    ] {
         if let Some(value) = value {
             flags.set.insert(key, value);
         }
@@ -156,8 +176,10 @@ async fn database(command: &Db, config: &Config) -> ExitCode {
     match command {
         Db::Sql => render::line(spine::database::doctor_sql(&name)),
         Db::Init { reset_passwords } => {
-            let (Some(external), Ok(admin)) = (database.external, std::env::var("ALLOD_DATABASE_ADMIN_URL")) else {
-                let missing = "set DATABASE_URL (the server) and ALLOD_DATABASE_ADMIN_URL (its administrator) first";
+            let (Some(external), Ok(admin)) = (database.external, std::env::var("ALLOD_DATABASE_ADMIN_URL"))
+            else {
+                let missing =
+                    "set DATABASE_URL (the server) and ALLOD_DATABASE_ADMIN_URL (its administrator) first";
                 return failed(&CommandError::Usage(missing.to_owned()), USAGE);
             };
             let order = spine::database::DbInit {
@@ -167,7 +189,9 @@ async fn database(command: &Db, config: &Config) -> ExitCode {
                 reset_passwords: *reset_passwords,
             };
             match spine::database::db_init(&order).await {
-                Ok(_) => render::line(format!("database {name} and the hub's roles are ready; start with `allod serve`")),
+                Ok(_) => render::line(format!(
+                    "database {name} and the hub's roles are ready; start with `allod serve`"
+                )),
                 Err(error) => return failed(&error, 1),
             }
         }

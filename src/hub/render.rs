@@ -19,12 +19,18 @@ pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
     }
     let width = |index: usize| {
         let cells = rows.iter().map(|row| row[index].chars().count());
-        cells.chain([columns[index].0.chars().count()]).max().unwrap_or_default()
+        cells
+            .chain([columns[index].0.chars().count()])
+            .max()
+            .unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let joined = |cells: Vec<&str>| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     line(joined(columns.iter().map(|(head, _)| *head).collect()));
@@ -35,7 +41,9 @@ pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
 
 /// The rows of a list answer: the array itself, or the one under `items`.
 pub(crate) fn list(value: &Value) -> &[Value] {
-    let items = value.as_array().or_else(|| value.get("items").and_then(Value::as_array));
+    let items = value
+        .as_array()
+        .or_else(|| value.get("items").and_then(Value::as_array));
     items.map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -57,8 +65,13 @@ pub(crate) fn text(value: &Value) -> String {
 
 /// A time as people read it: the seconds and their thousandths, in UTC.
 pub(crate) fn time(value: &Value) -> String {
-    let parsed = value.as_str().and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
-    parsed.map_or_else(|| text(value), |at| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string())
+    let parsed = value
+        .as_str()
+        .and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+    parsed.map_or_else(
+        || text(value),
+        |at| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
+    )
 }
 
 /// Prints JSON.

@@ -68,12 +68,20 @@ async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
     let lock = HubLock::acquire(&config.data_dir)?;
     let vault = Vault::open_or_create(&config.data_dir.join("keys/master"))?;
     let listener = listen(config.listen).await?;
-    let listen = listener.local_addr().map_err(|error| ServeError::Listen(config.listen.to_string(), error))?;
+    let listen = listener
+        .local_addr()
+        .map_err(|error| ServeError::Listen(config.listen.to_string(), error))?;
     let database = Database::open(&database_config(config)).await?;
     match furnish(config, &database, vault, listener, listen).await {
         Ok((running, doors, serving)) => {
             tracing::info!(address = %listen, ready_ms = started.elapsed().as_millis() as u64, "the hub is ready");
-            Ok(Hub { running, database, doors, serving, _lock: lock })
+            Ok(Hub {
+                running,
+                database,
+                doors,
+                serving,
+                _lock: lock,
+            })
         }
         Err(error) => {
             database.stop().await;
@@ -102,7 +110,9 @@ async fn furnish(
     let mut services = services::services(&context);
     let missing = context.ports.missing();
     if !missing.is_empty() {
-        return Err(ServeError::Start(format!("no service provides {}", missing.join(", ")).into()));
+        return Err(ServeError::Start(
+            format!("no service provides {}", missing.join(", ")).into(),
+        ));
     }
     let metrics = edge::Metrics::install().map_err(|error| ServeError::Start(Box::new(error)))?;
     let status = health::status_routes(config, listen, database.clone(), spine.admin().clone());
@@ -122,7 +132,10 @@ async fn furnish(
         },
         ..RunnerOptions::default()
     };
-    let running = spine.start(services, jobs).await.map_err(|error| ServeError::Start(Box::new(error)))?;
+    let running = spine
+        .start(services, jobs)
+        .await
+        .map_err(|error| ServeError::Start(Box::new(error)))?;
     let control = control_listener(&config.control_socket())?;
     // One token ends live streams and listeners alike.
     let doors = edge.streams.clone();
@@ -130,10 +143,14 @@ async fn furnish(
     let (network_stop, control_stop) = (doors.clone(), doors.clone());
     serving.spawn(async move {
         let service = edge.network.into_make_service_with_connect_info::<SocketAddr>();
-        let _ = axum::serve(listener, service).with_graceful_shutdown(network_stop.cancelled_owned()).await;
+        let _ = axum::serve(listener, service)
+            .with_graceful_shutdown(network_stop.cancelled_owned())
+            .await;
     });
     serving.spawn(async move {
-        let _ = axum::serve(control, edge.control).with_graceful_shutdown(control_stop.cancelled_owned()).await;
+        let _ = axum::serve(control, edge.control)
+            .with_graceful_shutdown(control_stop.cancelled_owned())
+            .await;
     });
     serving.spawn(async move {
         let _ = metrics.upkeep().await;
@@ -151,7 +168,9 @@ async fn greet(context: &spine::Context, listen: SocketAddr) {
             render::line(format!("  {link}"));
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "no set-up link could be made; `allod account setup-link` makes one"),
+        Err(error) => {
+            tracing::warn!(%error, "no set-up link could be made; `allod account setup-link` makes one");
+        }
     }
 }
 
@@ -172,7 +191,9 @@ impl Hub {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::Listen(address.to_string(), error))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen(address.to_string(), error))
 }
 
 /// The lock of the data directory is held, so a socket that is there belongs to a hub that was killed.
@@ -220,7 +241,8 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
 
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals can't be heard: stop the hub by killing it");
         return std::future::pending().await;
     };

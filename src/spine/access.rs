@@ -64,9 +64,11 @@ pub fn database_is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_) => true,
         // Class 08 connection, 53 resources, 57 operator intervention (shutdown), 40 serialization and deadlock.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)))
-        }
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["08", "53", "57", "40"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
         _ => false,
     }
 }
@@ -131,7 +133,9 @@ impl TokenKind {
 
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Device, Self::Api, Self::Session].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Device, Self::Api, Self::Session]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
     }
 }
 
@@ -197,7 +201,12 @@ impl Cause {
     /// [`crate::edge::with_correlation`]), so that log, events and the caller speak of the same thing.
     pub fn outside() -> Self {
         let correlation = crate::edge::request_correlation().unwrap_or_default();
-        Self { correlation, causation: None, depth: 0, lane: Lane::Live }
+        Self {
+            correlation,
+            causation: None,
+            depth: 0,
+            lane: Lane::Live,
+        }
     }
 
     /// What follows from an event.
@@ -228,7 +237,15 @@ struct Inner {
 
 impl Access {
     pub(crate) fn new(app: PgPool, clock: Arc<dyn Clock>, vault: Vault, wake: Wake) -> Self {
-        Self { inner: Arc::new(Inner { app, clock, vault, wake, refusals: Refusals::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                app,
+                clock,
+                vault,
+                wake,
+                refusals: Refusals::default(),
+            }),
+        }
     }
 
     /// Opens a transaction that sees and writes the scope's account only.
@@ -285,7 +302,13 @@ impl Access {
         .fetch_optional(&self.inner.app)
         .await?;
         Ok(row.map(|row| {
-            Scope::new(AccountId(row.account), Principal::Token { id: TokenId(row.token), kind })
+            Scope::new(
+                AccountId(row.account),
+                Principal::Token {
+                    id: TokenId(row.token),
+                    kind,
+                },
+            )
         }))
     }
 
@@ -309,7 +332,13 @@ impl Access {
             .fetch_one(&self.inner.app)
             .await?;
         Ok(account.map(|account| {
-            Scope::new(AccountId(account), Principal::Connection { plugin: plugin.to_owned(), id: connection })
+            Scope::new(
+                AccountId(account),
+                Principal::Connection {
+                    plugin: plugin.to_owned(),
+                    id: connection,
+                },
+            )
         }))
     }
 
@@ -333,9 +362,23 @@ impl Access {
         .fetch_all(&self.inner.app)
         .await?;
         let scope = |account, id| {
-            Scope::new(AccountId(account), Principal::Connection { plugin: plugin.to_owned(), id })
+            Scope::new(
+                AccountId(account),
+                Principal::Connection {
+                    plugin: plugin.to_owned(),
+                    id,
+                },
+            )
         };
-        Ok(rows.into_iter().map(|row| (scope(row.account, ConnectionId(row.connection)), ConnectionId(row.connection))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                (
+                    scope(row.account, ConnectionId(row.connection)),
+                    ConnectionId(row.connection),
+                )
+            })
+            .collect())
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -375,7 +418,10 @@ pub struct ScopedTx {
 
 impl std::fmt::Debug for ScopedTx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScopedTx").field("scope", &self.scope).field("cause", &self.cause).finish_non_exhaustive()
+        f.debug_struct("ScopedTx")
+            .field("scope", &self.scope)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
     }
 }
 
@@ -436,7 +482,8 @@ impl ScopedTx {
     pub fn publish(&mut self, event: NewEvent) -> Result<EventId, AccessError> {
         self.refuse_depth()?;
         let id = event.id;
-        self.events.push(outbox::Row::new(event, &self.scope, &self.cause, self.now)?);
+        self.events
+            .push(outbox::Row::new(event, &self.scope, &self.cause, self.now)?);
         Ok(id)
     }
 
@@ -456,8 +503,17 @@ impl ScopedTx {
     ///
     /// # Errors
     /// As [`ScopedTx::publish`].
-    pub fn audit(&mut self, action: &str, on: impl Into<String>, count: Option<u64>) -> Result<(), AccessError> {
-        self.publish(NewEvent::of(&AccessRecorded { action: action.to_owned(), on: on.into(), count })?)?;
+    pub fn audit(
+        &mut self,
+        action: &str,
+        on: impl Into<String>,
+        count: Option<u64>,
+    ) -> Result<(), AccessError> {
+        self.publish(NewEvent::of(&AccessRecorded {
+            action: action.to_owned(),
+            on: on.into(),
+            count,
+        })?)?;
         Ok(())
     }
 
@@ -497,7 +553,11 @@ impl ScopedTx {
     }
 
     fn refuse_depth(&self) -> Result<(), AccessError> {
-        if self.cause.depth > DEPTH_MAX { Err(AccessError::TooDeep) } else { Ok(()) }
+        if self.cause.depth > DEPTH_MAX {
+            Err(AccessError::TooDeep)
+        } else {
+            Ok(())
+        }
     }
 
     /// Where the log stood when asked: everything up to here is sealed.
@@ -505,7 +565,9 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn log_head(&mut self) -> Result<Position, AccessError> {
-        Ok(sqlx::query_scalar!("SELECT position FROM spine.log_head").fetch_one(self.conn()).await?)
+        Ok(sqlx::query_scalar!("SELECT position FROM spine.log_head")
+            .fetch_one(self.conn())
+            .await?)
     }
 
     /// Commits rows, events and jobs, and wakes whoever waits for them.

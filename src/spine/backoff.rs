@@ -43,7 +43,9 @@ impl Backoff {
 
 /// Doubles from 100 ms to 5 s; `chance` in 0..1 spreads it over the upper half.
 fn delay(failures: u32, chance: f64) -> Duration {
-    let whole = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST);
+    let whole = FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(LONGEST);
     whole.mul_f64(0.5 + chance / 2.0)
 }
 

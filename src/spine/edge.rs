@@ -27,7 +27,8 @@ impl Caller {
         if self.is_operator() {
             return Ok(());
         }
-        Err(Problem::forbidden("only the operator may do this").hint("use the allod command on the hub's machine"))
+        Err(Problem::forbidden("only the operator may do this")
+            .hint("use the allod command on the hub's machine"))
     }
 
     /// Refuses programs with an API token: what makes or ends keys, people and accounts is for people.
@@ -36,7 +37,11 @@ impl Caller {
     /// 403.
     pub fn require_person(&self) -> Result<(), Problem> {
         match self.0.principal() {
-            Principal::Operator | Principal::Token { kind: TokenKind::Session, .. } => Ok(()),
+            Principal::Operator
+            | Principal::Token {
+                kind: TokenKind::Session,
+                ..
+            } => Ok(()),
             _ => Err(Problem::forbidden("an API token may not do this")
                 .hint("sign in (POST /api/v1/sessions), or use the allod command on the hub's machine")),
         }
@@ -47,7 +52,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("sign in first"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::unauthorized("sign in first"))
     }
 }
 
@@ -72,7 +81,11 @@ pub struct Peer(pub Option<IpAddr>);
 impl Peer {
     /// The peer of the request with these extensions.
     pub fn of(extensions: &axum::http::Extensions) -> Self {
-        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
+        Self(
+            extensions
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|peer| peer.0.ip().to_canonical()),
+        )
     }
 
     /// By what limits count: the address, or the /64 of IPv6, since one household has that many addresses.
@@ -113,9 +126,9 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequest<
     type Rejection = Problem;
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
-        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|error| {
-            Problem::new(error.status(), error.body_text())
-        })?;
+        let bytes = axum::body::Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Problem::new(error.status(), error.body_text()))?;
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| Problem::bad_request(format!("the body is not the expected JSON: {error}")))
@@ -132,7 +145,10 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         if error.is_transient() {
             tracing::warn!(%error, cause = std::error::Error::source(&error).map(ToString::to_string), "answered 503");
-            return Self::unavailable("the hub's database is not available right now; nothing was taken in", 5);
+            return Self::unavailable(
+                "the hub's database is not available right now; nothing was taken in",
+                5,
+            );
         }
         if matches!(error, AccessError::Erased) {
             return Self::not_found(error.to_string());

@@ -39,7 +39,13 @@ impl Eraser {
         let rows = self.sweep(account).await?;
         let instance = Scope::new(AccountId::INSTANCE, Principal::System("erasure".to_owned()));
         let mut tx = self.access.begin(&instance, Cause::outside()).await?;
-        tx.publish(NewEvent::of(&AccountErased { account, rows: rows.clone() })?.about(account))?;
+        tx.publish(
+            NewEvent::of(&AccountErased {
+                account,
+                rows: rows.clone(),
+            })?
+            .about(account),
+        )?;
         tx.commit().await?;
         Ok(rows)
     }
@@ -64,11 +70,17 @@ impl Eraser {
         tx.commit().await?;
         let mut tx = self.spine.begin().await?;
         let bodies = sqlx::query!("DELETE FROM spine.event_body WHERE account = $1", account.0);
-        count("spine.event_body", bodies.execute(&mut *tx).await?.rows_affected());
+        count(
+            "spine.event_body",
+            bodies.execute(&mut *tx).await?.rows_affected(),
+        );
         let keys = sqlx::query!("DELETE FROM spine.idempotency WHERE account = $1", account.0);
         count("spine.idempotency", keys.execute(&mut *tx).await?.rows_affected());
         let parked = sqlx::query!("DELETE FROM spine.parked_event WHERE account = $1", account.0);
-        count("spine.parked_event", parked.execute(&mut *tx).await?.rows_affected());
+        count(
+            "spine.parked_event",
+            parked.execute(&mut *tx).await?.rows_affected(),
+        );
         count("pgboss.job", crate::queue::erase_account(&mut tx, account).await?);
         tx.commit().await?;
         Ok(rows)
@@ -98,9 +110,13 @@ impl Eraser {
         for account in open {
             self.sweep(AccountId(account)).await?;
             let now = self.access.now();
-            sqlx::query!("UPDATE spine.erasure SET done_at = $2 WHERE account = $1", account, now)
-                .execute(&self.spine)
-                .await?;
+            sqlx::query!(
+                "UPDATE spine.erasure SET done_at = $2 WHERE account = $1",
+                account,
+                now
+            )
+            .execute(&self.spine)
+            .await?;
         }
         Ok(())
     }

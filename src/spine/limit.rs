@@ -35,7 +35,10 @@ pub struct TooMany {
 impl MinuteLimit {
     /// At most `max` per key and minute.
     pub fn new(max: u32) -> Self {
-        Self { max, window: Mutex::default() }
+        Self {
+            max,
+            window: Mutex::default(),
+        }
     }
 
     /// Counts one.
@@ -57,19 +60,32 @@ impl MinuteLimit {
         self.with(key, now, |count| *count < self.max)
     }
 
-    fn with(&self, key: &str, now: DateTime<Utc>, decide: impl FnOnce(&mut u32) -> bool) -> Result<(), TooMany> {
+    fn with(
+        &self,
+        key: &str,
+        now: DateTime<Utc>,
+        decide: impl FnOnce(&mut u32) -> bool,
+    ) -> Result<(), TooMany> {
         let second = now.timestamp();
         let minute = second.div_euclid(60);
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.minute != minute {
-            *window = Window { minute, counts: HashMap::new() };
+            *window = Window {
+                minute,
+                counts: HashMap::new(),
+            };
         }
         let full = window.counts.len() >= KEYS_MAX && !window.counts.contains_key(key);
-        let count = window.counts.entry(if full { String::new() } else { key.to_owned() }).or_default();
+        let count = window
+            .counts
+            .entry(if full { String::new() } else { key.to_owned() })
+            .or_default();
         if decide(count) {
             return Ok(());
         }
-        Err(TooMany { retry_after_s: 60 - second.rem_euclid(60).unsigned_abs() })
+        Err(TooMany {
+            retry_after_s: 60 - second.rem_euclid(60).unsigned_abs(),
+        })
     }
 }
 

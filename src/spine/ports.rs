@@ -61,7 +61,10 @@ pub struct Identifier {
 impl Identifier {
     /// An identifier.
     pub fn new(scheme: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { scheme: scheme.into(), value: value.into() }
+        Self {
+            scheme: scheme.into(),
+            value: value.into(),
+        }
     }
 }
 
@@ -395,7 +398,12 @@ pub trait ChannelDriver: Send + Sync {
     ) -> Result<Route, ChannelError>;
 
     /// Hands the message over. At most one request to send leaves the hub.
-    async fn send(&self, scope: &Scope, route: &Route, message: &Outgoing) -> Result<SendOutcome, ChannelError>;
+    async fn send(
+        &self,
+        scope: &Scope,
+        route: &Route,
+        message: &Outgoing,
+    ) -> Result<SendOutcome, ChannelError>;
 
     /// Messages in the provider's records with the same recipient and text, created after a moment.
     async fn find(

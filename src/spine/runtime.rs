@@ -45,8 +45,13 @@ impl Spine {
         let wake = Wake::new();
         let key = vault.chain_key();
         let access = Access::new(app, clock.clone(), vault.clone(), wake.clone());
-        let context =
-            Context { access: access.clone(), clock, ports: Ports::default(), vault, settings: Arc::new(settings) };
+        let context = Context {
+            access: access.clone(),
+            clock,
+            ports: Ports::default(),
+            vault,
+            settings: Arc::new(settings),
+        };
         let inner = AdminInner {
             pool: spine,
             access,
@@ -55,7 +60,17 @@ impl Spine {
             wake: wake.clone(),
             parts: OnceLock::new(),
         };
-        (Self { context, admin: Admin { inner: Arc::new(inner) }, wake, key }, Gate::new())
+        (
+            Self {
+                context,
+                admin: Admin {
+                    inner: Arc::new(inner),
+                },
+                wake,
+                key,
+            },
+            Gate::new(),
+        )
     }
 
     /// What services are built with.
@@ -74,8 +89,14 @@ impl Spine {
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
     pub async fn start(self, services: Vec<Service>, jobs: RunnerOptions) -> Result<Running, QueueError> {
         let parts = AdminParts {
-            consumers: services.iter().flat_map(|service| service.consumers.iter().cloned()).collect(),
-            tables: services.iter().flat_map(|service| service.personal_tables.iter().copied()).collect(),
+            consumers: services
+                .iter()
+                .flat_map(|service| service.consumers.iter().cloned())
+                .collect(),
+            tables: services
+                .iter()
+                .flat_map(|service| service.personal_tables.iter().copied())
+                .collect(),
         };
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -100,7 +121,11 @@ impl Spine {
                 tasks.spawn(consumer::run(runtime.clone(), reader.clone(), *lane));
             }
         }
-        let eraser = Eraser { spine: pool.clone(), access: self.context.access.clone(), tables: parts.tables.clone() };
+        let eraser = Eraser {
+            spine: pool.clone(),
+            access: self.context.access.clone(),
+            tables: parts.tables.clone(),
+        };
         tasks.spawn(eraser.run(stop.clone()));
         tasks.spawn(crate::refusals::run(self.context.access.clone(), stop.clone()));
         let _ = self.admin.inner.parts.set(parts);
@@ -208,7 +233,9 @@ impl Admin {
         account: AccountId,
         event: EventId,
     ) -> Result<bool, HandleError> {
-        let found = self.parts().and_then(|parts| parts.consumers.iter().find(|one| one.name() == consumer));
+        let found = self
+            .parts()
+            .and_then(|parts| parts.consumers.iter().find(|one| one.name() == consumer));
         match found {
             Some(found) => consumer::parked_retry(&self.inner.access, found.as_ref(), account, event).await,
             None => Ok(false),
@@ -251,10 +278,17 @@ impl Admin {
         .fetch_all(&self.inner.pool)
         .await?;
         let mut consumers = Vec::new();
-        for consumer in self.parts().map(|parts| parts.consumers.as_slice()).unwrap_or_default() {
+        for consumer in self
+            .parts()
+            .map(|parts| parts.consumers.as_slice())
+            .unwrap_or_default()
+        {
             for lane in consumer.lanes() {
                 let position = *self.inner.wake.passed(consumer.name(), *lane).borrow();
-                let parked = parked.iter().find(|row| row.consumer == consumer.name()).map_or(0, |row| row.count);
+                let parked = parked
+                    .iter()
+                    .find(|row| row.consumer == consumer.name())
+                    .map_or(0, |row| row.count);
                 consumers.push(ConsumerStatus {
                     consumer: consumer.name().to_owned(),
                     lane: *lane,
@@ -264,7 +298,11 @@ impl Admin {
                 });
             }
         }
-        Ok(SpineStatus { head: log.head, unsealed: log.unsealed, consumers })
+        Ok(SpineStatus {
+            head: log.head,
+            unsealed: log.unsealed,
+            consumers,
+        })
     }
 
     /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table.

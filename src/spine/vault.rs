@@ -62,7 +62,10 @@ impl Vault {
     /// # Errors
     /// [`VaultError::KeyFile`], [`VaultError::BadKey`].
     pub fn open_or_create(path: &Path) -> Result<Self, VaultError> {
-        let failed = |source| VaultError::KeyFile { path: path.display().to_string(), source };
+        let failed = |source| VaultError::KeyFile {
+            path: path.display().to_string(),
+            source,
+        };
         let mut text = Zeroizing::new(String::new());
         match std::fs::File::open(path) {
             Ok(mut file) => {
@@ -76,9 +79,12 @@ impl Vault {
             Err(error) => return Err(failed(error)),
         }
         let mut key = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut key)
-            .map_err(|_| VaultError::BadKey { path: path.display().to_string() })?;
-        let vault = Self { master: Arc::new(Zeroizing::new(key)) };
+        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| VaultError::BadKey {
+            path: path.display().to_string(),
+        })?;
+        let vault = Self {
+            master: Arc::new(Zeroizing::new(key)),
+        };
         key.zeroize();
         Ok(vault)
     }
@@ -91,7 +97,13 @@ impl Vault {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let sealed = self
             .cipher()
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: secret, aad: place.as_bytes() })
+            .encrypt(
+                XNonce::from_slice(&nonce),
+                Payload {
+                    msg: secret,
+                    aad: place.as_bytes(),
+                },
+            )
             .map_err(|_| VaultError::Unsealable)?;
         Ok([&[FORMAT][..], &nonce, &sealed].concat())
     }
@@ -107,14 +119,23 @@ impl Vault {
         }
         let (nonce, text) = rest.split_at(NONCE_LEN);
         self.cipher()
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: text, aad: place.as_bytes() })
+            .decrypt(
+                XNonce::from_slice(nonce),
+                Payload {
+                    msg: text,
+                    aad: place.as_bytes(),
+                },
+            )
             .map(Zeroizing::new)
             .map_err(|_| VaultError::Unsealable)
     }
 
     /// A keyed hash of personal data, for look-ups and limits that must not hold the data itself.
     pub fn pseudonym(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
-        derive(&self.master[..], &[b"pseudonym/", purpose.as_bytes(), b"\0", data])
+        derive(
+            &self.master[..],
+            &[b"pseudonym/", purpose.as_bytes(), b"\0", data],
+        )
     }
 
     /// The key that signs the head of the log.
@@ -145,8 +166,12 @@ fn write_key(path: &Path, text: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let fresh = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
@@ -191,7 +216,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master");
         std::fs::write(&path, "not a key").unwrap();
-        assert!(matches!(Vault::open_or_create(&path), Err(VaultError::BadKey { .. })));
+        assert!(matches!(
+            Vault::open_or_create(&path),
+            Err(VaultError::BadKey { .. })
+        ));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a key");
     }
 
@@ -199,7 +227,10 @@ mod tests {
     fn only_the_hubs_user_may_read_the_key() {
         use std::os::unix::fs::PermissionsExt;
         let (dir, _vault) = vault();
-        let mode = std::fs::metadata(dir.path().join("keys/master")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.path().join("keys/master"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

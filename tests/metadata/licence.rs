@@ -29,7 +29,10 @@ const COMPATIBLE: [&str; 22] = [
 
 /// Reads `A OR B`, `A AND (B OR C)`, `A WITH exception` and the old `A/B`.
 pub(super) fn is_compatible(expression: &str) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
     let mut words = spaced.split_whitespace().peekable();
     any_of(&mut words) && words.next().is_none()
 }
@@ -58,7 +61,9 @@ fn one(words: &mut Words<'_>) -> bool {
         return words.next() == Some(")") && compatible;
     }
     // `MPL-2.0+`: that version or a later one.
-    let compatible = words.next().is_some_and(|name| COMPATIBLE.contains(&name.trim_end_matches('+')));
+    let compatible = words
+        .next()
+        .is_some_and(|name| COMPATIBLE.contains(&name.trim_end_matches('+')));
     // An exception only ever permits more.
     if words.next_if_eq(&"WITH").is_some() {
         words.next();
@@ -78,7 +83,16 @@ fn a_choice_needs_one_good_licence_and_a_sum_needs_all() {
     ] {
         assert!(is_compatible(good), "{good}");
     }
-    for bad in ["SSPL-1.0", "MIT AND SSPL-1.0", "GPL-2.0-only", "(MIT", "MIT Apache-2.0", "", "none named", "OpenSSL"] {
+    for bad in [
+        "SSPL-1.0",
+        "MIT AND SSPL-1.0",
+        "GPL-2.0-only",
+        "(MIT",
+        "MIT Apache-2.0",
+        "",
+        "none named",
+        "OpenSSL",
+    ] {
         assert!(!is_compatible(bad), "{bad}");
     }
 }

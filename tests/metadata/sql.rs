@@ -17,11 +17,16 @@ fn parse_name(name: &str) -> Option<(u32, &str)> {
 /// Every file below a folder whose name ends in one of these, in order.
 pub(super) fn files_below(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return found;
+    };
     for entry in entries.map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
             found.extend(files_below(&entry, extensions));
-        } else if entry.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted)) {
+        } else if entry
+            .extension()
+            .is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+        {
             found.push(entry);
         }
     }
@@ -42,7 +47,9 @@ fn owners() -> BTreeMap<String, String> {
         for line in text.lines() {
             if let Some(schema) = line.trim().strip_prefix("create schema ") {
                 let schema = schema.trim_start_matches("if not exists ");
-                let end = schema.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(schema.len());
+                let end = schema
+                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                    .unwrap_or(schema.len());
                 owners.insert(schema[..end].to_owned(), service.to_owned());
             }
         }
@@ -53,12 +60,21 @@ fn owners() -> BTreeMap<String, String> {
 /// `(line, schema)` of each statement that writes a table named with its schema.
 fn writes(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    let words: Vec<(usize, &str)> =
-        text.lines().enumerate().flat_map(|(at, line)| line.split_whitespace().map(move |word| (at + 1, word))).collect();
+    let words: Vec<(usize, &str)> = text
+        .lines()
+        .enumerate()
+        .flat_map(|(at, line)| line.split_whitespace().map(move |word| (at + 1, word)))
+        .collect();
     for (at, (_, word)) in words.iter().enumerate() {
-        let verb = word.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).to_ascii_lowercase();
+        let verb = word
+            .trim_start_matches(|c: char| !c.is_ascii_alphabetic())
+            .to_ascii_lowercase();
         let verb = verb.rsplit(['"', '(']).next().unwrap_or_default();
-        let next = |n: usize| words.get(at + n).map(|(line, word)| (*line, word.to_ascii_lowercase()));
+        let next = |n: usize| {
+            words
+                .get(at + n)
+                .map(|(line, word)| (*line, word.to_ascii_lowercase()))
+        };
         let table = match (verb, next(1)) {
             ("insert", Some((_, into))) if into == "into" => next(2),
             ("delete", Some((_, from))) if from == "from" => next(2),
@@ -78,7 +94,11 @@ fn writes(text: &str) -> Vec<(usize, String)> {
 
 /// The service that a source file belongs to: `src/graph/store/claim.rs` is of graph, `rules/store.rs` of rules.
 fn service_of(path: &Path) -> Option<String> {
-    let mut parts = path.strip_prefix(root()).ok()?.iter().map(|part| part.to_str().unwrap());
+    let mut parts = path
+        .strip_prefix(root())
+        .ok()?
+        .iter()
+        .map(|part| part.to_str().unwrap());
     match parts.next()? {
         "src" => parts.next().map(str::to_owned),
         service @ ("rules" | "federation") => Some(service.to_owned()),
@@ -87,7 +107,12 @@ fn service_of(path: &Path) -> Option<String> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.iter().any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "testing" | "stories" | "stories.rs")))
+    path.iter().any(|part| {
+        matches!(
+            part.to_str(),
+            Some("tests" | "tests.rs" | "testing" | "stories" | "stories.rs")
+        )
+    })
 }
 
 #[test]
@@ -97,7 +122,8 @@ fn migrations_are_one_ordered_list_and_each_names_its_service() {
         let name = file_name(&migration);
         let (number, service) =
             parse_name(name).unwrap_or_else(|| panic!("migrations/{name} is not NNNN_<service>_<what>.sql"));
-        let is_service = root().join("src").join(service).is_dir() || ["rules", "federation"].contains(&service);
+        let is_service =
+            root().join("src").join(service).is_dir() || ["rules", "federation"].contains(&service);
         assert!(is_service, "migrations/{name}: there is no service {service}");
         if let Some(other) = seen.insert(number, name.to_owned()) {
             panic!("migrations/{name} has the number of {other}");
@@ -109,7 +135,13 @@ fn migrations_are_one_ordered_list_and_each_names_its_service() {
 #[test]
 fn a_migration_without_number_service_or_subject_is_refused() {
     assert_eq!(parse_name("0020_graph_graph.sql"), Some((20, "graph")));
-    for bad in ["20_graph_graph.sql", "0020_graph.sql", "0020_Graph_x.sql", "0020_graph_x.txt", "002a_graph_x.sql"] {
+    for bad in [
+        "20_graph_graph.sql",
+        "0020_graph.sql",
+        "0020_Graph_x.sql",
+        "0020_graph_x.txt",
+        "002a_graph_x.sql",
+    ] {
         assert_eq!(parse_name(bad), None, "{bad}");
     }
 }
@@ -120,26 +152,44 @@ fn a_table_is_written_only_by_the_service_whose_schema_it_is() {
     let mut checked = 0;
     let mut broken = Vec::new();
     let folders = ["src", "rules", "federation", "migrations"].map(|folder| root().join(folder));
-    for file in folders.iter().flat_map(|folder| files_below(folder, &["rs", "sql"])) {
+    for file in folders
+        .iter()
+        .flat_map(|folder| files_below(folder, &["rs", "sql"]))
+    {
         let migration = parse_name(file_name(&file)).map(|(_, service)| service.to_owned());
-        let Some(service) = migration.or_else(|| service_of(&file)).filter(|_| !is_test(&file)) else { continue };
+        let Some(service) = migration
+            .or_else(|| service_of(&file))
+            .filter(|_| !is_test(&file))
+        else {
+            continue;
+        };
         for (line, schema) in writes(&std::fs::read_to_string(&file).unwrap()) {
-            let Some(owner) = owners.get(&schema) else { continue };
+            let Some(owner) = owners.get(&schema) else {
+                continue;
+            };
             checked += 1;
             if *owner != service {
                 let shown = file.strip_prefix(root()).unwrap().display();
-                broken.push(format!("{shown}:{line}: {service} writes {schema}, which is {owner}'s"));
+                broken.push(format!(
+                    "{shown}:{line}: {service} writes {schema}, which is {owner}'s"
+                ));
             }
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
-    assert!(checked > 30, "too few statements were found to believe it: {checked}");
+    assert!(
+        checked > 30,
+        "too few statements were found to believe it: {checked}"
+    );
 }
 
 #[test]
 fn every_way_of_writing_is_found_and_reading_is_not() {
     let text = "query!(\"INSERT INTO graph.entity (a)\n WITH x AS (DELETE FROM rules.run\nUPDATE\n state.fact SET\n\
                 SELECT 1 FROM graph.claim FOR UPDATE OF claim\n ON CONFLICT DO UPDATE SET a = 1\nTRUNCATE ONLY spine.x";
-    let found: Vec<_> = writes(text).into_iter().map(|(line, schema)| format!("{line} {schema}")).collect();
+    let found: Vec<_> = writes(text)
+        .into_iter()
+        .map(|(line, schema)| format!("{line} {schema}"))
+        .collect();
     assert_eq!(found, ["1 graph", "2 rules", "4 state", "7 spine"]);
 }

@@ -54,7 +54,10 @@ pub(super) async fn account_get(
 ) -> Result<Json<Account>, Problem> {
     let scope = scope_in(&accounts, &caller, &account).await?;
     let mut tx = accounts.context.access.begin(&scope, Cause::outside()).await?;
-    store::account_own(&mut tx).await?.map(Json).ok_or_else(no_account)
+    store::account_own(&mut tx)
+        .await?
+        .map(Json)
+        .ok_or_else(no_account)
 }
 
 /// An account that is asked for.
@@ -96,7 +99,11 @@ pub(super) async fn account_create(
         password: wish.password.as_deref(),
     };
     let order = Order::new(&accounts, &wish).await?;
-    let mut tx = accounts.context.access.begin(&caller.0.in_new_account(), Cause::outside()).await?;
+    let mut tx = accounts
+        .context
+        .access
+        .begin(&caller.0.in_new_account(), Cause::outside())
+        .await?;
     let account = create::account(&accounts, &mut tx, &order).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(account)))
@@ -159,11 +166,18 @@ pub(super) async fn password_set(
 
 /// A session that somebody stole must not be enough to take the account over. Tries are limited as sign-ins are.
 async fn require_password(accounts: &Accounts, caller: &Caller, password: &str) -> Result<(), Problem> {
-    accounts.per_handle.hit(&caller.0.account().to_string(), accounts.context.clock.now())?;
+    accounts
+        .per_handle
+        .hit(&caller.0.account().to_string(), accounts.context.clock.now())?;
     let mut tx = accounts.context.access.begin(&caller.0, Cause::outside()).await?;
     let stored = store::account_password_hash(&mut tx).await?;
     tx.commit().await?;
-    if accounts.hasher.verify(password, stored).await.map_err(AccountError::from)? {
+    if accounts
+        .hasher
+        .verify(password, stored)
+        .await
+        .map_err(AccountError::from)?
+    {
         return Ok(());
     }
     Err(Problem::forbidden("the present password is wrong"))

@@ -38,7 +38,10 @@ pub(crate) fn public(state: Accounts) -> OpenApiRouter {
 /// answer to others is the same whether the account exists or not.
 async fn scope_in(accounts: &Accounts, caller: &Caller, handle_or_id: &str) -> Result<Scope, Problem> {
     let directory = accounts.context.ports.account_directory();
-    let account = directory.account_by_name(handle_or_id).await?.ok_or_else(no_account)?;
+    let account = directory
+        .account_by_name(handle_or_id)
+        .await?
+        .ok_or_else(no_account)?;
     if caller.0.account() == account {
         return Ok(caller.0.clone());
     }

@@ -27,9 +27,8 @@ enum SetupError {
 impl From<SetupError> for Problem {
     fn from(error: SetupError) -> Self {
         match error {
-            SetupError::Link => {
-                Self::forbidden(error.to_string()).hint("`allod account setup-link` on the hub's machine makes a new one")
-            }
+            SetupError::Link => Self::forbidden(error.to_string())
+                .hint("`allod account setup-link` on the hub's machine makes a new one"),
             SetupError::Account(error) => error.into(),
         }
     }
@@ -90,7 +89,9 @@ pub(super) async fn setup_json(
     peer: Peer,
     Json(wish): Json<SetupWish>,
 ) -> Result<(StatusCode, Json<Account>), Problem> {
-    accounts.per_source.hit(&peer.limit_key(), accounts.context.clock.now())?;
+    accounts
+        .per_source
+        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     let first = Wish {
         handle: &wish.handle,
         display_name: &wish.display_name,
@@ -98,7 +99,10 @@ pub(super) async fn setup_json(
         locale: wish.locale.as_deref(),
         password: Some(&wish.password),
     };
-    Ok((StatusCode::CREATED, Json(set_up(&accounts, &wish.token, &first).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(set_up(&accounts, &wish.token, &first).await?),
+    ))
 }
 
 /// Uses the link up and makes the account, in one commit. The link is looked at first: no stranger gets to hash.
@@ -108,9 +112,14 @@ async fn set_up(accounts: &Accounts, token: &str, wish: &Wish<'_>) -> Result<Acc
     }
     let order = Order::new(accounts, wish).await?;
     let access = &accounts.context.access;
-    let mut tx =
-        access.begin(&access.scope_of_stranger("setup"), Cause::outside()).await.map_err(AccountError::from)?;
-    if !store::setup_use(&mut tx, token).await.map_err(AccountError::from)? {
+    let mut tx = access
+        .begin(&access.scope_of_stranger("setup"), Cause::outside())
+        .await
+        .map_err(AccountError::from)?;
+    if !store::setup_use(&mut tx, token)
+        .await
+        .map_err(AccountError::from)?
+    {
         return Err(SetupError::Link);
     }
     let account = create::account(accounts, &mut tx, &order).await?;
@@ -120,7 +129,9 @@ async fn set_up(accounts: &Accounts, token: &str, wish: &Wish<'_>) -> Result<Acc
 
 async fn is_open(accounts: &Accounts, token: &str) -> Result<bool, AccountError> {
     let access = &accounts.context.access;
-    let mut tx = access.begin(&access.scope_of_stranger("setup"), Cause::outside()).await?;
+    let mut tx = access
+        .begin(&access.scope_of_stranger("setup"), Cause::outside())
+        .await?;
     Ok(store::setup_is_open(&mut tx, token).await?)
 }
 
@@ -140,11 +151,20 @@ pub(super) async fn setup_page(
     peer: Peer,
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, Problem> {
-    accounts.per_source.hit(&peer.limit_key(), accounts.context.clock.now())?;
+    accounts
+        .per_source
+        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     if !is_open(&accounts, &query.token).await? {
         return Ok((StatusCode::FORBIDDEN, pages::link_is_dead()).into_response());
     }
-    Ok(pages::form(&pages::Filled { token: &query.token, ..pages::Filled::default() }, None).into_response())
+    Ok(pages::form(
+        &pages::Filled {
+            token: &query.token,
+            ..pages::Filled::default()
+        },
+        None,
+    )
+    .into_response())
 }
 
 /// What the form sends.
@@ -170,7 +190,9 @@ pub(super) async fn setup_form(
     peer: Peer,
     form: Result<Form<SetupForm>, FormRejection>,
 ) -> Result<Response, Problem> {
-    accounts.per_source.hit(&peer.limit_key(), accounts.context.clock.now())?;
+    accounts
+        .per_source
+        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     let Form(form) = form.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     match set_up_by_form(&accounts, &form).await {
         Ok(account) => Ok((StatusCode::CREATED, pages::next_steps(&account)).into_response()),
@@ -182,7 +204,11 @@ pub(super) async fn setup_form(
                 display_name: &form.display_name,
                 zone: &form.zone,
             };
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, pages::form(&filled, Some(&error.to_string()))).into_response())
+            Ok((
+                StatusCode::UNPROCESSABLE_ENTITY,
+                pages::form(&filled, Some(&error.to_string())),
+            )
+                .into_response())
         }
         Err(SetupError::Account(error)) => Err(error.into()),
     }

@@ -11,10 +11,10 @@ use spine::access::TokenKind;
 use spine::edge::{Caller, Json};
 use utoipa::ToSchema;
 
+use crate::Accounts;
 use crate::create::AccountError;
 use crate::model::{self, IssuedKind, IssuedToken, Token};
 use crate::store::{self, Revoked};
-use crate::Accounts;
 
 /// A token that is asked for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -45,7 +45,9 @@ pub(super) async fn token_list(
     caller: Caller,
 ) -> Result<Json<TokenList>, Problem> {
     let mut tx = accounts.context.access.begin(&caller.0, Cause::outside()).await?;
-    Ok(Json(TokenList { items: store::token_list(&mut tx).await? }))
+    Ok(Json(TokenList {
+        items: store::token_list(&mut tx).await?,
+    }))
 }
 
 /// Issues a token. Its secret is in this answer and nowhere else.
@@ -71,7 +73,13 @@ pub(super) async fn token_issue(
     let mut tx = accounts.context.access.begin(&caller.0, Cause::outside()).await?;
     let expires_at = model::expiry(tx.now(), wish.expires_in).map_err(AccountError::from)?;
     let token = store::token_insert(&mut tx, kind, &name, &secret, expires_at).await?;
-    tx.publish_about(token.id, &TokenIssued { token: token.id, kind: token.kind.clone() })?;
+    tx.publish_about(
+        token.id,
+        &TokenIssued {
+            token: token.id,
+            kind: token.kind.clone(),
+        },
+    )?;
     tx.audit("write", format!("token/{}", token.id), None)?;
     tx.commit().await?;
     let no_store = AppendHeaders([(header::CACHE_CONTROL, "no-store")]);

@@ -96,7 +96,9 @@ pub(crate) async fn remove(
         .map_err(AccessError::from)?
         .ok_or_else(|| Problem::not_found(format!("there is no relation {id}")))?;
     // As in applying one: a source that says it at this moment waits, and then finds it refused.
-    store::entity_hold(&mut tx, edge.from).await.map_err(AccessError::from)?;
+    store::entity_hold(&mut tx, edge.from)
+        .await
+        .map_err(AccessError::from)?;
     store::relation_refuse(&mut tx, &edge)
         .await
         .map_err(AccessError::from)?;

@@ -61,12 +61,21 @@ pub(crate) async fn token_scope(state: &State, peer: Peer, headers: &HeaderMap) 
     state.context.access.sign_in_refused(&peer.to_string());
     // The next one is told to wait; this one is told the truth.
     let _ = state.refusals.hit(&source, now);
-    Err(Problem::unauthorized("the token is wrong, revoked or expired, or opens another door"))
+    Err(Problem::unauthorized(
+        "the token is wrong, revoked or expired, or opens another door",
+    ))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim()).filter(|secret| !secret.is_empty())
+    let (scheme, secret) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| secret.trim())
+        .filter(|secret| !secret.is_empty())
 }
 
 async fn by_socket(Shared(state): Shared<State>, mut request: Request, next: Next) -> Response {
@@ -87,10 +96,14 @@ async fn operator_scope(state: &State, headers: &HeaderMap) -> Result<Scope, Pro
             let name = name.to_str().unwrap_or_default();
             let found = directory.account_by_name(name).await?;
             found.ok_or_else(|| {
-                Problem::not_found(format!("there is no account {name:?}")).hint("`allod account list` names them")
+                Problem::not_found(format!("there is no account {name:?}"))
+                    .hint("`allod account list` names them")
             })?
         }
-        None => directory.account_by_default().await?.unwrap_or(AccountId::INSTANCE),
+        None => directory
+            .account_by_default()
+            .await?
+            .unwrap_or(AccountId::INSTANCE),
     };
     Ok(state.gate.operator(account))
 }

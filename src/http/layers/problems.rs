@@ -22,8 +22,11 @@ pub(crate) async fn not_found() -> Problem {
 
 /// The route is there, the method isn't.
 pub(crate) async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible at this address"))
-        .hint("/api/v1/openapi.json lists what is")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not possible at this address"),
+    )
+    .hint("/api/v1/openapi.json lists what is")
 }
 
 /// Ends what takes too long.
@@ -31,7 +34,10 @@ pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     match tokio::time::timeout(DEADLINE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            tracing::warn!("a request took longer than {} s and was given up", DEADLINE.as_secs());
+            tracing::warn!(
+                "a request took longer than {} s and was given up",
+                DEADLINE.as_secs()
+            );
             Problem::unavailable("this took too long and was given up", 5).into_response()
         }
     }
@@ -45,7 +51,11 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     tracing::error!(panic = told, "a request's handler panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the hub failed to do this; its log says why").into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the hub failed to do this; its log says why",
+    )
+    .into_response()
 }
 
 /// The framework's own refusals in the API (a path or query that can't be read) are plain text: they become problems.
@@ -56,7 +66,9 @@ pub(crate) async fn say_as_problem(request: Request, next: Next) -> Response {
     if !is_api || !(status.is_client_error() || status.is_server_error()) || !is_plain(&response) {
         return response;
     }
-    let text = to_bytes(response.into_body(), REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    let text = to_bytes(response.into_body(), REFUSAL_BYTES_MAX)
+        .await
+        .unwrap_or_default();
     Problem::new(status, String::from_utf8_lossy(&text).into_owned()).into_response()
 }
 

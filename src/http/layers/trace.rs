@@ -17,10 +17,16 @@ const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id
 pub(crate) async fn trace(request: Request, next: Next) -> Response {
     let id = CorrelationId::new();
     let method = known_method(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("-", MatchedPath::as_str)
+        .to_owned();
     let span = tracing::info_span!("request", correlation = %id, method, route);
     let began = Instant::now();
-    let mut response = spine::edge::with_correlation(id, next.run(request)).instrument(span.clone()).await;
+    let mut response = spine::edge::with_correlation(id, next.run(request))
+        .instrument(span.clone())
+        .await;
     let (status, took) = (response.status(), began.elapsed());
     span.in_scope(|| {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

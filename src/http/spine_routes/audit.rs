@@ -36,7 +36,10 @@ pub(crate) struct ToldFault {
 
 impl From<Report> for Proof {
     fn from(report: Report) -> Self {
-        let told = |fault: Fault| ToldFault { message: fault.to_string(), fault };
+        let told = |fault: Fault| ToldFault {
+            message: fault.to_string(),
+            fault,
+        };
         Self {
             rows: report.rows,
             batches: report.batches,

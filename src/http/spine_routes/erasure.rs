@@ -36,5 +36,7 @@ pub(super) async fn account_erase(
     let account = found
         .filter(|found| caller.is_operator() || *found == caller.0.account())
         .ok_or_else(|| Problem::not_found("there is no such account"))?;
-    Ok(Json(Erased { rows: state.admin.erase_account(account).await? }))
+    Ok(Json(Erased {
+        rows: state.admin.erase_account(account).await?,
+    }))
 }

@@ -76,12 +76,21 @@ pub(super) async fn event_stream(
         Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
         None => wish.after,
     };
-    let place = state.places.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
-    })?;
+    let place =
+        state.places.clone().try_acquire_owned().map_err(|_| {
+            Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
+        })?;
     let after = match last {
         Some(after) => after,
-        None => state.context.access.begin(&caller.0, Cause::outside()).await?.log_head().await?,
+        None => {
+            state
+                .context
+                .access
+                .begin(&caller.0, Cause::outside())
+                .await?
+                .log_head()
+                .await?
+        }
     };
     let live = sse::Live {
         scope: caller.0,
@@ -105,12 +114,18 @@ struct Wish {
 
 impl Wish {
     fn parse(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
-        let mut wish = Self { filter: Filter::default(), after: None, limit: PAGE_EVENTS };
+        let mut wish = Self {
+            filter: Filter::default(),
+            after: None,
+            limit: PAGE_EVENTS,
+        };
         for (key, value) in pairs {
             match key.as_str() {
                 "type" => wish.filter.types.push(value),
                 "correlation" => {
-                    let id = value.parse().map_err(|_| Problem::bad_request("correlation is not a UUID"))?;
+                    let id = value
+                        .parse()
+                        .map_err(|_| Problem::bad_request("correlation is not a UUID"))?;
                     wish.filter.correlation = Some(id);
                 }
                 "after" => wish.after = Some(number("after", &value)?),
@@ -119,7 +134,9 @@ impl Wish {
             }
         }
         if wish.filter.types.len() > TYPES_MAX {
-            return Err(Problem::bad_request(format!("at most {TYPES_MAX} types can be asked for at once")));
+            return Err(Problem::bad_request(format!(
+                "at most {TYPES_MAX} types can be asked for at once"
+            )));
         }
         Ok(wish)
     }
@@ -130,19 +147,36 @@ mod tests {
     use super::*;
 
     fn parse(pairs: &[(&str, &str)]) -> Result<Wish, Problem> {
-        Wish::parse(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+        Wish::parse(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
     fn several_types_are_asked_for_by_repeating_the_parameter() {
-        let wish = parse(&[("type", "a.B"), ("type", "c.D"), ("after", "7"), ("limit", "9999")]).unwrap();
+        let wish = parse(&[
+            ("type", "a.B"),
+            ("type", "c.D"),
+            ("after", "7"),
+            ("limit", "9999"),
+        ])
+        .unwrap();
         assert_eq!(wish.filter.types, ["a.B", "c.D"]);
         assert_eq!((wish.after, wish.limit), (Some(7), 500));
     }
 
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
-        for (key, value) in [("after", "x"), ("after", "-1"), ("limit", ""), ("correlation", "1"), ("tpye", "a.B")] {
+        for (key, value) in [
+            ("after", "x"),
+            ("after", "-1"),
+            ("limit", ""),
+            ("correlation", "1"),
+            ("tpye", "a.B"),
+        ] {
             let problem = parse(&[(key, value)]).unwrap_err();
             assert_eq!(problem.status, 400);
             assert!(problem.detail.unwrap().contains(key));

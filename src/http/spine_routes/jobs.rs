@@ -40,12 +40,23 @@ pub(super) async fn job_list(
     caller: Caller,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<JobList>, Problem> {
-    let page = state.admin.queue().list(&caller.0, &filter(pairs)?).await.map_err(told)?;
-    Ok(Json(JobList { items: page.jobs, next: page.next }))
+    let page = state
+        .admin
+        .queue()
+        .list(&caller.0, &filter(pairs)?)
+        .await
+        .map_err(told)?;
+    Ok(Json(JobList {
+        items: page.jobs,
+        next: page.next,
+    }))
 }
 
 fn filter(pairs: Vec<(String, String)>) -> Result<JobFilter, Problem> {
-    let mut filter = JobFilter { limit: PAGE_JOBS, ..JobFilter::default() };
+    let mut filter = JobFilter {
+        limit: PAGE_JOBS,
+        ..JobFilter::default()
+    };
     for (key, value) in pairs {
         match key.as_str() {
             "queue" => filter.queue = Some(value),
@@ -53,7 +64,9 @@ fn filter(pairs: Vec<(String, String)>) -> Result<JobFilter, Problem> {
             "limit" => filter.limit = u32::try_from(number("limit", &value)?).unwrap_or(u32::MAX),
             "state" => filter.state = Some(JobState::from_name(&value).ok_or_else(|| unknown_state(&value))?),
             "dead" => {
-                let dead = value.parse().map_err(|_| Problem::bad_request("dead is true or false"))?;
+                let dead = value
+                    .parse()
+                    .map_err(|_| Problem::bad_request("dead is true or false"))?;
                 filter.dead_letters = Some(dead);
             }
             _ => return Err(unknown_parameter(&key)),
@@ -78,7 +91,14 @@ pub(super) async fn job_get(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Json<JobView>, Problem> {
-    state.admin.queue().get(&caller.0, job).await.map_err(told)?.map(Json).ok_or_else(no_job)
+    state
+        .admin
+        .queue()
+        .get(&caller.0, job)
+        .await
+        .map_err(told)?
+        .map(Json)
+        .ok_or_else(no_job)
 }
 
 /// Which job runs now.
@@ -106,9 +126,9 @@ pub(super) async fn job_retry(
             Ok(Json(Requeued { job: queued }))
         }
         RetryOutcome::NotFound => Err(no_job()),
-        RetryOutcome::Refused => {
-            Err(Problem::conflict("the job has not failed, or another one of the same key is waiting"))
-        }
+        RetryOutcome::Refused => Err(Problem::conflict(
+            "the job has not failed, or another one of the same key is waiting",
+        )),
     }
 }
 
@@ -168,7 +188,14 @@ mod tests {
         let problem = filter(vec![("state".into(), "broken".into())]).unwrap_err();
         assert_eq!(problem.status, 400);
         assert!(problem.detail.unwrap().contains("created, retry, active"));
-        let filter = filter(vec![("state".into(), "failed".into()), ("dead".into(), "true".into())]).unwrap();
-        assert_eq!((filter.state, filter.dead_letters, filter.limit), (Some(JobState::Failed), Some(true), 50));
+        let filter = filter(vec![
+            ("state".into(), "failed".into()),
+            ("dead".into(), "true".into()),
+        ])
+        .unwrap();
+        assert_eq!(
+            (filter.state, filter.dead_letters, filter.limit),
+            (Some(JobState::Failed), Some(true), 50)
+        );
     }
 }

@@ -28,7 +28,9 @@ pub(super) async fn parked_list(
     caller: Caller,
 ) -> Result<Json<ParkedList>, Problem> {
     let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
-    Ok(Json(ParkedList { items: consumer::parked_list(&mut tx).await? }))
+    Ok(Json(ParkedList {
+        items: consumer::parked_list(&mut tx).await?,
+    }))
 }
 
 /// That it is done.
@@ -52,16 +54,19 @@ pub(super) async fn parked_retry(
     caller: Caller,
     Path((consumer, event)): Path<(String, EventId)>,
 ) -> Result<Json<Done>, Problem> {
-    match state.admin.parked_retry(&consumer, caller.0.account(), event).await {
+    match state
+        .admin
+        .parked_retry(&consumer, caller.0.account(), event)
+        .await
+    {
         Ok(true) => {
             record(&state, &caller, format!("parked/{consumer}/{event}")).await?;
             Ok(Json(Done { done: true }))
         }
         Ok(false) => Err(Problem::not_found("that consumer has no such event parked")),
         Err(HandleError::Access(error)) => Err(error.into()),
-        Err(HandleError::Poison(reason)) => {
-            Err(Problem::conflict(format!("it failed again: {reason}")).hint("it stays parked with the new reason"))
-        }
+        Err(HandleError::Poison(reason)) => Err(Problem::conflict(format!("it failed again: {reason}"))
+            .hint("it stays parked with the new reason")),
     }
 }
 
@@ -92,8 +97,10 @@ pub(super) async fn replay(
 ) -> Result<Json<Done>, Problem> {
     caller.require_operator()?;
     if !state.admin.replay(&wish.consumer, wish.lane, wish.after).await? {
-        return Err(Problem::not_found("no such consumer has read that far in that lane")
-            .hint("`allod status` names the consumers and how far each is"));
+        return Err(
+            Problem::not_found("no such consumer has read that far in that lane")
+                .hint("`allod status` names the consumers and how far each is"),
+        );
     }
     record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
     Ok(Json(Done { done: true }))

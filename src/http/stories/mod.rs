@@ -29,7 +29,9 @@ fn hub(mut services: Vec<Service>) -> (tempfile::TempDir, Edge) {
     let dir = tempfile::tempdir().unwrap();
     let away = || {
         let options = PgPoolOptions::new().acquire_timeout(std::time::Duration::from_millis(300));
-        options.connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap()
+        options
+            .connect_lazy("postgres://nobody@127.0.0.1:1/nothing")
+            .unwrap()
     };
     let settings = Settings {
         data_dir: dir.path().into(),
@@ -56,15 +58,34 @@ fn service() -> Service {
     let public = OpenApiRouter::new()
         .route("/echo", post(async |body: Bytes| body.len().to_string()))
         .route("/json", post(async |Json(value): Json<Value>| Json(value)))
-        .route("/panic", get(async || -> Problem { panic!("the cause, with a secret") }))
-        .route("/asleep", get(async || tokio::time::sleep(std::time::Duration::from_secs(3600)).await))
-        .route("/api/v1/number/{n}", get(async |axum::extract::Path(n): axum::extract::Path<u8>| n.to_string()));
-    Service { name: "sample", public, ..Service::default() }
+        .route(
+            "/panic",
+            get(async || -> Problem { panic!("the cause, with a secret") }),
+        )
+        .route(
+            "/asleep",
+            get(async || tokio::time::sleep(std::time::Duration::from_secs(3600)).await),
+        )
+        .route(
+            "/api/v1/number/{n}",
+            get(async |axum::extract::Path(n): axum::extract::Path<u8>| n.to_string()),
+        );
+    Service {
+        name: "sample",
+        public,
+        ..Service::default()
+    }
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4711))));
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(body.into())
+        .unwrap();
+    request
+        .extensions_mut()
+        .insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4711))));
     request
 }
 
@@ -78,7 +99,10 @@ async fn json(response: Response) -> Value {
 
 /// The status, after checking that the answer is a problem that says the same and tells no cause.
 async fn problem(response: Response) -> u16 {
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "application/problem+json"
+    );
     let status = response.status().as_u16();
     let problem = json(response).await;
     assert_eq!(problem["status"], status, "{problem}");
@@ -94,11 +118,21 @@ async fn every_documented_api_operation_asks_a_stranger_for_a_token() {
     let mut tried = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            assert_eq!(operation["security"], serde_json::json!([{ "bearer": [] }]), "{method} {path}");
-            let path = path.replace("{event}", &uuid::Uuid::nil().to_string()).replace(['{', '}'], "x");
+            assert_eq!(
+                operation["security"],
+                serde_json::json!([{ "bearer": [] }]),
+                "{method} {path}"
+            );
+            let path = path
+                .replace("{event}", &uuid::Uuid::nil().to_string())
+                .replace(['{', '}'], "x");
             let method: Method = method.to_uppercase().parse().unwrap();
             let response = call(&edge.network, request(method.clone(), &path, "{}")).await;
-            assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer", "{method} {path}");
+            assert_eq!(
+                response.headers()[header::WWW_AUTHENTICATE],
+                "Bearer",
+                "{method} {path}"
+            );
             assert_eq!(problem(response).await, 401, "{method} {path}");
             tried.push(path);
         }
@@ -111,7 +145,9 @@ async fn every_documented_api_operation_asks_a_stranger_for_a_token() {
 async fn the_control_sockets_header_means_nothing_on_the_network() {
     let (_dir, edge) = hub(Vec::new());
     let mut request = request(Method::GET, "/api/v1/jobs", "");
-    request.headers_mut().insert("allod-account", "alice".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("allod-account", "alice".parse().unwrap());
     assert_eq!(problem(call(&edge.network, request).await).await, 401);
 }
 
@@ -119,7 +155,9 @@ async fn the_control_sockets_header_means_nothing_on_the_network() {
 async fn while_the_database_is_away_a_token_is_neither_right_nor_wrong() {
     let (_dir, edge) = hub(Vec::new());
     let mut request = request(Method::GET, "/api/v1/jobs", "");
-    request.headers_mut().insert(header::AUTHORIZATION, "Bearer allod_api_x".parse().unwrap());
+    request
+        .headers_mut()
+        .insert(header::AUTHORIZATION, "Bearer allod_api_x".parse().unwrap());
     let response = call(&edge.network, request).await;
     assert!(response.headers().contains_key(header::RETRY_AFTER));
     assert_eq!(problem(response).await, 503);
@@ -131,18 +169,34 @@ async fn a_body_over_a_megabyte_is_refused_and_one_of_exactly_that_is_not() {
     let fits = call(&edge.network, request(Method::POST, "/echo", vec![b'x'; 1 << 20])).await;
     assert_eq!(fits.status(), StatusCode::OK);
     let large = format!("\"{}\"", "x".repeat(1 << 20));
-    assert_eq!(problem(call(&edge.network, request(Method::POST, "/json", large)).await).await, 413);
-    assert_eq!(problem(call(&edge.network, request(Method::POST, "/json", "{")).await).await, 400);
+    assert_eq!(
+        problem(call(&edge.network, request(Method::POST, "/json", large)).await).await,
+        413
+    );
+    assert_eq!(
+        problem(call(&edge.network, request(Method::POST, "/json", "{")).await).await,
+        400
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_with_a_hint() {
     let (_dir, edge) = hub(vec![service()]);
     for path in ["/nothing", "/api/v1/nothing", "/api/v2"] {
-        assert_eq!(problem(call(&edge.network, request(Method::GET, path, "")).await).await, 404, "{path}");
+        assert_eq!(
+            problem(call(&edge.network, request(Method::GET, path, "")).await).await,
+            404,
+            "{path}"
+        );
     }
-    assert_eq!(problem(call(&edge.network, request(Method::DELETE, "/echo", "")).await).await, 405);
-    assert_eq!(problem(call(&edge.network, request(Method::GET, "/api/v1/number/x", "")).await).await, 400);
+    assert_eq!(
+        problem(call(&edge.network, request(Method::DELETE, "/echo", "")).await).await,
+        405
+    );
+    assert_eq!(
+        problem(call(&edge.network, request(Method::GET, "/api/v1/number/x", "")).await).await,
+        400
+    );
 }
 
 #[tokio::test]
@@ -169,8 +223,13 @@ async fn pages_run_no_scripts_stand_in_no_frame_and_send_no_referrer() {
     let (_dir, edge) = hub(Vec::new());
     let response = call(&edge.network, request(Method::GET, "/", "")).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+        "{policy}"
+    );
     assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -182,14 +241,22 @@ async fn pages_run_no_scripts_stand_in_no_frame_and_send_no_referrer() {
 #[tokio::test]
 async fn a_hub_without_its_database_is_alive_and_not_ready() {
     let (_dir, edge) = hub(Vec::new());
-    assert_eq!(call(&edge.network, request(Method::GET, "/health/live", "")).await.status(), StatusCode::OK);
+    assert_eq!(
+        call(&edge.network, request(Method::GET, "/health/live", ""))
+            .await
+            .status(),
+        StatusCode::OK
+    );
     let response = call(&edge.network, request(Method::GET, "/health/ready", "")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let report = json(response).await;
     assert_eq!(report["status"], "unready");
     assert_eq!(report["parts"][0]["name"], "log");
     assert_eq!(report["parts"][0]["ok"], false);
-    assert!(!report.to_string().contains("127.0.0.1"), "no cause is told: {report}");
+    assert!(
+        !report.to_string().contains("127.0.0.1"),
+        "no cause is told: {report}"
+    );
 }
 
 #[tokio::test]
@@ -208,10 +275,16 @@ async fn each_answer_bears_an_id_of_its_own() {
 async fn what_a_request_publishes_bears_the_id_of_its_answer() {
     let told = get(async || spine::Cause::outside().correlation.to_string());
     let public = OpenApiRouter::new().route("/told", told);
-    let (_dir, edge) = hub(vec![Service { public, ..Service::default() }]);
+    let (_dir, edge) = hub(vec![Service {
+        public,
+        ..Service::default()
+    }]);
     let response = call(&edge.network, request(Method::GET, "/told", "")).await;
     let id = response.headers()["x-correlation-id"].clone();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, id.as_bytes());
-    assert_ne!(spine::Cause::outside().correlation.to_string().as_bytes(), id.as_bytes());
+    assert_ne!(
+        spine::Cause::outside().correlation.to_string().as_bytes(),
+        id.as_bytes()
+    );
 }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::{AccountId, NewEvent, TokenId};
 use contracts::events::accounts::TokenRevoked;
+use contracts::{AccountId, NewEvent, TokenId};
 use futures::StreamExt;
 use spine::access::token_hash;
 use spine::ports::AccountDirectory;
+use spine::queue::RunnerOptions;
 use spine::testing::{TempDir, TestDatabase, database};
 use spine::{AccessError, Cause, Running, Scope, ScopedTx};
-use spine::queue::RunnerOptions;
 use sqlx::PgConnection;
 
 use super::*;
@@ -62,7 +62,9 @@ async fn house(metrics: Option<Metrics>) -> House {
     let context = spine.context().clone();
     let (alice, bob) = (gate.operator(AccountId::new()), gate.operator(AccountId::new()));
     let people = HashMap::from([("alice", alice.account()), ("bob", bob.account())]);
-    context.ports.provide_account_directory(Arc::new(Directory(people)));
+    context
+        .ports
+        .provide_account_directory(Arc::new(Directory(people)));
     let edge = build(Parts {
         context: context.clone(),
         admin: spine.admin().clone(),
@@ -85,7 +87,15 @@ async fn house(metrics: Option<Metrics>) -> House {
             token(&mut superuser, who, kind, &format!("{name}-{kind}")).await;
         }
     }
-    House { edge, context, alice, bob, running: Some(running), database, _dir: dir }
+    House {
+        edge,
+        context,
+        alice,
+        bob,
+        running: Some(running),
+        database,
+        _dir: dir,
+    }
 }
 
 async fn token(superuser: &mut PgConnection, who: &Scope, kind: &str, secret: &str) {
@@ -103,7 +113,11 @@ async fn token(superuser: &mut PgConnection, who: &Scope, kind: &str, secret: &s
 impl House {
     /// Over the network, with a token.
     async fn call(&self, secret: &str, method: Method, path: &str) -> Response {
-        call(&self.edge.network, with_token(request(method, path, "{}"), secret)).await
+        call(
+            &self.edge.network,
+            with_token(request(method, path, "{}"), secret),
+        )
+        .await
     }
 
     /// Over the control socket.
@@ -112,13 +126,18 @@ impl House {
         if let Some(account) = account {
             request = request.header("allod-account", account);
         }
-        call(&self.edge.control, request.body(Body::from(body.to_owned())).unwrap()).await
+        call(
+            &self.edge.control,
+            request.body(Body::from(body.to_owned())).unwrap(),
+        )
+        .await
     }
 
     async fn happens(&self, who: &Scope) -> TokenId {
         let token = TokenId::new();
         let mut tx = self.context.access.begin(who, Cause::outside()).await.unwrap();
-        tx.publish(NewEvent::of(&TokenRevoked { token }).unwrap().about(token)).unwrap();
+        tx.publish(NewEvent::of(&TokenRevoked { token }).unwrap().about(token))
+            .unwrap();
         tx.commit().await.unwrap();
         token
     }
@@ -129,7 +148,10 @@ impl House {
             let page = json(self.call(secret, Method::GET, path).await).await;
             let items = page["items"].as_array().unwrap().clone();
             if items.len() >= count {
-                return items.iter().map(|event| event["subject"].as_str().unwrap().to_owned()).collect();
+                return items
+                    .iter()
+                    .map(|event| event["subject"].as_str().unwrap().to_owned())
+                    .collect();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -149,7 +171,9 @@ async fn follow(response: Response, count: usize) -> String {
     let mut body = response.into_body().into_data_stream();
     let mut text = String::new();
     while text.matches("\ndata:").count() + usize::from(text.starts_with("data:")) < count {
-        let next = tokio::time::timeout(Duration::from_secs(20), body.next()).await.expect("an event in time");
+        let next = tokio::time::timeout(Duration::from_secs(20), body.next())
+            .await
+            .expect("an event in time");
         text.push_str(std::str::from_utf8(&next.expect("the stream goes on").unwrap()).unwrap());
     }
     text
@@ -158,7 +182,12 @@ async fn follow(response: Response, count: usize) -> String {
 #[tokio::test]
 async fn a_token_opens_the_api_unless_it_is_a_devices_or_wrong() {
     let house = house(None).await;
-    for (secret, status) in [("alice-api", 200), ("alice-session", 200), ("alice-device", 401), ("wrong", 401)] {
+    for (secret, status) in [
+        ("alice-api", 200),
+        ("alice-session", 200),
+        ("alice-device", 401),
+        ("wrong", 401),
+    ] {
         let answer = house.call(secret, Method::GET, "/api/v1/events").await;
         assert_eq!(answer.status().as_u16(), status, "{secret}");
     }
@@ -179,8 +208,11 @@ async fn wrong_tokens_wait_after_sixty_in_a_minute_and_are_counted_in_the_audit(
     house.context.access.refusals_flush().await.unwrap();
     let mut superuser = house.database.superuser().await;
     let entries = "SELECT convert_from(body, 'UTF8')::jsonb FROM spine.event_body WHERE account = $1";
-    let bodies: Vec<Value> =
-        sqlx::query_scalar(entries).bind(AccountId::INSTANCE.0).fetch_all(&mut superuser).await.unwrap();
+    let bodies: Vec<Value> = sqlx::query_scalar(entries)
+        .bind(AccountId::INSTANCE.0)
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap();
     assert!((1..=2).contains(&bodies.len()), "one a minute: {bodies:?}");
     assert!(bodies.iter().all(|body| body["source"] == "192.0.2.1"));
     let count: u64 = bodies.iter().filter_map(|body| body["count"].as_u64()).sum();
@@ -190,44 +222,85 @@ async fn wrong_tokens_wait_after_sixty_in_a_minute_and_are_counted_in_the_audit(
 #[tokio::test]
 async fn events_are_paged_filtered_and_ones_own() {
     let house = house(None).await;
-    let (first, second) = (house.happens(&house.alice).await, house.happens(&house.alice).await);
+    let (first, second) = (
+        house.happens(&house.alice).await,
+        house.happens(&house.alice).await,
+    );
     let bobs = house.happens(&house.bob).await;
     let (first, second) = (first.to_string(), second.to_string());
-    assert_eq!(house.subjects("alice-api", "/api/v1/events", 2).await, [first.clone(), second.clone()]);
-    assert_eq!(house.subjects("bob-api", "/api/v1/events", 1).await, [bobs.to_string()]);
-    assert_eq!(house.subjects("alice-api", "/api/v1/events?limit=1", 1).await, *std::slice::from_ref(&second), "the newest");
-    let page = json(house.call("alice-api", Method::GET, "/api/v1/events?after=0&limit=1").await).await;
+    assert_eq!(
+        house.subjects("alice-api", "/api/v1/events", 2).await,
+        [first.clone(), second.clone()]
+    );
+    assert_eq!(
+        house.subjects("bob-api", "/api/v1/events", 1).await,
+        [bobs.to_string()]
+    );
+    assert_eq!(
+        house.subjects("alice-api", "/api/v1/events?limit=1", 1).await,
+        *std::slice::from_ref(&second),
+        "the newest"
+    );
+    let page = json(
+        house
+            .call("alice-api", Method::GET, "/api/v1/events?after=0&limit=1")
+            .await,
+    )
+    .await;
     assert_eq!(page["items"][0]["subject"], first, "the oldest");
     let next = format!("/api/v1/events?after={}", page["next_after"]);
     assert_eq!(house.subjects("alice-api", &next, 1).await, [second]);
-    let other = json(house.call("alice-api", Method::GET, "/api/v1/events?type=no.Such").await).await;
+    let other = json(
+        house
+            .call("alice-api", Method::GET, "/api/v1/events?type=no.Such")
+            .await,
+    )
+    .await;
     assert_eq!(other["items"], serde_json::json!([]));
-    let odd = house.call("alice-api", Method::GET, "/api/v1/events?tpye=a.B").await;
+    let odd = house
+        .call("alice-api", Method::GET, "/api/v1/events?tpye=a.B")
+        .await;
     assert_eq!(problem(odd).await, 400);
 }
 
 #[tokio::test]
 async fn live_updates_bring_ones_own_events_at_once_and_go_on_where_they_ended() {
     let house = house(None).await;
-    let stream = house.call("alice-api", Method::GET, "/api/v1/events/stream").await;
+    let stream = house
+        .call("alice-api", Method::GET, "/api/v1/events/stream")
+        .await;
     assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
     house.happens(&house.bob).await;
-    let (first, second) = (house.happens(&house.alice).await, house.happens(&house.alice).await);
+    let (first, second) = (
+        house.happens(&house.alice).await,
+        house.happens(&house.alice).await,
+    );
     let seen = follow(stream, 2).await;
-    assert!(seen.contains(&first.to_string()) && seen.contains(&second.to_string()), "{seen}");
-    assert!(!seen.contains(&house.bob.account().to_string()), "Bob's is Bob's: {seen}");
+    assert!(
+        seen.contains(&first.to_string()) && seen.contains(&second.to_string()),
+        "{seen}"
+    );
+    assert!(
+        !seen.contains(&house.bob.account().to_string()),
+        "Bob's is Bob's: {seen}"
+    );
 
     let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
     let mut again = with_token(request(Method::GET, "/api/v1/events/stream", ""), "alice-api");
     again.headers_mut().insert("last-event-id", id.parse().unwrap());
     let seen = follow(call(&house.edge.network, again).await, 1).await;
-    assert!(seen.contains(&second.to_string()) && !seen.contains(&first.to_string()), "{seen}");
+    assert!(
+        seen.contains(&second.to_string()) && !seen.contains(&first.to_string()),
+        "{seen}"
+    );
 }
 
 #[tokio::test]
 async fn live_updates_end_when_the_hub_stops() {
     let house = house(None).await;
-    let stream = house.call("alice-api", Method::GET, "/api/v1/events/stream").await;
+    let stream = house
+        .call("alice-api", Method::GET, "/api/v1/events/stream")
+        .await;
     house.edge.streams.cancel();
     let end = tokio::time::timeout(Duration::from_secs(5), stream.into_body().collect()).await;
     assert!(end.expect("it ends").unwrap().to_bytes().is_empty());
@@ -242,24 +315,45 @@ async fn the_operator_acts_in_the_account_that_she_names() {
     let list = async |account| json(house.operate(account, Method::GET, "/api/v1/events", "").await).await;
     assert_eq!(list(Some("bob")).await["items"][0]["subject"], bobs);
     assert_eq!(list(Some(id.as_str())).await["items"][0]["subject"], bobs);
-    assert_eq!(list(None).await["items"], serde_json::json!([]), "the owner's, when she names nobody");
-    let nobody = house.operate(Some("mallory"), Method::GET, "/api/v1/events", "").await;
+    assert_eq!(
+        list(None).await["items"],
+        serde_json::json!([]),
+        "the owner's, when she names nobody"
+    );
+    let nobody = house
+        .operate(Some("mallory"), Method::GET, "/api/v1/events", "")
+        .await;
     assert_eq!(problem(nobody).await, 404);
 }
 
 #[tokio::test]
 async fn what_concerns_the_whole_hub_is_for_the_operator() {
     let house = house(None).await;
-    for (method, path) in [(Method::GET, "/api/v1/audit/verify"), (Method::POST, "/api/v1/events/replay")] {
+    for (method, path) in [
+        (Method::GET, "/api/v1/audit/verify"),
+        (Method::POST, "/api/v1/events/replay"),
+    ] {
         let body = r#"{"consumer":"nobody","after":0}"#;
         let refused = with_token(request(method.clone(), path, body), "alice-session");
-        assert_eq!(problem(call(&house.edge.network, refused).await).await, 403, "{path}");
+        assert_eq!(
+            problem(call(&house.edge.network, refused).await).await,
+            403,
+            "{path}"
+        );
     }
     house.happens(&house.alice).await;
     house.subjects("alice-api", "/api/v1/events", 1).await;
     let proof = json(house.operate(None, Method::GET, "/api/v1/audit/verify", "").await).await;
-    assert_eq!((&proof["faults"], &proof["rows"]), (&serde_json::json!([]), &serde_json::json!(1)));
-    let replay = house.operate(None, Method::POST, "/api/v1/events/replay", r#"{"consumer":"nobody","after":0}"#);
+    assert_eq!(
+        (&proof["faults"], &proof["rows"]),
+        (&serde_json::json!([]), &serde_json::json!(1))
+    );
+    let replay = house.operate(
+        None,
+        Method::POST,
+        "/api/v1/events/replay",
+        r#"{"consumer":"nobody","after":0}"#,
+    );
     assert_eq!(problem(replay.await).await, 404);
 }
 
@@ -272,9 +366,16 @@ async fn an_account_is_erased_by_itself_or_the_operator_and_by_nobody_else() {
     }
     house.happens(&house.alice).await;
     house.subjects("alice-api", "/api/v1/events", 1).await;
-    let erased = json(house.call("alice-session", Method::DELETE, "/api/v1/accounts/alice").await).await;
+    let erased = json(
+        house
+            .call("alice-session", Method::DELETE, "/api/v1/accounts/alice")
+            .await,
+    )
+    .await;
     assert_eq!(erased["rows"]["spine.event_body"], 1, "{erased}");
-    let operator = house.operate(Some("bob"), Method::DELETE, "/api/v1/accounts/bob", "").await;
+    let operator = house
+        .operate(Some("bob"), Method::DELETE, "/api/v1/accounts/bob", "")
+        .await;
     assert_eq!(operator.status(), StatusCode::OK);
 }
 
@@ -291,11 +392,20 @@ async fn jobs_that_are_not_there_are_problems() {
         (Method::POST, format!("/api/v1/jobs/{job}/cancel")),
         (Method::POST, format!("/api/v1/events/parked/nobody/{job}/retry")),
     ] {
-        assert_eq!(problem(house.call("alice-api", method, &path).await).await, 404, "{path}");
+        assert_eq!(
+            problem(house.call("alice-api", method, &path).await).await,
+            404,
+            "{path}"
+        );
     }
     let odd = house.call("alice-api", Method::GET, "/api/v1/jobs?after=x").await;
     assert_eq!(problem(odd).await, 400);
-    let parked = json(house.call("alice-api", Method::GET, "/api/v1/events/parked").await).await;
+    let parked = json(
+        house
+            .call("alice-api", Method::GET, "/api/v1/events/parked")
+            .await,
+    )
+    .await;
     assert_eq!(parked["items"], serde_json::json!([]));
 }
 
@@ -305,25 +415,55 @@ async fn metrics_are_for_scrapers_on_this_machine_and_for_tokens() {
     let house = house(Some(metrics)).await;
     let local = |proxied: bool| {
         let mut request = Request::builder().uri("/metrics").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711))));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711))));
         if proxied {
-            request.headers_mut().insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
+            request
+                .headers_mut()
+                .insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
         }
         request
     };
-    assert_eq!(problem(call(&house.edge.network, local(true)).await).await, 401, "it came by a proxy");
-    assert_eq!(problem(call(&house.edge.network, request(Method::GET, "/metrics", "")).await).await, 401);
-    assert_eq!(house.call("alice-api", Method::GET, "/metrics").await.status(), StatusCode::OK);
-    assert_eq!(house.operate(None, Method::GET, "/metrics", "").await.status(), StatusCode::OK);
-    let text = call(&house.edge.network, local(false)).await.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(
+        problem(call(&house.edge.network, local(true)).await).await,
+        401,
+        "it came by a proxy"
+    );
+    assert_eq!(
+        problem(call(&house.edge.network, request(Method::GET, "/metrics", "")).await).await,
+        401
+    );
+    assert_eq!(
+        house.call("alice-api", Method::GET, "/metrics").await.status(),
+        StatusCode::OK
+    );
+    assert_eq!(
+        house.operate(None, Method::GET, "/metrics", "").await.status(),
+        StatusCode::OK
+    );
+    let text = call(&house.edge.network, local(false))
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
     let text = std::str::from_utf8(&text).unwrap();
-    assert!(text.contains(r#"allod_http_request_seconds_bucket{method="GET",route="/metrics",status="401""#), "{text}");
+    assert!(
+        text.contains(r#"allod_http_request_seconds_bucket{method="GET",route="/metrics",status="401""#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_running_hub_is_ready_and_its_log_says_how_far_it_is() {
     let mut house = house(None).await;
     let report = json(call(&house.edge.network, request(Method::GET, "/health/ready", "")).await).await;
-    assert_eq!((&report["status"], &report["parts"][0]["ok"]), (&"ready".into(), &true.into()), "{report}");
+    assert_eq!(
+        (&report["status"], &report["parts"][0]["ok"]),
+        (&"ready".into(), &true.into()),
+        "{report}"
+    );
     house.running.take().unwrap().drain(Duration::from_secs(5)).await;
 }

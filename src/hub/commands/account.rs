@@ -16,15 +16,28 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
             let body = json!({ "handle": handle, "display_name": name, "zone": zone });
             let answer = client.post("/accounts", &body).await?;
             session.show(&answer, |answer| {
-                render::line(format!("account {} is made ({})", render::cell(answer, "handle"), render::cell(answer, "id")));
+                render::line(format!(
+                    "account {} is made ({})",
+                    render::cell(answer, "handle"),
+                    render::cell(answer, "id")
+                ));
             });
         }
         Account::List => {
             let answer = client.get("/accounts").await?;
             session.show(&answer, |answer| {
-                let columns =
-                    [("HANDLE", "handle"), ("NAME", "display_name"), ("ZONE", "zone"), ("ID", "id"), ("SINCE", "created_at")];
-                render::table(answer, &columns, "no accounts yet: `allod account setup-link` prints where to make the first");
+                let columns = [
+                    ("HANDLE", "handle"),
+                    ("NAME", "display_name"),
+                    ("ZONE", "zone"),
+                    ("ID", "id"),
+                    ("SINCE", "created_at"),
+                ];
+                render::table(
+                    answer,
+                    &columns,
+                    "no accounts yet: `allod account setup-link` prints where to make the first",
+                );
             });
         }
         Account::SetupLink => {
@@ -35,7 +48,10 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
             if !yes && !confirmed(&handle)? {
                 return Err(CommandError::Usage("nothing was erased".to_owned()));
             }
-            let answer = client.with_account(&handle).delete(&format!("/accounts/{}", escape(&handle))).await?;
+            let answer = client
+                .with_account(&handle)
+                .delete(&format!("/accounts/{}", escape(&handle)))
+                .await?;
             session.show(&answer, |answer| {
                 render::line(format!("account {handle} is erased; rows removed, by table:"));
                 for (table, count) in answer["rows"].as_object().into_iter().flatten() {
@@ -51,7 +67,9 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
 fn confirmed(handle: &str) -> Result<bool, CommandError> {
     let usage = |error: std::io::Error| CommandError::Usage(error.to_string());
     if !std::io::stdin().is_terminal() {
-        return Err(CommandError::Usage("erasing needs --yes when nobody is there to ask".to_owned()));
+        return Err(CommandError::Usage(
+            "erasing needs --yes when nobody is there to ask".to_owned(),
+        ));
     }
     eprint!("This erases everything of {handle}, for ever. Type the handle to go on: ");
     std::io::stderr().flush().map_err(usage)?;
@@ -64,7 +82,9 @@ pub(super) async fn run_token(session: &Session, command: Token) -> Result<(), C
     let client = &session.client;
     match command {
         Token::Create { kind, name } => {
-            let answer = client.post("/tokens", &json!({ "kind": kind, "name": name })).await?;
+            let answer = client
+                .post("/tokens", &json!({ "kind": kind, "name": name }))
+                .await?;
             session.show(&answer, |answer| {
                 render::line(render::cell(answer, "secret"));
                 render::line("This is shown once: store it now. Revoke it with `allod token revoke`.");
@@ -73,13 +93,25 @@ pub(super) async fn run_token(session: &Session, command: Token) -> Result<(), C
         Token::List => {
             let answer = client.get("/tokens").await?;
             session.show(&answer, |answer| {
-                let columns = [("ID", "id"), ("KIND", "kind"), ("NAME", "name"), ("SINCE", "created_at"), ("REVOKED", "revoked_at")];
-                render::table(answer, &columns, "no tokens yet: `allod token create NAME` issues one");
+                let columns = [
+                    ("ID", "id"),
+                    ("KIND", "kind"),
+                    ("NAME", "name"),
+                    ("SINCE", "created_at"),
+                    ("REVOKED", "revoked_at"),
+                ];
+                render::table(
+                    answer,
+                    &columns,
+                    "no tokens yet: `allod token create NAME` issues one",
+                );
             });
         }
         Token::Revoke { id } => {
             client.delete(&format!("/tokens/{}", escape(&id))).await?;
-            session.show(&json!({ "revoked": id }), |_| render::line("the token is revoked"));
+            session.show(&json!({ "revoked": id }), |_| {
+                render::line("the token is revoked");
+            });
         }
     }
     Ok(())

@@ -15,11 +15,21 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         Connection::Plugins => {
             let answer = client.get("/plugins").await?;
             session.show(&answer, |answer| {
-                let columns = [("PLUGIN", "id"), ("VERSION", "version"), ("KIND", "kind"), ("WHAT", "description")];
+                let columns = [
+                    ("PLUGIN", "id"),
+                    ("VERSION", "version"),
+                    ("KIND", "kind"),
+                    ("WHAT", "description"),
+                ];
                 render::table(answer, &columns, "no plugin packs are installed");
             });
         }
-        Connection::Add { plugin, name, settings, secrets } => {
+        Connection::Add {
+            plugin,
+            name,
+            settings,
+            secrets,
+        } => {
             let body = json!({
                 "plugin": plugin,
                 "name": name.unwrap_or_else(|| plugin.clone()),
@@ -32,8 +42,18 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         Connection::List => {
             let answer = client.get("/connections").await?;
             session.show(&answer, |answer| {
-                let columns = [("ID", "id"), ("PLUGIN", "plugin"), ("NAME", "name"), ("HEALTH", "health"), ("WHY", "reason")];
-                render::table(answer, &columns, "nothing is connected yet: `allod connection plugins` lists what can be");
+                let columns = [
+                    ("ID", "id"),
+                    ("PLUGIN", "plugin"),
+                    ("NAME", "name"),
+                    ("HEALTH", "health"),
+                    ("WHY", "reason"),
+                ];
+                render::table(
+                    answer,
+                    &columns,
+                    "nothing is connected yet: `allod connection plugins` lists what can be",
+                );
             });
         }
         Connection::Show { id } => {
@@ -45,14 +65,19 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         Connection::Reconcile { id } => act(session, &id, "reconcile").await?,
         Connection::Remove { id } => {
             client.delete(&format!("/connections/{}", escape(&id))).await?;
-            session.show(&json!({ "removed": id }), |_| render::line("the connection and its secrets are removed"));
+            session.show(&json!({ "removed": id }), |_| {
+                render::line("the connection and its secrets are removed");
+            });
         }
     }
     Ok(())
 }
 
 async fn act(session: &Session, id: &str, verb: &str) -> Result<(), CommandError> {
-    let answer = session.client.post(&format!("/connections/{}/{verb}", escape(id)), &json!({})).await?;
+    let answer = session
+        .client
+        .post(&format!("/connections/{}/{verb}", escape(id)), &json!({}))
+        .await?;
     session.show(&answer, |_| render::line(format!("done: {verb}")));
     Ok(())
 }
@@ -80,13 +105,20 @@ fn read_secrets(names: &[String]) -> Result<Map<String, Value>, CommandError> {
     for name in names {
         if stdin.is_terminal() {
             eprint!("{name} (shown while you type): ");
-            std::io::stderr().flush().map_err(|error| CommandError::Usage(error.to_string()))?;
+            std::io::stderr()
+                .flush()
+                .map_err(|error| CommandError::Usage(error.to_string()))?;
         }
         let mut line = String::new();
-        stdin.lock().read_line(&mut line).map_err(|error| CommandError::Usage(error.to_string()))?;
+        stdin
+            .lock()
+            .read_line(&mut line)
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
         let secret = line.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
-            return Err(CommandError::Usage(format!("no {name} was given on the standard input")));
+            return Err(CommandError::Usage(format!(
+                "no {name} was given on the standard input"
+            )));
         }
         secrets.insert(name.clone(), Value::String(secret.to_owned()));
     }

@@ -11,11 +11,22 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
     let client = &session.client;
     match command {
         Entity::List { kind, limit } => {
-            let kind = kind.map(|kind| format!("&type={}", escape(&kind))).unwrap_or_default();
+            let kind = kind
+                .map(|kind| format!("&type={}", escape(&kind)))
+                .unwrap_or_default();
             let answer = client.get(&format!("/entities?limit={limit}{kind}")).await?;
             session.show(&answer, |answer| {
-                let columns = [("ID", "id"), ("TYPE", "type"), ("TITLE", "title"), ("UPDATED", "updated_at")];
-                render::table(answer, &columns, "nothing here yet: `allod entity add Person Sam --tel +1…` adds somebody");
+                let columns = [
+                    ("ID", "id"),
+                    ("TYPE", "type"),
+                    ("TITLE", "title"),
+                    ("UPDATED", "updated_at"),
+                ];
+                render::table(
+                    answer,
+                    &columns,
+                    "nothing here yet: `allod entity add Person Sam --tel +1…` adds somebody",
+                );
             });
         }
         Entity::Show { id } => {
@@ -35,14 +46,23 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 }
             });
         }
-        Entity::Add { kind, name, tel, email, relation, props } => {
+        Entity::Add {
+            kind,
+            name,
+            tel,
+            email,
+            relation,
+            props,
+        } => {
             let mut set = assignments(&props)?;
             set.insert("name".to_owned(), Value::String(name.clone()));
             let schemes = [("tel", tel), ("email", email)];
             let identifiers: Vec<Value> = schemes
                 .into_iter()
                 .flat_map(|(scheme, values)| {
-                    values.into_iter().map(move |value| json!({ "scheme": scheme, "value": value }))
+                    values
+                        .into_iter()
+                        .map(move |value| json!({ "scheme": scheme, "value": value }))
                 })
                 .collect();
             let mut body = json!({ "type": kind, "title": name, "props": set, "identifiers": identifiers });
@@ -51,7 +71,10 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             }
             let answer = client.post("/entities", &body).await?;
             session.show(&answer, |answer| {
-                render::line(format!("{kind} {name} is in the graph ({})", render::cell(answer, "id")));
+                render::line(format!(
+                    "{kind} {name} is in the graph ({})",
+                    render::cell(answer, "id")
+                ));
             });
         }
     }
@@ -62,10 +85,23 @@ pub(super) async fn state(session: &Session, key: Option<String>) -> Result<(), 
     let path = key.map_or_else(|| "/state".to_owned(), |key| format!("/state/{}", escape(&key)));
     let answer = session.client.get(&path).await?;
     session.show(&answer, |answer| {
-        let rows = if answer.get("key").is_some() { json!([answer]) } else { answer.clone() };
-        let columns =
-            [("FACT", "key"), ("VALUE", "value"), ("SINCE", "since"), ("SOURCE", "source"), ("CONFIDENCE", "confidence")];
-        render::table(&rows, &columns, "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)");
+        let rows = if answer.get("key").is_some() {
+            json!([answer])
+        } else {
+            answer.clone()
+        };
+        let columns = [
+            ("FACT", "key"),
+            ("VALUE", "value"),
+            ("SINCE", "since"),
+            ("SOURCE", "source"),
+            ("CONFIDENCE", "confidence"),
+        ];
+        render::table(
+            &rows,
+            &columns,
+            "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)",
+        );
     });
     Ok(())
 }

@@ -15,7 +15,12 @@ const FOLLOW: Duration = Duration::from_millis(500);
 pub(super) async fn run(session: &Session, command: Event) -> Result<(), CommandError> {
     let client = &session.client;
     match command {
-        Event::Tail { correlation, types, limit, follow } => {
+        Event::Tail {
+            correlation,
+            types,
+            limit,
+            follow,
+        } => {
             let mut query = format!("limit={limit}");
             if let Some(correlation) = correlation {
                 query.push_str(&format!("&correlation={}", escape(&correlation)));
@@ -25,8 +30,11 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
             }
             let newest = client.get(&format!("/events?{query}")).await?;
             print(session, &newest, !follow);
+            if !follow {
+                return Ok(());
+            }
             let mut after = last_position(&newest, 0);
-            while follow {
+            loop {
                 tokio::time::sleep(FOLLOW).await;
                 let more = client.get(&format!("/events?{query}&after={after}")).await?;
                 print(session, &more, false);
@@ -36,7 +44,13 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
         Event::Parked => {
             let answer = client.get("/events/parked").await?;
             session.show(&answer, |answer| {
-                let columns = [("CONSUMER", "consumer"), ("EVENT", "event"), ("POSITION", "position"), ("TRIES", "tries"), ("WHY", "reason")];
+                let columns = [
+                    ("CONSUMER", "consumer"),
+                    ("EVENT", "event"),
+                    ("POSITION", "position"),
+                    ("TRIES", "tries"),
+                    ("WHY", "reason"),
+                ];
                 render::table(answer, &columns, "no events are parked");
             });
         }
@@ -45,17 +59,28 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
             let answer = client.post(&path, &json!({})).await?;
             session.show(&answer, |_| render::line("the event is handled now"));
         }
-        Event::Replay { consumer, after, lane } => {
+        Event::Replay {
+            consumer,
+            after,
+            lane,
+        } => {
             let body = json!({ "consumer": consumer, "after": after, "lane": lane });
             let answer = client.post("/events/replay", &body).await?;
-            session.show(&answer, |_| render::line(format!("{consumer} reads the {lane} lane again from after {after}")));
+            session.show(&answer, |_| {
+                render::line(format!(
+                    "{consumer} reads the {lane} lane again from after {after}"
+                ));
+            });
         }
     }
     Ok(())
 }
 
 fn last_position(events: &Value, before: i64) -> i64 {
-    render::list(events).last().and_then(|event| event["position"].as_i64()).unwrap_or(before)
+    render::list(events)
+        .last()
+        .and_then(|event| event["position"].as_i64())
+        .unwrap_or(before)
 }
 
 fn print(session: &Session, events: &Value, say_empty: bool) {
@@ -75,8 +100,17 @@ fn print(session: &Session, events: &Value, say_empty: bool) {
             cell("type"),
             cell("actor"),
         ));
-        render::line(format!("         id {}  because of {}  correlation {}", cell("id"), or_dash(&cell("causation")), cell("correlation")));
-        let body = if event["body"].is_null() { "(erased)".to_owned() } else { event["body"].to_string() };
+        render::line(format!(
+            "         id {}  because of {}  correlation {}",
+            cell("id"),
+            or_dash(&cell("causation")),
+            cell("correlation")
+        ));
+        let body = if event["body"].is_null() {
+            "(erased)".to_owned()
+        } else {
+            event["body"].to_string()
+        };
         render::line(format!("         {body}"));
     }
 }
@@ -100,7 +134,15 @@ pub(super) async fn verify(session: &Session) -> Result<(), CommandError> {
         for fault in &faults {
             render::line(format!("  FAULT: {}", render::cell(fault, "message")));
         }
-        render::line(if faults.is_empty() { "the log is whole" } else { "the log was tampered with" });
+        render::line(if faults.is_empty() {
+            "the log is whole"
+        } else {
+            "the log was tampered with"
+        });
     });
-    if faults.is_empty() { Ok(()) } else { Err(CommandError::Unwell) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError::Unwell)
+    }
 }

@@ -19,7 +19,14 @@ pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandEr
             }
             let answer = client.get(&path).await?;
             session.show(&answer, |answer| {
-                let columns = [("ID", "id"), ("QUEUE", "queue"), ("STATE", "state"), ("TRIES", "attempts"), ("CREATED", "created_on"), ("OUTPUT", "output")];
+                let columns = [
+                    ("ID", "id"),
+                    ("QUEUE", "queue"),
+                    ("STATE", "state"),
+                    ("TRIES", "attempts"),
+                    ("CREATED", "created_on"),
+                    ("OUTPUT", "output"),
+                ];
                 render::table(answer, &columns, "no jobs");
             });
         }
@@ -38,7 +45,10 @@ pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandEr
 }
 
 async fn act(session: &Session, id: &str, verb: &str) -> Result<(), CommandError> {
-    let answer: Value = session.client.post(&format!("/jobs/{}/{verb}", escape(id)), &json!({})).await?;
+    let answer: Value = session
+        .client
+        .post(&format!("/jobs/{}/{verb}", escape(id)), &json!({}))
+        .await?;
     session.show(&answer, |_| render::line(format!("done: {verb}")));
     Ok(())
 }

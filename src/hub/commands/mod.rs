@@ -38,12 +38,19 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(socket: std::path::PathBuf, global: &Global) -> Self {
-        Self { client: Client::new(socket, global.account.clone()), json: global.json }
+        Self {
+            client: Client::new(socket, global.account.clone()),
+            json: global.json,
+        }
     }
 
     /// Prints an answer: as it is with `--json`, else by `human`.
     fn show(&self, answer: &Value, human: impl FnOnce(&Value)) {
-        if self.json { render::json(answer) } else { human(answer) }
+        if self.json {
+            render::json(answer);
+        } else {
+            human(answer);
+        }
     }
 }
 
@@ -65,7 +72,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         | Command::Demo(_)
         | Command::Config(_)
         | Command::Db(_)
-        | Command::Completions { .. } => Err(CommandError::Usage("this command runs without a hub".to_owned())),
+        | Command::Completions { .. } => {
+            Err(CommandError::Usage("this command runs without a hub".to_owned()))
+        }
     }
 }
 
@@ -96,8 +105,14 @@ async fn status(session: &Session) -> Result<(), CommandError> {
 
 /// An object in one line: `key value, key value`.
 fn one_line(row: &Value) -> String {
-    let Value::Object(fields) = row else { return render::text(row) };
-    fields.iter().map(|(key, value)| format!("{key} {}", render::text(value))).collect::<Vec<_>>().join(", ")
+    let Value::Object(fields) = row else {
+        return render::text(row);
+    };
+    fields
+        .iter()
+        .map(|(key, value)| format!("{key} {}", render::text(value)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `KEY=VALUE` arguments; a value that is JSON (a number, true, a list) counts as such.
@@ -109,7 +124,9 @@ fn assignments(arguments: &[String]) -> Result<Map<String, Value>, CommandError>
                 .split_once('=')
                 .ok_or_else(|| CommandError::Usage(format!("`{argument}` should be KEY=VALUE")))?;
             let value = match serde_json::from_str(value) {
-                Ok(parsed @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => parsed,
+                Ok(parsed @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => {
+                    parsed
+                }
                 _ => Value::String(value.to_owned()),
             };
             Ok((key.to_owned(), value))

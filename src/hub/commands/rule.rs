@@ -17,18 +17,34 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
         Rule::List => {
             let answer = client.get("/rules").await?;
             session.show(&answer, |answer| {
-                let columns = [("RULE", "id"), ("ENABLED", "enabled"), ("ON", "on"), ("WHAT", "description"), ("NOTE", "note")];
-                render::table(answer, &columns, "no rules yet: docs/guides/rules.md shows how to write one");
+                let columns = [
+                    ("RULE", "id"),
+                    ("ENABLED", "enabled"),
+                    ("ON", "on"),
+                    ("WHAT", "description"),
+                    ("NOTE", "note"),
+                ];
+                render::table(
+                    answer,
+                    &columns,
+                    "no rules yet: docs/guides/rules.md shows how to write one",
+                );
             });
         }
         Rule::Check { files } => check(session, &files)?,
         Rule::Add { file } => {
             let source = read(&file)?;
             let name = file.display().to_string();
-            let answer = client.post("/rules", &json!({ "source": source, "name": name })).await?;
+            let answer = client
+                .post("/rules", &json!({ "source": source, "name": name }))
+                .await?;
             session.show(&answer, |answer| {
                 let cell = |path| render::cell(answer, path);
-                render::line(format!("rule {} is stored; enable it with `allod rule enable {}`", cell("id"), cell("id")));
+                render::line(format!(
+                    "rule {} is stored; enable it with `allod rule enable {}`",
+                    cell("id"),
+                    cell("id")
+                ));
             });
         }
         Rule::Show { id } => {
@@ -46,7 +62,9 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
         }
         Rule::Remove { id } => {
             client.delete(&rule(&id)).await?;
-            session.show(&json!({ "removed": id }), |_| render::line(format!("rule {id} is removed")));
+            session.show(&json!({ "removed": id }), |_| {
+                render::line(format!("rule {id} is removed"));
+            });
         }
         Rule::Run { id, event, body } => {
             let body = match (event, body) {
@@ -56,16 +74,26 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
                         .map_err(|error| CommandError::Usage(format!("--body is not JSON: {error}")))?;
                     json!({ "body": body })
                 }
-                (None, None) => return Err(CommandError::Usage("name an --event or give a --body".to_owned())),
+                (None, None) => {
+                    return Err(CommandError::Usage("name an --event or give a --body".to_owned()));
+                }
             };
             let answer = client.post(&format!("{}/run", rule(&id)), &body).await?;
             session.show(&answer, trace);
         }
         Rule::Runs { rule, limit } => {
-            let rule = rule.map(|rule| format!("&rule={}", escape(&rule))).unwrap_or_default();
+            let rule = rule
+                .map(|rule| format!("&rule={}", escape(&rule)))
+                .unwrap_or_default();
             let answer = client.get(&format!("/runs?limit={limit}{rule}")).await?;
             session.show(&answer, |answer| {
-                let columns = [("RUN", "id"), ("RULE", "rule"), ("STATUS", "status"), ("WHY", "reason"), ("STARTED", "started_at")];
+                let columns = [
+                    ("RUN", "id"),
+                    ("RULE", "rule"),
+                    ("STATUS", "status"),
+                    ("WHY", "reason"),
+                    ("STARTED", "started_at"),
+                ];
                 render::table(answer, &columns, "no runs yet");
             });
         }
@@ -94,16 +122,30 @@ pub(crate) fn check(session: &Session, files: &[std::path::PathBuf]) -> Result<(
     if session.json {
         render::json(&Value::Array(all));
     } else if errors == 0 {
-        render::line(format!("{} checked: no mistakes", if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) }));
+        render::line(format!(
+            "{} checked: no mistakes",
+            if files.len() == 1 {
+                "1 file".to_owned()
+            } else {
+                format!("{} files", files.len())
+            }
+        ));
     }
-    if errors == 0 { Ok(()) } else { Err(CommandError::Unwell) }
+    if errors == 0 {
+        Ok(())
+    } else {
+        Err(CommandError::Unwell)
+    }
 }
 
 fn read(file: &Path) -> Result<String, CommandError> {
     let failed = |error: std::io::Error| CommandError::Usage(format!("{}: {error}", file.display()));
     if file == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         return Ok(text);
     }
     std::fs::read_to_string(file).map_err(failed)
@@ -112,19 +154,39 @@ fn read(file: &Path) -> Result<String, CommandError> {
 /// A run as people read it, in the order in which it happened.
 pub(crate) fn trace(run: &Value) {
     let cell = |path| render::cell(run, path);
-    render::line(format!("run {}  rule {}  {}  {}", cell("id"), cell("rule"), cell("status"), cell("reason")));
+    render::line(format!(
+        "run {}  rule {}  {}  {}",
+        cell("id"),
+        cell("rule"),
+        cell("status"),
+        cell("reason")
+    ));
     render::line(format!("correlation {}", cell("correlation")));
-    render::line(format!("came in   {}  {}", render::time(&run["event"]["occurred_at"]), render::cell(run, "event.type")));
+    render::line(format!(
+        "came in   {}  {}",
+        render::time(&run["event"]["occurred_at"]),
+        render::cell(run, "event.type")
+    ));
     render::line(format!("          {}", run["event"]["body"]));
     for step in render::list(&run["steps"]) {
         let cell = |path| render::cell(step, path);
-        render::line(format!("{:<9} {}  {}", cell("kind"), render::time(&step["at"]), cell("what")));
+        render::line(format!(
+            "{:<9} {}  {}",
+            cell("kind"),
+            render::time(&step["at"]),
+            cell("what")
+        ));
         if !step["value"].is_null() {
             render::line(format!("          = {}", step["value"]));
         }
     }
     for answer in render::list(&run["answers"]) {
         let cell = |path| render::cell(answer, path);
-        render::line(format!("answered  {}  {}  {}", render::time(&answer["at"]), cell("what"), answer["detail"]));
+        render::line(format!(
+            "answered  {}  {}  {}",
+            render::time(&answer["at"]),
+            cell("what"),
+            answer["detail"]
+        ));
     }
 }

@@ -24,11 +24,15 @@ pub(crate) async fn check() -> Result<(), DemoError> {
     let mut hub = Hub::start(&dir).await?;
     let played = play(&mut hub).await;
     if played.is_err() {
-        render::line(format!("the hub's log is kept in {}", dir.join("hub.log").display()));
+        render::line(format!(
+            "the hub's log is kept in {}",
+            dir.join("hub.log").display()
+        ));
     }
     hub.stop().await?;
     if played.is_ok() {
-        std::fs::remove_dir_all(&dir).map_err(|error| DemoError::new(format!("{}: {error}", dir.display())))?;
+        std::fs::remove_dir_all(&dir)
+            .map_err(|error| DemoError::new(format!("{}: {error}", dir.display())))?;
         render::line("demo --check: every step holds");
     }
     played
@@ -57,7 +61,10 @@ async fn play(hub: &mut Hub) -> Result<(), DemoError> {
     story.show_trace().await?;
     story.clean_up().await?;
     let report = hub.client.get("/audit/verify").await?;
-    if report["faults"].as_array().is_none_or(|faults| !faults.is_empty()) {
+    if report["faults"]
+        .as_array()
+        .is_none_or(|faults| !faults.is_empty())
+    {
         return Err(DemoError::new(format!("the log does not prove itself: {report}")));
     }
     render::line("· the log proves itself, through two kills and an erasure");
@@ -77,7 +84,12 @@ impl Hub {
     pub(super) async fn start(dir: &Path) -> Result<Self, DemoError> {
         let client = Client::new(dir.join("control.sock"), None);
         let child = spawn(dir)?;
-        let mut hub = Self { dir: dir.to_owned(), child, client, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut hub = Self {
+            dir: dir.to_owned(),
+            child,
+            client,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
         hub.ready().await?;
         Ok(hub)
     }
@@ -87,12 +99,17 @@ impl Hub {
         loop {
             if let Ok(address) = hub_address(&self.client).await {
                 self.address = address;
-                render::line(format!("· the hub is ready after {} ms", started.elapsed().as_millis()));
+                render::line(format!(
+                    "· the hub is ready after {} ms",
+                    started.elapsed().as_millis()
+                ));
                 return Ok(());
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 let log = std::fs::read_to_string(self.dir.join("hub.log")).unwrap_or_default();
-                return Err(DemoError::new(format!("the hub ended at its start ({status}):\n{log}")));
+                return Err(DemoError::new(format!(
+                    "the hub ended at its start ({status}):\n{log}"
+                )));
             }
             if started.elapsed() > START {
                 return Err(DemoError::new("the hub does not become ready"));
@@ -116,7 +133,11 @@ impl Hub {
 
     /// Asks it to stop, and waits until it did.
     pub(super) async fn stop(&mut self) -> Result<(), DemoError> {
-        if let Some(pid) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(pid) = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let waited = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
@@ -129,7 +150,11 @@ impl Hub {
 
 fn spawn(dir: &Path) -> Result<Child, DemoError> {
     let failed = |error: std::io::Error| DemoError::new(format!("the hub can't be started: {error}"));
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("hub.log")).map_err(failed)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join("hub.log"))
+        .map_err(failed)?;
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     // Only what tells where things are installed: the demo's hub has a directory, address and database of its own.
     for (name, _) in std::env::vars_os() {

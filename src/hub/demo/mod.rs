@@ -53,7 +53,11 @@ pub(crate) async fn play(client: &Client) -> Result<(), DemoError> {
 }
 
 fn expect(what: &str, holds: bool, seen: &str) -> Result<(), DemoError> {
-    if holds { Ok(()) } else { Err(DemoError::new(format!("expected that {what}; saw: {seen}"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(DemoError::new(format!("expected that {what}; saw: {seen}")))
+    }
 }
 
 /// Where the hub listens, by its own word.

@@ -5,6 +5,7 @@
 //! Invariant: what it accepted it remembers for as long as the command runs, through kills of the hub.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(super) struct Provider {
 struct Shared {
     credentials: Credentials,
     hub: Mutex<SocketAddr>,
+    /// Its status callbacks get lost on the way.
+    silent: AtomicBool,
     messages: Mutex<Vec<Message>>,
 }
 
@@ -64,23 +67,34 @@ impl Provider {
     /// Starts on a free port of this machine.
     pub(super) async fn start(credentials: Credentials, hub: SocketAddr) -> Result<Self, DemoError> {
         let failed = |error: std::io::Error| DemoError::new(format!("the stand-in can't listen: {error}"));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared {
             credentials: credentials.clone(),
             hub: Mutex::new(hub),
+            silent: AtomicBool::new(false),
             messages: Mutex::default(),
         });
         let path = format!("/2010-04-01/Accounts/{}/Messages.json", credentials.account_sid);
         let calls = format!("/2010-04-01/Accounts/{}/Calls.json", credentials.account_sid);
         let app = Router::new()
             .route(&path, get(list).post(create))
-            .route(&calls, get(|| async { Json(json!({ "calls": [], "next_page_uri": null })) }))
+            .route(
+                &calls,
+                get(|| async { Json(json!({ "calls": [], "next_page_uri": null })) }),
+            )
             .with_state(shared.clone());
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { base_url: format!("http://{address}"), credentials, shared, server })
+        Ok(Self {
+            base_url: format!("http://{address}"),
+            credentials,
+            shared,
+            server,
+        })
     }
 
     /// The hub was started again, somewhere else.
@@ -88,9 +102,19 @@ impl Provider {
         *self.shared.hub.lock().unwrap_or_else(PoisonError::into_inner) = hub;
     }
 
+    /// From now on its status callbacks get lost on the way.
+    #[cfg(feature = "failpoints")]
+    pub(super) fn fall_silent(&self) {
+        self.shared.silent.store(true, Ordering::SeqCst);
+    }
+
     /// What was accepted so far, oldest first.
     pub(super) fn messages(&self) -> Vec<Message> {
-        self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -99,12 +123,18 @@ impl Shared {
         use base64::Engine as _;
         let pair = format!("{}:{}", self.credentials.account_sid, self.credentials.auth_token);
         let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
-        headers.get("authorization").is_some_and(|sent| sent.as_bytes() == wanted.as_bytes())
+        headers
+            .get("authorization")
+            .is_some_and(|sent| sent.as_bytes() == wanted.as_bytes())
     }
 }
 
 fn refused(status: StatusCode, code: u32, message: &str) -> Response {
-    (status, Json(json!({ "code": code, "message": message, "status": status.as_u16() }))).into_response()
+    (
+        status,
+        Json(json!({ "code": code, "message": message, "status": status.as_u16() })),
+    )
+        .into_response()
 }
 
 fn resource(message: &Message) -> Value {
@@ -128,9 +158,17 @@ async fn create(
     if !shared.knows(&headers) {
         return refused(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
     }
-    let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let field = |name: &str| {
+        form.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     let (Some(to), Some(from), Some(body)) = (field("To"), field("From"), field("Body")) else {
-        return refused(StatusCode::BAD_REQUEST, 21602, "Message body, To and From are required");
+        return refused(
+            StatusCode::BAD_REQUEST,
+            21602,
+            "Message body, To and From are required",
+        );
     };
     let message = Message {
         sid: format!("SM{}", uuid::Uuid::new_v4().simple()),
@@ -141,8 +179,12 @@ async fn create(
         status: "queued".to_owned(),
     };
     let answer = resource(&message);
-    shared.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
-    if let Some(callback) = field("StatusCallback") {
+    shared
+        .messages
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(message.clone());
+    if let Some(callback) = field("StatusCallback").filter(|_| !shared.silent.load(Ordering::SeqCst)) {
         tokio::spawn(tell(shared, message, callback));
     }
     (StatusCode::CREATED, Json(answer)).into_response()
@@ -156,7 +198,12 @@ async fn list(
     if !shared.knows(&headers) {
         return refused(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
     }
-    let asked = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let asked = |name: &str| {
+        query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     let (to, from) = (asked("To"), asked("From"));
     let messages = shared.messages.lock().unwrap_or_else(PoisonError::into_inner);
     let found: Vec<Value> = messages
@@ -171,7 +218,12 @@ async fn list(
 
 /// Tells the hub what becomes of a message, and tries again while the hub is down, as the real one does.
 async fn tell(shared: Arc<Shared>, message: Message, callback: String) {
-    let Some(path) = callback.strip_prefix(&shared.credentials.public_url).map(ToOwned::to_owned) else { return };
+    let Some(path) = callback
+        .strip_prefix(&shared.credentials.public_url)
+        .map(ToOwned::to_owned)
+    else {
+        return;
+    };
     for status in ["sent", "delivered"] {
         {
             let mut messages = shared.messages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,10 +241,14 @@ async fn tell(shared: Arc<Shared>, message: Message, callback: String) {
         for _ in 0..60 {
             let hub = *shared.hub.lock().unwrap_or_else(PoisonError::into_inner);
             let token = &shared.credentials.auth_token;
-            let Ok(request) = wire::signed_form(&shared.credentials.public_url, &path, token, &parameters) else {
+            let Ok(request) = wire::signed_form(&shared.credentials.public_url, &path, token, &parameters)
+            else {
                 return;
             };
-            if wire::send(hub, request).await.is_ok_and(|answer| answer.status.is_success()) {
+            if wire::send(hub, request)
+                .await
+                .is_ok_and(|answer| answer.status.is_success())
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(250)).await;

@@ -43,7 +43,12 @@ impl Story {
         };
         let provider = Provider::start(credentials, hub).await?;
         step("Alice gets an account of her own, which the demo removes again");
-        operator.post("/accounts", &json!({ "handle": handle, "display_name": "Alice (demo)" })).await?;
+        operator
+            .post(
+                "/accounts",
+                &json!({ "handle": handle, "display_name": "Alice (demo)" }),
+            )
+            .await?;
         let mut story = Self {
             operator: operator.clone(),
             client: operator.with_account(&handle),
@@ -79,7 +84,7 @@ impl Story {
             "plugin": "twilio",
             "name": "demo number",
             "settings": {
-                "from_number": ALICE,
+                "from": ALICE,
                 "account_sid": self.provider.credentials.account_sid,
                 "base_url": self.provider.base_url,
                 "public_url": self.provider.credentials.public_url,
@@ -89,9 +94,14 @@ impl Story {
             "allowed_ranges": ["127.0.0.0/8"],
         });
         self.connection = render::cell(&self.client.post("/connections", &connection).await?, "id");
-        let token = self.client.post("/tokens", &json!({ "kind": "device", "name": "Alice's phone" })).await?;
+        let token = self
+            .client
+            .post("/tokens", &json!({ "kind": "device", "name": "Alice's phone" }))
+            .await?;
         self.device_token = render::cell(&token, "secret");
-        self.client.post("/rules/partner-at-work/enable", &json!({ "inputs": {} })).await?;
+        self.client
+            .post("/rules/partner-at-work/enable", &json!({ "inputs": {} }))
+            .await?;
         Ok(())
     }
 
@@ -101,7 +111,10 @@ impl Story {
         let started = Instant::now();
         self.sam_calls().await?;
         self.sam_is_texted().await?;
-        step(&format!("{} ms from the call to the text's acceptance", started.elapsed().as_millis()));
+        step(&format!(
+            "{} ms from the call to the text's acceptance",
+            started.elapsed().as_millis()
+        ));
         self.text_is_delivered().await?;
         self.same_call_again_changes_nothing().await?;
         self.show_trace().await
@@ -113,14 +126,22 @@ impl Story {
         let now = contracts::SystemClock.now().timestamp();
         let report = json!({ "_type": "location", "lat": WORK.0, "lon": WORK.1, "acc": 12, "batt": 81, "tst": now, "tid": "al" });
         let answer = wire::send(self.hub, wire::position(&self.device_token, &report)?).await?;
-        expect("the position was taken in", answer.status.is_success(), &answer.text)?;
+        expect(
+            "the position was taken in",
+            answer.status.is_success(),
+            &answer.text,
+        )?;
         let place = self
             .wait("me.place becomes Work", async |story| {
                 let fact = story.client.get("/state/me.place").await.ok()?;
                 (fact["value"] == "Work").then_some(fact)
             })
             .await?;
-        seen(&format!("me.place = {} since {}", place["value"], render::time(&place["since"])));
+        seen(&format!(
+            "me.place = {} since {}",
+            place["value"],
+            render::time(&place["since"])
+        ));
         Ok(())
     }
 
@@ -128,8 +149,16 @@ impl Story {
     pub(super) async fn sam_calls(&self) -> Result<(), DemoError> {
         step("Sam calls: a voice webhook arrives, signed over the connection's public URL");
         let answer = self.deliver_call().await?;
-        expect("the webhook was accepted", answer.status.is_success(), &answer.text)?;
-        expect("the answer is TwiML", answer.text.contains("<Response"), &answer.text)?;
+        expect(
+            "the webhook was accepted",
+            answer.status.is_success(),
+            &answer.text,
+        )?;
+        expect(
+            "the answer is TwiML",
+            answer.text.contains("<Response"),
+            &answer.text,
+        )?;
         seen(answer.text.trim());
         Ok(())
     }
@@ -150,7 +179,12 @@ impl Story {
         let credentials = &self.provider.credentials;
         wire::send(
             self.hub,
-            wire::signed_form(&credentials.public_url, &path, &credentials.auth_token, &parameters)?,
+            wire::signed_form(
+                &credentials.public_url,
+                &path,
+                &credentials.auth_token,
+                &parameters,
+            )?,
         )
         .await
     }
@@ -164,19 +198,41 @@ impl Story {
             })
             .await?;
         let [message] = messages.as_slice() else {
-            return Err(DemoError::new(format!("{} texts were accepted instead of one", messages.len())));
+            return Err(DemoError::new(format!(
+                "{} texts were accepted instead of one",
+                messages.len()
+            )));
         };
-        expect("the text goes to Sam", message.to == SAM && message.from == ALICE, &message.to)?;
+        expect(
+            "the text goes to Sam",
+            message.to == SAM && message.from == ALICE,
+            &message.to,
+        )?;
         step("the rule matched, and the Twilio plugin sent a text");
         seen(&format!("to {}: {}", message.to, message.body));
         Ok(())
+    }
+
+    /// The hub knows that the provider has the text.
+    #[cfg(feature = "failpoints")]
+    pub(super) async fn text_is_sent(&self) -> Result<(), DemoError> {
+        self.wait("the hub knows that the text was sent", async |story| {
+            let events = story.events().await.ok()?;
+            events
+                .iter()
+                .any(|event| event["type"] == "communication.MessageSent")
+                .then_some(())
+        })
+        .await
     }
 
     /// The provider's status callbacks reached the graph.
     pub(super) async fn text_is_delivered(&self) -> Result<(), DemoError> {
         self.wait("the status callbacks make the Message delivered", async |story| {
             let messages = story.client.get("/entities?type=Message").await.ok()?;
-            let delivered = render::list(&messages).iter().any(|message| message["props"]["status"] == "delivered");
+            let delivered = render::list(&messages)
+                .iter()
+                .any(|message| message["props"]["status"] == "delivered");
             delivered.then_some(())
         })
         .await?;
@@ -188,14 +244,30 @@ impl Story {
     pub(super) async fn same_call_again_changes_nothing(&self) -> Result<(), DemoError> {
         let before = self.at_rest().await?;
         let answer = self.deliver_call().await?;
-        expect("the second delivery is answered alike", answer.text.contains("<Response"), &answer.text)?;
+        expect(
+            "the second delivery is answered alike",
+            answer.text.contains("<Response"),
+            &answer.text,
+        )?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let after = self.at_rest().await?;
-        expect("the second delivery writes no event", before == after, &format!("{before} and then {after} events"))?;
+        expect(
+            "the second delivery writes no event",
+            before == after,
+            &format!("{before} and then {after} events"),
+        )?;
         let texts = self.provider.messages().len();
-        expect("the second delivery sends no text", texts == 1, &format!("{texts} texts"))?;
+        expect(
+            "the second delivery sends no text",
+            texts == 1,
+            &format!("{texts} texts"),
+        )?;
         let runs = self.runs().await?;
-        expect("there is exactly one run", runs.len() == 1, &format!("{} runs", runs.len()))?;
+        expect(
+            "there is exactly one run",
+            runs.len() == 1,
+            &format!("{} runs", runs.len()),
+        )?;
         step("the same webhook again: nothing changed, nothing was sent");
         Ok(())
     }
@@ -228,20 +300,35 @@ impl Story {
     /// What the rule saw and did.
     pub(super) async fn show_trace(&self) -> Result<(), DemoError> {
         let runs = self.runs().await?;
-        let run = runs.first().map(|run| render::cell(run, "id")).unwrap_or_default();
+        let run = runs
+            .first()
+            .map(|run| render::cell(run, "id"))
+            .unwrap_or_default();
         let trace = self.client.get(&format!("/runs/{run}")).await?;
         step("the trace of the run");
         crate::commands::print_trace(&trace);
-        let queued = render::list(&trace["steps"]).iter().any(|step| step["kind"] == "effect");
+        let queued = render::list(&trace["steps"])
+            .iter()
+            .any(|step| step["kind"] == "effect");
         expect("the trace shows what was queued", queued, &trace.to_string())?;
         let answered = !render::list(&trace["answers"]).is_empty();
         expect("the trace shows what was answered", answered, &trace.to_string())?;
         let correlation = render::cell(&trace, "correlation");
-        let chain = self.client.get(&format!("/events?correlation={correlation}&limit=100")).await?;
-        let types: Vec<_> = render::list(&chain).iter().map(|event| render::cell(event, "type")).collect();
+        let chain = self
+            .client
+            .get(&format!("/events?correlation={correlation}&limit=100"))
+            .await?;
+        let types: Vec<_> = render::list(&chain)
+            .iter()
+            .map(|event| render::cell(event, "type"))
+            .collect();
         seen(&format!("the chain of events: {}", types.join(" → ")));
         for wanted in ["communication.CallStarted", "communication.MessageSent"] {
-            expect(&format!("the chain holds {wanted}"), types.iter().any(|kind| kind == wanted), &types.join(" "))?;
+            expect(
+                &format!("the chain holds {wanted}"),
+                types.iter().any(|kind| kind == wanted),
+                &types.join(" "),
+            )?;
         }
         Ok(())
     }
@@ -251,14 +338,21 @@ impl Story {
         let path = format!("/accounts/{}", self.handle);
         match self.operator.delete(&path).await {
             Ok(answer) => {
-                let rows: u64 = answer["rows"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
+                let rows: u64 = answer["rows"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(_, n)| n.as_u64())
+                    .sum();
                 step(&format!("the demo's account is erased: {rows} rows"));
             }
             Err(ClientError::Refused(problem)) if problem.status == 404 => {}
             Err(error) => return Err(error.into()),
         }
         let accounts = self.operator.get("/accounts").await?;
-        let left = render::list(&accounts).iter().any(|account| account["handle"] == self.handle.as_str());
+        let left = render::list(&accounts)
+            .iter()
+            .any(|account| account["handle"] == self.handle.as_str());
         expect("the account is gone", !left, &self.handle)
     }
 
@@ -276,7 +370,10 @@ impl Story {
                 return Ok(answer);
             }
             if Instant::now() > until {
-                return Err(DemoError::new(format!("waited {} s in vain until {what}", PATIENCE.as_secs())));
+                return Err(DemoError::new(format!(
+                    "waited {} s in vain until {what}",
+                    PATIENCE.as_secs()
+                )));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

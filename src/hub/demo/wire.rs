@@ -22,15 +22,30 @@ pub(super) struct Answer {
 
 /// Sends a request over a connection of its own.
 pub(super) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer, DemoError> {
-    let failed = |error: &dyn std::fmt::Display| DemoError::new(format!("http://{address} does not answer: {error}"));
-    let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let failed =
+        |error: &dyn std::fmt::Display| DemoError::new(format!("http://{address} does not answer: {error}"));
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .map_err(|error| failed(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failed(&error))?;
     tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(&error))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
-    Ok(Answer { status, text: String::from_utf8_lossy(&body).into_owned() })
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| failed(&error))?
+        .to_bytes();
+    Ok(Answer {
+        status,
+        text: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// A form, signed as Twilio signs: over the public URL and the sorted parameters, with the connection's token.
@@ -42,7 +57,11 @@ pub(super) fn signed_form(
 ) -> Result<Request<Full<Bytes>>, DemoError> {
     let mut sorted: Vec<_> = parameters.iter().collect();
     sorted.sort();
-    let signed = sorted.iter().fold(format!("{public_url}{path}"), |text, (key, value)| text + *key + value.as_str());
+    let signed = sorted
+        .iter()
+        .fold(format!("{public_url}{path}"), |text, (key, value)| {
+            text + *key + value.as_str()
+        });
     let mut mac = <Hmac<Sha1> as Mac>::new_from_slice(token.as_bytes())
         .map_err(|error| DemoError::new(error.to_string()))?;
     mac.update(signed.as_bytes());
@@ -66,7 +85,10 @@ pub(super) fn position(token: &str, body: &serde_json::Value) -> Result<Request<
         .uri("/device-events")
         .header("host", "hub")
         .header("content-type", "application/json")
-        .header("authorization", format!("Basic {}", STANDARD.encode(format!("phone:{token}"))))
+        .header(
+            "authorization",
+            format!("Basic {}", STANDARD.encode(format!("phone:{token}"))),
+        )
         .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|error| DemoError::new(error.to_string()))
 }

@@ -31,12 +31,19 @@ pub(crate) struct AnchorFile {
 
 impl AnchorFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, written: None, pending: None }
+        Self {
+            path,
+            written: None,
+            pending: None,
+        }
     }
 
     /// The log ends here now.
     pub(crate) fn head_is(&mut self, position: Position, link: &[u8]) {
-        self.pending = Some(Anchor { position, link: hex::encode(link) });
+        self.pending = Some(Anchor {
+            position,
+            link: hex::encode(link),
+        });
         if self.written.is_none_or(|written| written.elapsed() >= EVERY) {
             self.flush();
         }

@@ -68,7 +68,12 @@ pub fn link(before: &[u8], row: &Row) -> Link {
     field(Some(row.account.as_bytes()));
     field(Some(row.lane.as_bytes()));
     field(row.subject.as_deref().map(str::as_bytes));
-    field(row.subject_version.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+    field(
+        row.subject_version
+            .map(i64::to_be_bytes)
+            .as_ref()
+            .map(<[u8; 8]>::as_slice),
+    );
     field(Some(row.actor.as_bytes()));
     field(Some(&row.occurred_at.timestamp_micros().to_be_bytes()));
     field(Some(&row.recorded_at.timestamp_micros().to_be_bytes()));
@@ -101,11 +106,21 @@ impl ChainKey {
 
     /// True if this key signed that batch.
     pub fn verify(&self, batch: i64, last: Position, link: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature)
-            .is_ok_and(|signature| self.0.verifying_key().verify(&statement(batch, last, link), &signature).is_ok())
+        Signature::from_slice(signature).is_ok_and(|signature| {
+            self.0
+                .verifying_key()
+                .verify(&statement(batch, last, link), &signature)
+                .is_ok()
+        })
     }
 }
 
 fn statement(batch: i64, last: Position, link: &[u8]) -> Vec<u8> {
-    [b"allod-batch-1".as_slice(), &batch.to_be_bytes(), &last.to_be_bytes(), link].concat()
+    [
+        b"allod-batch-1".as_slice(),
+        &batch.to_be_bytes(),
+        &last.to_be_bytes(),
+        link,
+    ]
+    .concat()
 }

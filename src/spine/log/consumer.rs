@@ -132,7 +132,9 @@ impl LaneReader {
             types: consumer.types(),
             position: None,
             head: runtime.wake.head(),
-            gate: consumer.after().map(|other| runtime.wake.passed(other, lane).subscribe()),
+            gate: consumer
+                .after()
+                .map(|other| runtime.wake.passed(other, lane).subscribe()),
             rewinds: runtime.wake.rewinds(),
             passed: runtime.wake.passed(consumer.name(), lane),
             runtime,
@@ -191,7 +193,11 @@ impl LaneReader {
         for stretch in events.chunk_by(|a, b| a.account == b.account) {
             from = self.handle_stretch(stretch, from).await?;
         }
-        let reached = if full { events.last().map_or(limit, |event| event.position) } else { limit };
+        let reached = if full {
+            events.last().map_or(limit, |event| event.position)
+        } else {
+            limit
+        };
         if events.is_empty() && reached - saved >= IDLE_SAVE {
             self.save(reached, saved).await?;
             from = reached;
@@ -233,7 +239,9 @@ impl LaneReader {
     }
 
     async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, HandleError> {
-        let Some((first, last)) = events.first().zip(events.last()) else { return Ok(saved) };
+        let Some((first, last)) = events.first().zip(events.last()) else {
+            return Ok(saved);
+        };
         let mut tx = self.begin(first).await?;
         for event in events {
             tx.follow(Cause::event(event));
@@ -264,10 +272,17 @@ impl LaneReader {
         if moved.rows_affected() == 1 {
             return Ok(());
         }
-        Err(AccessError::Database(sqlx::Error::Protocol("another process moved this consumer's position".into())))
+        Err(AccessError::Database(sqlx::Error::Protocol(
+            "another process moved this consumer's position".into(),
+        )))
     }
 
-    async fn park(&self, event: &Event, saved: Position, error: &HandleError) -> Result<Position, AccessError> {
+    async fn park(
+        &self,
+        event: &Event,
+        saved: Position,
+        error: &HandleError,
+    ) -> Result<Position, AccessError> {
         tracing::warn!(consumer = self.consumer.name(), event = %event.id, %error, "event parked");
         metrics::counter!("allod_events_parked_total", "consumer" => self.consumer.name()).increment(1);
         let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
@@ -390,7 +405,10 @@ pub(crate) async fn parked_retry(
     )
     .fetch_optional(tx.conn())
     .await?;
-    let Some(event) = reader::event_by_id(&mut tx, event).await?.filter(|_| taken.is_some()) else {
+    let Some(event) = reader::event_by_id(&mut tx, event)
+        .await?
+        .filter(|_| taken.is_some())
+    else {
         return Ok(false);
     };
     tx.follow(Cause::event(&event));

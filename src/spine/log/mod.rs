@@ -10,7 +10,7 @@ pub mod consumer;
 pub(crate) mod outbox;
 pub mod reader;
 pub(crate) mod sealer;
-pub mod verify;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub(crate) mod wake;

@@ -49,7 +49,11 @@ impl Row {
 /// The chain covers this, never the body itself: an erased phone number can't be guessed from it without the salt,
 /// which is erased too.
 pub(crate) fn body_hash(salt: &[u8], body: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(salt).chain_update(body).finalize().into()
+    Sha256::new()
+        .chain_update(salt)
+        .chain_update(body)
+        .finalize()
+        .into()
 }
 
 /// Writes all rows and bodies in one statement.

@@ -74,12 +74,20 @@ pub(crate) async fn seal(
     clock: &dyn contracts::Clock,
 ) -> Result<Sealed, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).execute(&mut *tx).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
+        .execute(&mut *tx)
+        .await?;
     // Under the lock, with a snapshot of its own: what the sealer before us committed is seen.
-    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head").fetch_one(&mut *tx).await?;
+    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head")
+        .fetch_one(&mut *tx)
+        .await?;
     let mut rows = take(&mut tx).await?;
     if rows.is_empty() {
-        return Ok(Sealed { rows: 0, head: head.position, link: head.hash });
+        return Ok(Sealed {
+            rows: 0,
+            head: head.position,
+            link: head.hash,
+        });
     }
     let batch = head.batch + 1;
     let mut links = Vec::with_capacity(rows.len());
@@ -93,7 +101,12 @@ pub(crate) async fn seal(
     }
     let started = std::time::Instant::now();
     if position / PARTITION_MARGIN != head.position / PARTITION_MARGIN || head.position == 0 {
-        sqlx::query!("SELECT spine.log_partition_ensure($1)", position + PARTITION_MARGIN).execute(&mut *tx).await?;
+        sqlx::query!(
+            "SELECT spine.log_partition_ensure($1)",
+            position + PARTITION_MARGIN
+        )
+        .execute(&mut *tx)
+        .await?;
     }
     append(&mut tx, batch, &rows, &links).await?;
     sqlx::query!(
@@ -120,7 +133,11 @@ pub(crate) async fn seal(
     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     metrics::counter!("allod_events_sealed_total").increment(rows.len() as u64);
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
-    Ok(Sealed { rows: count, head: position, link: before })
+    Ok(Sealed {
+        rows: count,
+        head: position,
+        link: before,
+    })
 }
 
 async fn take(tx: &mut Transaction<'_, Postgres>) -> Result<Vec<chain::Row>, sqlx::Error> {

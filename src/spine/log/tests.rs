@@ -17,7 +17,11 @@ use crate::service::Service;
 use crate::testing::{TestHub, hub};
 
 fn rule_changed(rule: &str) -> NewEvent {
-    let payload = RuleChanged { rule: rule.to_owned(), version: "1".to_owned(), enabled: true };
+    let payload = RuleChanged {
+        rule: rule.to_owned(),
+        version: "1".to_owned(),
+        enabled: true,
+    };
     NewEvent::of(&payload).unwrap().about(rule)
 }
 
@@ -37,7 +41,9 @@ impl Consumer for Marks {
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
-        let rule: RuleChanged = event.payload().ok_or_else(|| HandleError::Poison("no body".into()))??;
+        let rule: RuleChanged = event
+            .payload()
+            .ok_or_else(|| HandleError::Poison("no body".into()))??;
         if rule.rule == "poison" && self.poison.load(Ordering::SeqCst) {
             return Err(HandleError::Poison("this one is poison".into()));
         }
@@ -52,13 +58,29 @@ impl Consumer for Marks {
 
 async fn marking_hub() -> (TestHub, Arc<AtomicBool>) {
     let poison = Arc::new(AtomicBool::new(true));
-    let marks = Marks { poison: poison.clone() };
-    let hub = hub(|_| vec![Service { name: "marks", consumers: vec![Arc::new(marks)], ..Service::default() }]).await;
+    let marks = Marks {
+        poison: poison.clone(),
+    };
+    let hub = hub(|_| {
+        vec![Service {
+            name: "marks",
+            consumers: vec![Arc::new(marks)],
+            ..Service::default()
+        }]
+    })
+    .await;
     (hub, poison)
 }
 
 fn marks(events: &[Event]) -> Vec<String> {
-    let mark = |event: &Event| Some(event.body.as_ref()?["on"].as_str()?.strip_prefix("mark/")?.to_owned());
+    let mark = |event: &Event| {
+        Some(
+            event.body.as_ref()?["on"]
+                .as_str()?
+                .strip_prefix("mark/")?
+                .to_owned(),
+        )
+    };
     events.iter().filter_map(mark).collect()
 }
 
@@ -86,7 +108,11 @@ async fn events_of_many_writers_get_gapless_positions_and_none_is_lost() {
     }
     hub.settle().await;
     let events = hub.events(&alice).await;
-    assert_eq!(events.len(), 2 * 8 * 20, "each committed event and its mark, once");
+    assert_eq!(
+        events.len(),
+        2 * 8 * 20,
+        "each committed event and its mark, once"
+    );
     let mut positions: Vec<_> = events.iter().map(|event| event.position).collect();
     positions.sort_unstable();
     assert_eq!(positions, (1..=positions.len() as i64).collect::<Vec<_>>());
@@ -112,14 +138,39 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
     assert_eq!(parked[0].reason, "this one is poison");
 
     let event = parked[0].event;
-    assert!(hub.admin.parked_retry("marks", alice.account(), event).await.is_err(), "still poison");
-    assert_eq!(parked_list(&mut hub.begin(&alice).await).await.unwrap()[0].tries, 2);
+    assert!(
+        hub.admin
+            .parked_retry("marks", alice.account(), event)
+            .await
+            .is_err(),
+        "still poison"
+    );
+    assert_eq!(
+        parked_list(&mut hub.begin(&alice).await).await.unwrap()[0].tries,
+        2
+    );
     poison.store(false, Ordering::SeqCst);
-    assert!(hub.admin.parked_retry("marks", alice.account(), event).await.unwrap());
-    assert!(!hub.admin.parked_retry("marks", alice.account(), event).await.unwrap(), "the second retry finds nothing");
+    assert!(
+        hub.admin
+            .parked_retry("marks", alice.account(), event)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !hub.admin
+            .parked_retry("marks", alice.account(), event)
+            .await
+            .unwrap(),
+        "the second retry finds nothing"
+    );
     hub.settle().await;
     assert_eq!(marks(&hub.events(&alice).await), ["one", "two", "poison"]);
-    assert!(parked_list(&mut hub.begin(&alice).await).await.unwrap().is_empty());
+    assert!(
+        parked_list(&mut hub.begin(&alice).await)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +202,13 @@ async fn the_backfill_lane_does_not_stand_before_the_live_one() {
     tx.commit().await.unwrap();
     hub.settle().await;
     let events = hub.events(&alice).await;
-    let lane = |on: &str| events.iter().find(|event| event.body.as_ref().unwrap()["on"] == on).unwrap().lane;
+    let lane = |on: &str| {
+        events
+            .iter()
+            .find(|event| event.body.as_ref().unwrap()["on"] == on)
+            .unwrap()
+            .lane
+    };
     assert_eq!(lane("mark/old"), Lane::Backfill);
     assert_eq!(lane("mark/new"), Lane::Live);
 }
@@ -168,17 +225,23 @@ async fn another_accounts_events_are_invisible_and_can_not_be_written() {
 
     // With the application's own role, in SQL.
     let mut tx = hub.begin(&mallory).await;
-    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM spine.event_body").fetch_one(tx.conn()).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM spine.event_body")
+        .fetch_one(tx.conn())
+        .await
+        .unwrap();
     assert_eq!(seen, 0);
-    let refused = sqlx::query("INSERT INTO spine.event_body (event, account, salt, body) VALUES ($1, $2, '', '')")
-        .bind(uuid::Uuid::new_v4())
-        .bind(alice.account().0)
-        .execute(tx.conn())
-        .await;
+    let refused =
+        sqlx::query("INSERT INTO spine.event_body (event, account, salt, body) VALUES ($1, $2, '', '')")
+            .bind(uuid::Uuid::new_v4())
+            .bind(alice.account().0)
+            .execute(tx.conn())
+            .await;
     assert!(refused.unwrap_err().to_string().contains("row-level security"));
     // A pooled connection without a setting sees nothing, instead of an error.
-    let seen: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM spine.event_log").fetch_one(hub.database.db.app()).await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM spine.event_log")
+        .fetch_one(hub.database.db.app())
+        .await
+        .unwrap();
     assert_eq!(seen, 0);
 }
 
@@ -202,7 +265,10 @@ async fn the_log_is_append_only_by_the_databases_own_word() {
         // Not even the superuser by accident.
         let mut superuser = hub.database.superuser().await;
         let refused = superuser.execute(statement).await.unwrap_err();
-        assert!(refused.to_string().contains("append-only"), "{statement}: {refused}");
+        assert!(
+            refused.to_string().contains("append-only"),
+            "{statement}: {refused}"
+        );
         superuser.close().await.unwrap();
     }
 }
@@ -219,12 +285,21 @@ async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
     hub.settle().await;
     assert!(hub.admin.verify().await.unwrap().faults.is_empty());
     let events = hub.events(&alice).await;
-    let id = |position: i64| events.iter().find(|event| event.position == position).unwrap().id.0;
+    let id = |position: i64| {
+        events
+            .iter()
+            .find(|event| event.position == position)
+            .unwrap()
+            .id
+            .0
+    };
 
     let tampered = async |statements: &[&str]| {
         let mut superuser = hub.database.superuser().await;
         let mut tx = superuser.begin().await.unwrap();
-        tx.execute("SET LOCAL session_replication_role = replica").await.unwrap(); // triggers off
+        tx.execute("SET LOCAL session_replication_role = replica")
+            .await
+            .unwrap(); // triggers off
         for statement in statements {
             tx.execute(*statement).await.unwrap();
         }
@@ -233,17 +308,35 @@ async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
     };
     // Changed.
     let faults = tampered(&["UPDATE spine.event_log SET actor = 'user:mallory' WHERE position = 3"]).await;
-    assert_eq!(faults, [Fault::Changed { position: 3, event: id(3) }]);
+    assert_eq!(
+        faults,
+        [Fault::Changed {
+            position: 3,
+            event: id(3)
+        }]
+    );
     let actor = &events[2].actor;
-    let faults = tampered(&[&format!("UPDATE spine.event_log SET actor = '{actor}' WHERE position = 3")]).await;
+    let faults = tampered(&[&format!(
+        "UPDATE spine.event_log SET actor = '{actor}' WHERE position = 3"
+    )])
+    .await;
     assert!(faults.is_empty(), "put right again: {faults:?}");
     // A body changed.
     let faults = tampered(&[
         "CREATE TABLE kept AS SELECT * FROM spine.event_body",
-        &format!("UPDATE spine.event_body SET body = '{{}}' WHERE event = '{}'", id(4)),
+        &format!(
+            "UPDATE spine.event_body SET body = '{{}}' WHERE event = '{}'",
+            id(4)
+        ),
     ])
     .await;
-    assert_eq!(faults, [Fault::BodyChanged { position: 4, event: id(4) }]);
+    assert_eq!(
+        faults,
+        [Fault::BodyChanged {
+            position: 4,
+            event: id(4)
+        }]
+    );
     // Erased, which is no fault.
     let faults = tampered(&[&format!("DELETE FROM spine.event_body WHERE event = '{}'", id(4))]).await;
     assert!(faults.is_empty(), "{faults:?}");
@@ -255,8 +348,20 @@ async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
         "UPDATE spine.event_log SET position = 2 WHERE position = 1000",
     ])
     .await;
-    assert!(faults.contains(&Fault::Changed { position: 1, event: id(2) }), "{faults:?}");
-    assert!(faults.contains(&Fault::Changed { position: 2, event: id(1) }), "{faults:?}");
+    assert!(
+        faults.contains(&Fault::Changed {
+            position: 1,
+            event: id(2)
+        }),
+        "{faults:?}"
+    );
+    assert!(
+        faults.contains(&Fault::Changed {
+            position: 2,
+            event: id(1)
+        }),
+        "{faults:?}"
+    );
     // Removed.
     let faults = tampered(&["DELETE FROM spine.event_log WHERE position = 5"]).await;
     assert!(faults.contains(&Fault::Removed { from: 5, to: 5 }), "{faults:?}");
@@ -272,7 +377,9 @@ async fn a_tamperer_who_computes_the_links_again_lacks_the_key() {
     hub.settle().await;
     let mut superuser = hub.database.superuser().await;
     let mut tx = superuser.begin().await.unwrap();
-    tx.execute("SET LOCAL session_replication_role = replica").await.unwrap();
+    tx.execute("SET LOCAL session_replication_role = replica")
+        .await
+        .unwrap();
     // The last row is changed, and every link that can be computed without the key is computed again.
     tx.execute(
         "UPDATE spine.event_log SET actor = 'user:mallory', hash = sha256('forged')
@@ -284,7 +391,10 @@ async fn a_tamperer_who_computes_the_links_again_lacks_the_key() {
     .unwrap();
     tx.commit().await.unwrap();
     let faults = hub.admin.verify().await.unwrap().faults;
-    assert!(faults.iter().any(|fault| matches!(fault, Fault::Unsigned { .. })), "{faults:?}");
+    assert!(
+        faults.iter().any(|fault| matches!(fault, Fault::Unsigned { .. })),
+        "{faults:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,7 +411,9 @@ async fn an_end_that_was_cut_off_is_missed() {
     let head = hub.admin.verify().await.unwrap().head;
     let mut superuser = hub.database.superuser().await;
     let mut tx = superuser.begin().await.unwrap();
-    tx.execute("SET LOCAL session_replication_role = replica").await.unwrap();
+    tx.execute("SET LOCAL session_replication_role = replica")
+        .await
+        .unwrap();
     // The last batch goes with its link, and the head is set back to the one before: all of it signed once.
     tx.execute(
         "DELETE FROM spine.event_log WHERE batch = (SELECT batch FROM spine.log_head);
@@ -313,7 +425,13 @@ async fn an_end_that_was_cut_off_is_missed() {
     .unwrap();
     tx.commit().await.unwrap();
     let report = hub.admin.verify().await.unwrap();
-    assert_eq!(report.faults, [Fault::Removed { from: report.head + 1, to: head }]);
+    assert_eq!(
+        report.faults,
+        [Fault::Removed {
+            from: report.head + 1,
+            to: head
+        }]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,11 +448,20 @@ async fn an_erased_account_leaves_no_body_and_takes_no_more_writes() {
     let rows = hub.admin.erase_account(alice.account()).await.unwrap();
     assert_eq!(rows["spine.event_body"], 2);
     assert_eq!(rows["spine.idempotency"], 1);
-    assert!(hub.admin.erase_account(alice.account()).await.unwrap().is_empty(), "the second time finds nothing");
+    assert!(
+        hub.admin.erase_account(alice.account()).await.unwrap().is_empty(),
+        "the second time finds nothing"
+    );
     let refused = hub.context.access.begin(&alice, crate::Cause::outside()).await;
     assert!(matches!(refused, Err(crate::AccessError::Erased)));
-    assert!(hub.events(&bob).await.iter().all(|event| event.body.is_some()), "Bob keeps his");
-    assert!(hub.admin.verify().await.unwrap().faults.is_empty(), "the chain still proves itself");
+    assert!(
+        hub.events(&bob).await.iter().all(|event| event.body.is_some()),
+        "Bob keeps his"
+    );
+    assert!(
+        hub.admin.verify().await.unwrap().faults.is_empty(),
+        "the chain still proves itself"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +494,14 @@ async fn what_feeds_itself_is_stopped_by_the_depth_of_causes() {
             Ok(())
         }
     }
-    let hub = hub(|_| vec![Service { name: "echo", consumers: vec![Arc::new(Echo)], ..Service::default() }]).await;
+    let hub = hub(|_| {
+        vec![Service {
+            name: "echo",
+            consumers: vec![Arc::new(Echo)],
+            ..Service::default()
+        }]
+    })
+    .await;
     let alice = hub.somebody();
     let mut tx = hub.begin(&alice).await;
     tx.publish(rule_changed("first")).unwrap();
@@ -376,7 +510,10 @@ async fn what_feeds_itself_is_stopped_by_the_depth_of_causes() {
         parked_list(&mut hub.begin(&alice).await).await.unwrap().pop()
     })
     .await;
-    assert_eq!(hub.events(&alice).await.len() as i16, crate::access::DEPTH_MAX + 1);
+    assert_eq!(
+        hub.events(&alice).await.len() as i16,
+        crate::access::DEPTH_MAX + 1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,6 +533,9 @@ async fn times_are_kept_to_the_microsecond_that_is_hashed() {
     tx.publish(NewEvent::of(&report).unwrap().occurred(fix)).unwrap();
     tx.commit().await.unwrap();
     hub.settle().await;
-    assert_eq!(hub.events(&alice).await[0].occurred_at.timestamp_micros(), fix.timestamp_micros());
+    assert_eq!(
+        hub.events(&alice).await[0].occurred_at.timestamp_micros(),
+        fix.timestamp_micros()
+    );
     assert!(hub.admin.verify().await.unwrap().faults.is_empty());
 }

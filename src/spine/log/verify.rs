@@ -56,13 +56,19 @@ impl std::fmt::Display for Fault {
             Self::Removed { from, to } if from == to => write!(f, "the row at position {from} was removed"),
             Self::Removed { from, to } => write!(f, "the rows from position {from} to {to} were removed"),
             Self::Changed { position, event } => {
-                write!(f, "the row at position {position} (event {event}) was changed or moved")
+                write!(
+                    f,
+                    "the row at position {position} (event {event}) was changed or moved"
+                )
             }
             Self::BodyChanged { position, event } => {
                 write!(f, "the body of event {event} at position {position} was changed")
             }
             Self::Unsigned { batch, position } => {
-                write!(f, "batch {batch}, which ends at position {position}, is not signed by this hub's key")
+                write!(
+                    f,
+                    "batch {batch}, which ends at position {position}, is not signed by this hub's key"
+                )
             }
         }
     }
@@ -116,8 +122,16 @@ struct Row {
 /// When the database is away.
 pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Report, sqlx::Error> {
     let anchor = anchor::read(anchor); // before the head, which only grows
-    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head").fetch_one(pool).await?;
-    let mut report = Report { rows: 0, batches: 0, erased: 0, head: head.position, faults: Vec::new() };
+    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head")
+        .fetch_one(pool)
+        .await?;
+    let mut report = Report {
+        rows: 0,
+        batches: 0,
+        erased: 0,
+        head: head.position,
+        faults: Vec::new(),
+    };
     let mut last = Seen::default();
     loop {
         let rows = page(pool, last.position, head.position).await?;
@@ -129,7 +143,10 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
             if let Some(anchor) = anchored
                 && anchor.link != hex::encode(&row.hash)
             {
-                report.faults.push(Fault::Changed { position: row.position, event: row.id });
+                report.faults.push(Fault::Changed {
+                    position: row.position,
+                    event: row.id,
+                });
             }
             last = check(&mut report, row, last, key);
         }
@@ -140,9 +157,15 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
     }
     let end = anchor.map_or(0, |anchor| anchor.position).max(head.position);
     if last.position < end {
-        report.faults.push(Fault::Removed { from: last.position + 1, to: end });
+        report.faults.push(Fault::Removed {
+            from: last.position + 1,
+            to: end,
+        });
     } else if last.link != head.hash || last.batch != head.batch {
-        report.faults.push(Fault::Unsigned { batch: head.batch, position: head.position });
+        report.faults.push(Fault::Unsigned {
+            batch: head.batch,
+            position: head.position,
+        });
     }
     Ok(report)
 }
@@ -161,7 +184,10 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
     let (position, event) = (row.position, row.id);
     report.rows += 1;
     if position != before + 1 {
-        report.faults.push(Fault::Removed { from: before + 1, to: position - 1 });
+        report.faults.push(Fault::Removed {
+            from: before + 1,
+            to: position - 1,
+        });
     }
     match (&row.salt, &row.body) {
         (Some(salt), Some(body)) => {
@@ -173,18 +199,29 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
     }
     let gap = position != before + 1;
     let stored = row.hash.clone();
-    let batch = (row.batch, row.batch_end, row.batch_hash.clone(), row.key_id.clone(), row.signature.clone());
+    let batch = (
+        row.batch,
+        row.batch_end,
+        row.batch_hash.clone(),
+        row.key_id.clone(),
+        row.signature.clone(),
+    );
     let computed = chain::link(&last.link, &envelope(row));
     // After a gap the link before is unknown: the gap is named, and the row is taken on from its own link.
     if !gap && computed[..] != stored {
         report.faults.push(Fault::Changed { position, event });
     }
-    let seen = Seen { position, batch: batch.0, link: stored };
+    let seen = Seen {
+        position,
+        batch: batch.0,
+        link: stored,
+    };
     match batch {
         (batch, Some(end), Some(hash), Some(key_id), Some(signature)) => {
             if end == position {
                 report.batches += 1;
-                let good = hash == seen.link && key_id == key.id() && key.verify(batch, end, &hash, &signature);
+                let good =
+                    hash == seen.link && key_id == key.id() && key.verify(batch, end, &hash, &signature);
                 if !good {
                     report.faults.push(Fault::Unsigned { batch, position });
                 }

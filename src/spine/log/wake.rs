@@ -34,7 +34,9 @@ impl Wake {
             rewinds: watch::Sender::new(0),
             passed: Mutex::new(HashMap::new()),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Something lies in the outbox.
@@ -101,6 +103,9 @@ impl Wake {
     /// The position that a consumer has passed, as a thing to set and to wait for.
     pub(crate) fn passed(&self, consumer: &'static str, lane: Lane) -> watch::Sender<Position> {
         let mut passed = self.inner.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        passed.entry((consumer, lane)).or_insert_with(|| watch::Sender::new(0)).clone()
+        passed
+            .entry((consumer, lane))
+            .or_insert_with(|| watch::Sender::new(0))
+            .clone()
     }
 }

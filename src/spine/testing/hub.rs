@@ -49,13 +49,28 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
     };
-    let (spine, gate) =
-        Spine::new(database.db.app().clone(), database.db.spine().clone(), vault, clock, settings);
+    let (spine, gate) = Spine::new(
+        database.db.app().clone(),
+        database.db.spine().clone(),
+        vault,
+        clock,
+        settings,
+    );
     let context = spine.context().clone();
     let admin = spine.admin().clone();
     let services = build(&context);
-    let running = spine.start(services, RunnerOptions::default()).await.expect("the database answers");
-    TestHub { context, admin, gate, database, running: Some(running), _dir: dir }
+    let running = spine
+        .start(services, RunnerOptions::default())
+        .await
+        .expect("the database answers");
+    TestHub {
+        context,
+        admin,
+        gate,
+        database,
+        running: Some(running),
+        _dir: dir,
+    }
 }
 
 impl TestHub {
@@ -66,13 +81,19 @@ impl TestHub {
 
     /// A transaction of somebody's, caused by nothing.
     pub async fn begin(&self, scope: &Scope) -> ScopedTx {
-        self.context.access.begin(scope, Cause::outside()).await.expect("the database answers")
+        self.context
+            .access
+            .begin(scope, Cause::outside())
+            .await
+            .expect("the database answers")
     }
 
     /// Everything that happened to somebody, oldest first.
     pub async fn events(&self, scope: &Scope) -> Vec<Event> {
         let mut tx = self.begin(scope).await;
-        reader::event_list(&mut tx, &Filter::default(), 0, 1000).await.expect("the database answers")
+        reader::event_list(&mut tx, &Filter::default(), 0, 1000)
+            .await
+            .expect("the database answers")
     }
 
     /// Waits until the outbox is empty and every consumer has read everything. Jobs are not waited for.
@@ -83,7 +104,10 @@ impl TestHub {
             let status = self.admin.status().await.expect("the database answers");
             let busy = status.unsealed > 0 || status.consumers.iter().any(|consumer| consumer.behind > 0);
             calm = if busy { 0 } else { calm + 1 };
-            assert!(Instant::now() < until, "the hub does not come to rest: {status:?}");
+            assert!(
+                Instant::now() < until,
+                "the hub does not come to rest: {status:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
