@@ -6,5 +6,6 @@
     reason = "a story stops where something goes wrong"
 )]
 
+mod kill_points;
 mod metadata;
 mod queue_interop;
