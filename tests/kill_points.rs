@@ -2,15 +2,11 @@
 
 use std::process::Command;
 
-/// `scripts/test` builds a hub with failpoints and says where it is.
-fn hub_with_failpoints() -> String {
-    std::env::var("ALLOD_TEST_BINARY")
-        .expect("ALLOD_TEST_BINARY names a hub built with `--features failpoints`: run scripts/test")
-}
+use crate::support::binary;
 
 #[test]
 fn a_call_is_answered_exactly_once_wherever_the_hub_is_killed() {
-    let played = Command::new(hub_with_failpoints())
+    let played = Command::new(binary())
         .args(["demo", "--kill-points"])
         .output()
         .unwrap();

@@ -9,3 +9,5 @@
 mod kill_points;
 mod metadata;
 mod queue_interop;
+mod support;
+mod webhooks;
