@@ -176,6 +176,8 @@ async fn answers(
     }
     events.sort_by_key(|event| event.position);
     events.dedup_by_key(|event| event.position);
+    // A callback may be written down before the answer to the request that it is about.
+    events.sort_by_key(|event| event.occurred_at);
     Ok(events
         .iter()
         .filter(|event| is_about(event, messages))

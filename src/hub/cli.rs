@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),
+    /// What came in but could not be understood: look at it, and try again.
+    #[command(subcommand)]
+    Record(Record),
     /// The present state, such as where you are.
     State {
         /// One fact, such as me.place.
@@ -137,6 +140,11 @@ pub(crate) enum Account {
     List,
     /// Print a new one-time set-up link for the first owner.
     SetupLink,
+    /// Set an account's password, read as a line from the standard input or asked for.
+    SetPassword {
+        /// The handle or id.
+        handle: String,
+    },
     /// Erase an account with everything in it: rows, bodies, jobs, secrets. There is no way back.
     Erase {
         /// The handle or id.
@@ -183,11 +191,19 @@ pub(crate) enum Connection {
         /// A secret to ask for, or to read as a line from the standard input; never given as an argument.
         #[arg(long = "secret", value_name = "NAME")]
         secrets: Vec<String>,
+        /// A private address range that it may reach, such as 192.168.1.0/24; none is allowed by itself.
+        #[arg(long = "allow-range", value_name = "CIDR")]
+        ranges: Vec<String>,
     },
     /// List connections with their health.
     List,
     /// Show a connection: settings, health, webhook addresses.
     Show {
+        /// The connection's id.
+        id: String,
+    },
+    /// Ask the provider whether the settings and secrets are right.
+    Test {
         /// The connection's id.
         id: String,
     },
@@ -247,6 +263,17 @@ pub(crate) enum Entity {
         /// Another property.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         props: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Record {
+    /// List records that are parked, with the reason.
+    Parked,
+    /// Read a parked record again, after an upgrade or a mended setting.
+    Retry {
+        /// The record's id.
+        id: String,
     },
 }
 

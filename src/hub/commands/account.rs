@@ -44,6 +44,14 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
             let answer = client.post("/accounts/setup-link", &json!({})).await?;
             session.show(&answer, |answer| render::line(render::cell(answer, "link")));
         }
+        Account::SetPassword { handle } => {
+            let secrets = super::connection::read_secrets(&["password".to_owned()])?;
+            let path = format!("/accounts/{}/password", escape(&handle));
+            client.put(&path, &json!({ "new": secrets["password"] })).await?;
+            session.show(&json!({ "account": handle }), |_| {
+                render::line("the password is set; other sign-ins have ended");
+            });
+        }
         Account::Erase { handle, yes } => {
             if !yes && !confirmed(&handle)? {
                 return Err(CommandError::Usage("nothing was erased".to_owned()));

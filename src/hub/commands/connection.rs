@@ -29,12 +29,14 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             name,
             settings,
             secrets,
+            ranges,
         } => {
             let body = json!({
                 "plugin": plugin,
                 "name": name.unwrap_or_else(|| plugin.clone()),
                 "settings": assignments(&settings)?,
                 "secrets": read_secrets(&secrets)?,
+                "allowed_ranges": ranges,
             });
             let answer = client.post("/connections", &body).await?;
             session.show(&answer, show);
@@ -58,6 +60,12 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         }
         Connection::Show { id } => {
             let answer = client.get(&format!("/connections/{}", escape(&id))).await?;
+            session.show(&answer, show);
+        }
+        Connection::Test { id } => {
+            let answer = client
+                .post(&format!("/connections/{}/test", escape(&id)), &json!({}))
+                .await?;
             session.show(&answer, show);
         }
         Connection::Pause { id } => act(session, &id, "pause").await?,
@@ -99,7 +107,7 @@ fn show(connection: &Value) {
 
 /// Asks at a terminal, else reads one line for each, in order.
 #[expect(clippy::print_stderr, reason = "a question to the person at the terminal")]
-fn read_secrets(names: &[String]) -> Result<Map<String, Value>, CommandError> {
+pub(super) fn read_secrets(names: &[String]) -> Result<Map<String, Value>, CommandError> {
     let stdin = std::io::stdin();
     let mut secrets = Map::new();
     for name in names {

@@ -1,9 +1,9 @@
-//! `allod entity` and `allod state`.
+//! `allod entity`, `allod record` and `allod state`.
 
 use serde_json::{Value, json};
 
 use super::{CommandError, Session, assignments, one_line};
-use crate::cli::Entity;
+use crate::cli::{Entity, Record};
 use crate::client::escape;
 use crate::render;
 
@@ -103,5 +103,39 @@ pub(super) async fn state(session: &Session, key: Option<String>) -> Result<(), 
             "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)",
         );
     });
+    Ok(())
+}
+
+pub(super) async fn records(session: &Session, command: Record) -> Result<(), CommandError> {
+    let parked = session.client.get("/raw-records?status=parked&limit=200").await?;
+    match command {
+        Record::Parked => session.show(&parked, |parked| {
+            let columns = [
+                ("ID", "id"),
+                ("SOURCE", "source"),
+                ("STREAM", "stream"),
+                ("TRIES", "tries"),
+                ("RECEIVED", "received_at"),
+                ("WHY", "reason"),
+            ];
+            render::table(parked, &columns, "no records are parked");
+        }),
+        Record::Retry { id } => {
+            let record = render::list(&parked)
+                .iter()
+                .find(|record| record["id"] == id.as_str());
+            let record =
+                record.ok_or_else(|| CommandError::Usage(format!("no parked record has the id {id}")))?;
+            let path = match record["connection"].as_str() {
+                Some(connection) => format!("/connections/{connection}/records/{}/retry", escape(&id)),
+                None => format!("/device-records/{}/retry", escape(&id)),
+            };
+            let answer = session.client.post(&path, &json!({})).await?;
+            session.show(&answer, |answer| match answer["parked"].as_str() {
+                Some(reason) => render::line(format!("it stays parked: {reason}")),
+                None => render::line("it is understood now"),
+            });
+        }
+    }
     Ok(())
 }

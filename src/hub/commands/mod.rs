@@ -62,6 +62,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Token(command) => account::run_token(session, command).await,
         Command::Connection(command) => connection::run(session, command).await,
         Command::Entity(command) => data::run(session, command).await,
+        Command::Record(command) => data::records(session, command).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
