@@ -1,8 +1,8 @@
 -- Service: spine. The durable queue.
 --
 -- Schema pgboss is that of npm pg-boss 12.38 (its schema version 46), so that a Node program and the hub work on
--- the same jobs: pg-boss finds nothing to migrate here and its drift check finds nothing to say. Every name, type
--- and default below is therefore part of a protocol and not ours to change.
+-- the same jobs: pg-boss finds nothing to migrate here, and its drift check no table, column, index or constraint
+-- that differs. Every name, type and default below is therefore part of a protocol and not ours to change.
 -- Schema mq is ours: how a job is put in, fetched, settled and cleaned up (section 2).
 
 create schema pgboss;
@@ -268,220 +268,122 @@ alter table pgboss.job_common alter column name set statistics 0;
 
 insert into pgboss.version (version) values (46);
 
--- The six functions that a pg-boss client calls. Its drift check compares their text with its own, token by token,
--- so these bodies, and nothing else in this file, are pg-boss's:
---   Copyright (c) 2016 Tim Jones. The MIT License: permission is hereby granted, free of charge, to any person
---   obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software
---   without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute,
---   sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do
---   so, subject to the following conditions: the above copyright notice and this permission notice shall be
---   included in all copies or substantial portions of the Software. THE SOFTWARE IS PROVIDED "AS IS", WITHOUT
---   WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
---   FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE
---   LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING
---   FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+-- The functions that a pg-boss client or its migrations call. Names and parameters are pg-boss's; how they do it is
+-- ours, so its drift check names them as different (docs/adr/0003).
 
-CREATE FUNCTION pgboss.job_now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
-    AS $$
-      SELECT pg_catalog.now();
-    $$;
+-- The time by which every statement of a client goes.
+create function pgboss.job_now() returns timestamptz
+language sql stable
+return now();
 
-CREATE FUNCTION pgboss.job_table_format(command text, table_name text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $_$
-      SELECT format(
-        regexp_replace(
-          regexp_replace(command, '\.job\y', '.%1$I', 'g'),
-          '\yjob_i(\d+)', '%1$s_i\1', 'g'
-        ),
-        table_name
-      );
-    $_$;
+-- The tables that a command about jobs is meant for: the queue's own; else the one that was named; else all, the
+-- common one first.
+create function mq.job_tables(p_table text, p_queue text) returns table (queue text, table_name text)
+language sql stable as $$
+    select null, coalesce(p_table, 'job_common') where p_queue is null
+    union all
+    select q.name, q.table_name from pgboss.queue q
+    where case when p_queue is null then q.partition and p_table is null else q.name = p_queue end
+$$;
 
-CREATE FUNCTION pgboss.job_table_run(command text, tbl_name text DEFAULT NULL::text, queue_name text DEFAULT NULL::text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-    DECLARE
-      tbl RECORD;
-    BEGIN
-      IF queue_name IS NOT NULL THEN
-        SELECT table_name INTO tbl_name FROM pgboss.queue WHERE name = queue_name;
-      END IF;
+-- A command that was written for the table "job" and its indexes job_i<number>, turned to another table.
+create function pgboss.job_table_format(command text, table_name text) returns text
+language plpgsql immutable as $$
+begin
+    command := regexp_replace(command, '\mjob(?=_i\d)', table_name, 'g');
+    return regexp_replace(command, '(?<=\.)job\M', quote_ident(table_name), 'g');
+end $$;
 
-      IF tbl_name IS NOT NULL THEN
-        EXECUTE pgboss.job_table_format(command, tbl_name);
-        RETURN;
-      END IF;
+-- Carries such a command out, at once.
+create function pgboss.job_table_run(command text, tbl_name text default null, queue_name text default null)
+returns void
+language plpgsql as $$
+declare
+    v_table text;
+begin
+    for v_table in select t.table_name from mq.job_tables(tbl_name, queue_name) t loop
+        execute pgboss.job_table_format(command, v_table);
+    end loop;
+end $$;
 
-      EXECUTE pgboss.job_table_format(command, 'job_common');
+-- Leaves such a command to a Node supervisor, which carries out one by one, outside a transaction, what stands in bam.
+create function pgboss.job_table_run_async(command_name text, version integer, command text,
+    tbl_name text default null, queue_name text default null) returns void
+language sql as $$
+    insert into pgboss.bam (name, version, queue, table_name, command)
+    select command_name, job_table_run_async.version, t.queue, t.table_name,
+        pgboss.job_table_format(job_table_run_async.command, t.table_name)
+    from mq.job_tables(tbl_name, queue_name) t
+$$;
 
-      FOR tbl IN SELECT table_name FROM pgboss.queue WHERE partition = true
-      LOOP
-        EXECUTE pgboss.job_table_format(command, tbl.table_name);
-      END LOOP;
-    END;
-    $$;
+-- Gives a queue a table of its own: all that job_common has, but of the policies only the queue's. Creating a table
+-- needs the owner's rights.
+create function mq.queue_split(p_queue text, p_table text, p_policy text) returns void
+language plpgsql as $$
+declare
+    v_command text;
+begin
+    execute format('create table pgboss.%I (like pgboss.job including defaults)', p_table);
+    for v_command in
+        select d.command from (
+            select 1, c.conname, format('alter table pgboss.%I add %s %s', p_table,
+                case when c.contype <> 'p' then format('constraint %I', c.conname) end, pg_get_constraintdef(c.oid))
+            from pg_constraint c
+            where c.conrelid = 'pgboss.job_common'::regclass and c.contype in ('p', 'f', 'c')
+            union all
+            select 2, r.relname, replace(pg_get_indexdef(r.oid), 'job_common', p_table)
+            from pg_index i
+            join pg_class r on r.oid = i.indexrelid
+            where i.indrelid = 'pgboss.job_common'::regclass and not i.indisprimary
+        ) d (step, name, command)
+        where coalesce(substring(d.command from 'policy = ''(\w+)''') = p_policy, true)
+        order by d.step, d.name
+    loop
+        execute v_command;
+    end loop;
+    execute format('alter table pgboss.%I add constraint cjc check (name = %L)', p_table, p_queue);
+    execute format('alter table pgboss.job attach partition pgboss.%I for values in (%L)', p_table, p_queue);
+    execute format('grant select, insert, update, delete on pgboss.%I to allod_spine', p_table);
+end $$;
 
-CREATE FUNCTION pgboss.job_table_run_async(command_name text, version integer, command text, tbl_name text DEFAULT NULL::text, queue_name text DEFAULT NULL::text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-      IF queue_name IS NOT NULL THEN
-        SELECT table_name INTO tbl_name FROM pgboss.queue WHERE name = queue_name;
-      END IF;
+-- Makes a queue; one that is there stays as it is.
+create function pgboss.create_queue(queue_name text, options jsonb) returns void
+language plpgsql as $$
+declare
+    v_queue pgboss.queue;
+begin
+    insert into pgboss.queue (name, policy, retry_limit, retry_delay, retry_backoff, retry_delay_max, expire_seconds,
+        retention_seconds, deletion_seconds, warning_queued, dead_letter, heartbeat_seconds, notify, partition,
+        table_name, created_on, updated_on)
+    select queue_name, o.policy, coalesce(o."retryLimit", 2), coalesce(o."retryDelay", 0),
+        coalesce(o."retryBackoff", false), o."retryDelayMax", coalesce(o."expireInSeconds", 900),
+        coalesce(o."retentionSeconds", 1209600), coalesce(o."deleteAfterSeconds", 604800),
+        coalesce(o."warningQueueSize", 0), o."deadLetter", o."heartbeatSeconds", coalesce(o.notify, false),
+        coalesce(o.partition, false),
+        case when o.partition then 'j' || encode(sha224(convert_to(queue_name, 'UTF8')), 'hex') else 'job_common' end,
+        pgboss.job_now(), pgboss.job_now()
+    from jsonb_to_record(options) o (policy text, "retryLimit" integer, "retryDelay" integer, "retryBackoff" boolean,
+        "retryDelayMax" integer, "expireInSeconds" integer, "retentionSeconds" integer, "deleteAfterSeconds" integer,
+        "warningQueueSize" integer, "deadLetter" text, "heartbeatSeconds" integer, notify boolean, partition boolean)
+    on conflict do nothing
+    returning * into v_queue;
+    if v_queue.partition then
+        perform mq.queue_split(v_queue.name, v_queue.table_name, v_queue.policy);
+    end if;
+end $$;
 
-      IF tbl_name IS NOT NULL THEN
-        INSERT INTO pgboss.bam (name, version, status, queue, table_name, command)
-        VALUES (
-          command_name,
-          version,
-          'pending',
-          queue_name,
-          tbl_name,
-          pgboss.job_table_format(command, tbl_name)
-        );
-        RETURN;
-      END IF;
-
-      INSERT INTO pgboss.bam (name, version, status, queue, table_name, command)
-      SELECT
-        command_name,
-        version,
-        'pending',
-        NULL,
-        'job_common',
-        pgboss.job_table_format(command, 'job_common')
-      UNION ALL
-      SELECT
-        command_name,
-        version,
-        'pending',
-        queue.name,
-        queue.table_name,
-        pgboss.job_table_format(command, queue.table_name)
-      FROM pgboss.queue
-      WHERE partition = true;
-    END;
-    $$;
-
-CREATE FUNCTION pgboss.create_queue(queue_name text, options jsonb) RETURNS void
-    LANGUAGE plpgsql
-    AS $_$
-    DECLARE
-      tablename varchar := CASE WHEN options->>'partition' = 'true'
-                            THEN 'j' || encode(sha224(queue_name::bytea), 'hex')
-                            ELSE 'job_common'
-                            END;
-      queue_created_on timestamptz;
-    BEGIN
-
-      WITH q as (
-        INSERT INTO pgboss.queue (
-          name,
-          policy,
-          retry_limit,
-          retry_delay,
-          retry_backoff,
-          retry_delay_max,
-          expire_seconds,
-          retention_seconds,
-          deletion_seconds,
-          warning_queued,
-          dead_letter,
-          partition,
-          table_name,
-          heartbeat_seconds,
-          notify,
-          created_on,
-          updated_on
-        )
-        VALUES (
-          queue_name,
-          options->>'policy',
-          COALESCE((options->>'retryLimit')::int, 2),
-          COALESCE((options->>'retryDelay')::int, 0),
-          COALESCE((options->>'retryBackoff')::bool, false),
-          (options->>'retryDelayMax')::int,
-          COALESCE((options->>'expireInSeconds')::int, 900),
-          COALESCE((options->>'retentionSeconds')::int, 1209600),
-          COALESCE((options->>'deleteAfterSeconds')::int, 604800),
-          COALESCE((options->>'warningQueueSize')::int, 0),
-          options->>'deadLetter',
-          COALESCE((options->>'partition')::bool, false),
-          tablename,
-          (options->>'heartbeatSeconds')::int,
-          COALESCE((options->>'notify')::bool, false),
-          pgboss.job_now(),
-          pgboss.job_now()
-        )
-        ON CONFLICT DO NOTHING
-        RETURNING created_on
-      )
-      SELECT created_on into queue_created_on from q;
-
-      IF queue_created_on IS NULL OR options->>'partition' IS DISTINCT FROM 'true' THEN
-        RETURN;
-      END IF;
-
-      EXECUTE format('CREATE TABLE pgboss.%I (LIKE pgboss.job INCLUDING DEFAULTS)', tablename);
-
-      EXECUTE pgboss.job_table_format($cmd$ALTER TABLE pgboss.job ADD PRIMARY KEY (name, id)$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$ALTER TABLE pgboss.job ADD CONSTRAINT q_fkey FOREIGN KEY (name) REFERENCES pgboss.queue (name) ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$ALTER TABLE pgboss.job ADD CONSTRAINT dlq_fkey FOREIGN KEY (dead_letter) REFERENCES pgboss.queue (name) ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED$cmd$, tablename);
-
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i11 ON pgboss.job (name, priority DESC, created_on, start_after) WHERE state < 'active' AND NOT blocked$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i4 ON pgboss.job (name, singleton_on, COALESCE(singleton_key, '')) WHERE state <> 'cancelled' AND singleton_on IS NOT NULL$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i7 ON pgboss.job (name, group_id) WHERE state = 'active' AND group_id IS NOT NULL$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i9 ON pgboss.job (name, id) WHERE blocking AND state = 'completed'$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i12 ON pgboss.job (source_root_id) WHERE source_root_id IS NOT NULL$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i13 ON pgboss.job (name, singleton_key) WHERE state = 'created' AND upsert_by_key$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i14 ON pgboss.job (name, state, blocked, start_after) WHERE state IN ('created', 'retry', 'active', 'failed')$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i15 ON pgboss.job (name, created_on)$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i16 ON pgboss.job (name, completed_on) WHERE completed_on IS NOT NULL$cmd$, tablename);
-      EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i17 ON pgboss.job (name, singleton_key, created_on) WHERE state < 'active' AND singleton_key IS NOT NULL$cmd$, tablename);
-
-      IF options->>'policy' = 'short' THEN
-        EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i1 ON pgboss.job (name, COALESCE(singleton_key, '')) WHERE state = 'created' AND policy = 'short'$cmd$, tablename);
-      ELSIF options->>'policy' = 'singleton' THEN
-        EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i2 ON pgboss.job (name, COALESCE(singleton_key, '')) WHERE state = 'active' AND policy = 'singleton'$cmd$, tablename);
-      ELSIF options->>'policy' = 'stately' THEN
-        EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i3 ON pgboss.job (name, state, COALESCE(singleton_key, '')) WHERE state <= 'active' AND policy = 'stately'$cmd$, tablename);
-      ELSIF options->>'policy' = 'exclusive' THEN
-        EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i6 ON pgboss.job (name, COALESCE(singleton_key, '')) WHERE state <= 'active' AND policy = 'exclusive'$cmd$, tablename);
-      ELSIF options->>'policy' = 'key_strict_fifo' THEN
-        EXECUTE pgboss.job_table_format($cmd$CREATE UNIQUE INDEX job_i8 ON pgboss.job (name, singleton_key) WHERE state IN ('active', 'retry', 'failed') AND policy = 'key_strict_fifo'$cmd$, tablename);
-        EXECUTE pgboss.job_table_format($cmd$CREATE INDEX job_i10 ON pgboss.job (name, singleton_key, state DESC, created_on, id) INCLUDE (start_after) WHERE state < 'active' AND NOT blocked AND policy = 'key_strict_fifo'$cmd$, tablename);
-        EXECUTE pgboss.job_table_format($cmd$ALTER TABLE pgboss.job ADD CONSTRAINT job_key_strict_fifo_singleton_key_check CHECK (NOT (policy = 'key_strict_fifo' AND singleton_key IS NULL))$cmd$, tablename);
-      END IF;
-
-      EXECUTE format('ALTER TABLE pgboss.%I ADD CONSTRAINT cjc CHECK (name=%L)', tablename, queue_name);
-      EXECUTE format('ALTER TABLE pgboss.job ATTACH PARTITION pgboss.%I FOR VALUES IN (%L)', tablename, queue_name);
-    END;
-    $_$;
-
-CREATE FUNCTION pgboss.delete_queue(queue_name text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-    DECLARE
-      v_table varchar;
-      v_partition bool;
-    BEGIN
-      
-      SELECT table_name, partition
-      FROM pgboss.queue
-      WHERE name = queue_name
-      INTO v_table, v_partition;
-
-      IF v_partition THEN
-        EXECUTE format('DROP TABLE IF EXISTS pgboss.%I', v_table);
-      ELSE
-        EXECUTE format('DELETE FROM pgboss.%I WHERE name = %L', v_table, queue_name);
-      END IF;
-    
-      DELETE FROM pgboss.queue WHERE name = queue_name;
-    END;
-    $$;
+-- Removes a queue with all of its jobs.
+create function pgboss.delete_queue(queue_name text) returns void
+language plpgsql as $$
+declare
+    v_own text := (select q.table_name from pgboss.queue q where q.name = queue_name and q.partition);
+begin
+    if v_own is not null then
+        execute format('drop table if exists pgboss.%I', v_own);
+    end if;
+    delete from pgboss.job j where j.name = queue_name;
+    delete from pgboss.queue q where q.name = queue_name;
+end $$;
 
 -- 2. How the hub works on them ----------------------------------------------------------------------------------
 

@@ -16,14 +16,13 @@ use serde_json::Value;
 const FOUNDATION: [&str; 4] = ["contracts", "spine", "sandbox", "fetch"];
 
 /// Each wrapped library with the one member that may import it.
-const WRAPPED: [(&str, &str); 7] = [
+const WRAPPED: [(&str, &str); 6] = [
     ("activitypub_federation", "federation"),
     ("async-nats", "src/spine"),
     ("cedar-policy", "src/policy"),
     ("meilisearch-sdk", "src/search"),
     ("reqwest", "src/fetch"),
     ("rhai", "src/sandbox"),
-    ("sqlxmq", "src/spine"),
 ];
 
 pub(crate) fn root() -> PathBuf {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use contracts::events::audit::AccessRecorded;
 use contracts::{
-    AccountId, Clock, ConnectionId, CorrelationId, EventId, EventPayload, JobId, JobPayload, Lane, NewEvent,
-    Position, TokenId,
+    AccountId, Clock, ConnectionId, CorrelationId, EventId, EventPayload, JobClass, JobId, JobPayload, Lane,
+    NewEvent, Position, TokenId,
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -281,7 +281,7 @@ impl Access {
             scope: scope.clone(),
             cause,
             events: Vec::new(),
-            jobs_queued: false,
+            classes_queued: Vec::new(),
             access: self.clone(),
         };
         Ok((tx, erased))
@@ -412,7 +412,7 @@ pub struct ScopedTx {
     scope: Scope,
     cause: Cause,
     events: Vec<outbox::Row>,
-    jobs_queued: bool,
+    classes_queued: Vec<JobClass>,
     access: Access,
 }
 
@@ -548,7 +548,9 @@ impl ScopedTx {
         self.refuse_depth()?;
         let (account, cause) = (self.account(), self.cause);
         let job = crate::queue::enqueue(&mut self.tx, account, cause, payload, options).await?;
-        self.jobs_queued |= job.is_some();
+        if job.is_some() && !self.classes_queued.contains(&P::CLASS) {
+            self.classes_queued.push(P::CLASS);
+        }
         Ok(job)
     }
 
@@ -581,8 +583,8 @@ impl ScopedTx {
         if !self.events.is_empty() {
             self.access.wake().sealer();
         }
-        if self.jobs_queued {
-            self.access.wake().queue();
+        for class in self.classes_queued {
+            self.access.wake().queue(class);
         }
         Ok(())
     }

@@ -112,15 +112,28 @@ impl Boss {
 
     /// Calls a method of PgBoss, or one that the script adds. Panics with pg-boss's own words when it refuses.
     pub(super) async fn call(&mut self, call: &str, args: Value) -> Value {
+        let answer = self.ask(call, args).await;
+        assert!(answer.get("error").is_none(), "{call}: {}", answer["error"]);
+        answer["ok"].clone()
+    }
+
+    /// What pg-boss says when it refuses. Panics when it doesn't.
+    pub(super) async fn refused(&mut self, call: &str, args: Value) -> String {
+        let answer = self.ask(call, args).await;
+        let words = answer["error"].as_str();
+        words
+            .unwrap_or_else(|| panic!("{call} was not refused: {answer}"))
+            .to_owned()
+    }
+
+    async fn ask(&mut self, call: &str, args: Value) -> Value {
         let line = format!("{}\n", json!({ "call": call, "args": args }));
         self.input.write_all(line.as_bytes()).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(30), self.output.next_line()).await;
         let answer = answer
             .unwrap_or_else(|_| panic!("pg-boss doesn't answer {call}"))
             .unwrap();
-        let answer: Value = serde_json::from_str(&answer.expect("the Node process ended")).unwrap();
-        assert!(answer.get("error").is_none(), "{call}: {}", answer["error"]);
-        answer["ok"].clone()
+        serde_json::from_str(&answer.expect("the Node process ended")).unwrap()
     }
 
     pub(super) async fn stop(mut self) {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contracts::{Lane, Position};
+use contracts::{JobClass, Lane, Position};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, watch};
@@ -48,9 +48,9 @@ impl Wake {
         self.inner.sealer.notified().await;
     }
 
-    /// A job was queued.
-    pub(crate) fn queue(&self) {
-        crate::queue::wake();
+    /// Jobs of this class were queued.
+    pub(crate) fn queue(&self, class: JobClass) {
+        crate::queue::wake_class(class);
     }
 
     /// The log ends here now.

@@ -30,6 +30,20 @@ async fn a_job_of_a_transaction_that_is_rolled_back_never_was() {
 }
 
 #[tokio::test]
+async fn a_commit_wakes_the_runners_of_those_classes_that_it_queued_for() {
+    let hub = crate::testing::hub(|_| Vec::new()).await;
+    let bells = [JobClass::Interactive, JobClass::Background].map(wake::listen);
+    let rang = || bells.each_ref().map(|bell| bell.has_changed().unwrap());
+    let mut tx = hub.begin(&hub.somebody()).await;
+    for n in 0..2 {
+        tx.enqueue(&Errand { n }, JobOptions::default()).await.unwrap();
+    }
+    assert_eq!(rang(), [false, false], "woken before the commit");
+    tx.commit().await.unwrap();
+    assert_eq!(rang(), [true, false]);
+}
+
+#[tokio::test]
 async fn one_job_of_a_singleton_key_waits_or_runs_at_a_time_for_each_account() {
     let db = Db::new().await;
     let keyed = || JobOptions {
