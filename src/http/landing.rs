@@ -5,7 +5,7 @@ use axum::response::Html;
 
 /// The front page.
 pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("landing.html"))
+    Html(include_str!("../../static/landing.html"))
 }
 
 /// The style of the hub's plain pages.
@@ -14,5 +14,5 @@ pub(crate) async fn style() -> ([(HeaderName, &'static str); 2], &'static str) {
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
         (header::CACHE_CONTROL, "max-age=3600"),
     ];
-    (headers, include_str!("allod.css"))
+    (headers, include_str!("../../static/allod.css"))
 }
