@@ -6,6 +6,7 @@
     reason = "a story stops where something goes wrong"
 )]
 
+mod api;
 mod kill_points;
 mod metadata;
 mod queue_interop;
