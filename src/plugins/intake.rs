@@ -13,7 +13,7 @@ use contracts::events::communication::{
 };
 use contracts::{AttemptId, EntityId, EventPayload, NewEvent};
 use serde_json::{Map, Value, json};
-use spine::access::{AccessError, Cause, Scope};
+use spine::access::{AccessError, Cause, DEPTH_MAX, Scope};
 use spine::ports::{
     Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, RawRecord, Target,
 };
@@ -326,18 +326,39 @@ impl Intake<'_> {
                 "the provider told the status of a message that the hub doesn't know".to_owned(),
             ));
         };
+        let outside = tx.cause();
+        let (attempt, remote_id) = (status.attempt.map(AttemptId), &status.origin.remote_id);
+        let sent = self.context.ports.sent_messages();
+        if let Some(cause) = sent.cause(tx, entity.id, attempt, remote_id).await? {
+            // What came from outside is taken in however long the chain is already; what it sets off is refused.
+            let depth = cause.depth.min(DEPTH_MAX);
+            tx.follow(Cause { depth, ..cause });
+        }
+        let told = self.status_told(tx, status, entity.id, at, received).await;
+        tx.follow(outside);
+        told
+    }
+
+    async fn status_told(
+        &self,
+        tx: &mut ScopedTx,
+        status: &StatusRecord,
+        message: EntityId,
+        at: DateTime<Utc>,
+        received: &Received<'_>,
+    ) -> Result<bool, Unfit> {
         let applied = self.apply(tx, &status.origin, received, Vec::new()).await?;
         if applied.duplicate {
             return Ok(false);
         }
         let event = MessageStatusChanged {
-            message: entity.id,
+            message,
             attempt: status.attempt.map(AttemptId),
             remote_id: status.origin.remote_id.clone(),
             status: status.status.clone(),
             error_code: status.error_code.clone().filter(|code| !code.is_empty()),
         };
-        publish(tx, &event, entity.id, at)?;
+        publish(tx, &event, message, at)?;
         Ok(true)
     }
 

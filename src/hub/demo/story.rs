@@ -304,13 +304,19 @@ impl Story {
             .first()
             .map(|run| render::cell(run, "id"))
             .unwrap_or_default();
-        let trace = self.client.get(&format!("/runs/{run}")).await?;
+        let trace = self
+            .wait("the job that sent the text is done", async |story| {
+                let trace = crate::commands::run_trace(&story.client, &run).await.ok()?;
+                (effect(&trace)["job_now"]["state"] == "completed").then_some(trace)
+            })
+            .await?;
         step("the trace of the run");
-        crate::commands::print_trace(&trace);
-        let queued = render::list(&trace["steps"])
-            .iter()
-            .any(|step| step["kind"] == "effect");
-        expect("the trace shows what was queued", queued, &trace.to_string())?;
+        crate::commands::show_trace(&trace);
+        expect(
+            "the trace shows that the provider accepted the attempt",
+            effect(&trace)["attempts"][0]["remote_id"].is_string(),
+            &trace.to_string(),
+        )?;
         let answered = !render::list(&trace["answers"]).is_empty();
         expect("the trace shows what was answered", answered, &trace.to_string())?;
         let correlation = render::cell(&trace, "correlation");
@@ -323,14 +329,25 @@ impl Story {
             .map(|event| render::cell(event, "type"))
             .collect();
         seen(&format!("the chain of events: {}", types.join(" → ")));
-        for wanted in ["communication.CallStarted", "communication.MessageSent"] {
+        for wanted in [
+            "communication.CallStarted",
+            "rules.RunFinished",
+            "communication.MessageSent",
+            "communication.MessageStatusChanged",
+        ] {
             expect(
                 &format!("the chain holds {wanted}"),
                 types.iter().any(|kind| kind == wanted),
                 &types.join(" "),
             )?;
         }
-        Ok(())
+        let of = |kind: &str| render::list(&chain).iter().find(|event| event["type"] == kind);
+        let follows = of("communication.MessageStatusChanged").map(|event| &event["causation"]);
+        expect(
+            "the provider's word follows from the sending",
+            follows == of("communication.MessageSent").map(|event| &event["id"]),
+            &chain.to_string(),
+        )
     }
 
     /// Erases the account, and proves that nothing of it is left.
@@ -378,6 +395,14 @@ impl Story {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// The step of a trace in which the text was ordered.
+fn effect(trace: &Value) -> &Value {
+    let mut steps = render::list(&trace["steps"]).iter();
+    steps
+        .find(|step| step["kind"] == "effect")
+        .unwrap_or(&Value::Null)
 }
 
 fn step(text: &str) {
