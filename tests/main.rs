@@ -9,6 +9,7 @@
 mod api;
 mod kill_points;
 mod metadata;
+mod outage;
 mod queue_interop;
 mod support;
 mod webhooks;

@@ -2,7 +2,7 @@
 //!
 //! The run is the rules' word, the job the queue's, the attempts those of the channels: each is asked where it is known.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::{Client, ClientError, escape};
 use crate::render;
@@ -130,6 +130,8 @@ fn attempt_now(attempt: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
