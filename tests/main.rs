@@ -10,6 +10,7 @@ mod api;
 mod kill_points;
 mod metadata;
 mod outage;
+mod owner;
 mod queue_interop;
 mod support;
 mod webhooks;

@@ -14,7 +14,7 @@ const SHA256: &str = "X-Twilio-Webhooks-Signature-Settings: algorithm=HMAC_SHA25
 /// Alice's hub, with a Twilio number connected.
 pub(crate) struct Story {
     pub(crate) hub: Hub,
-    connection: String,
+    pub(crate) connection: String,
 }
 
 fn story() -> Story {
