@@ -6,6 +6,7 @@
 mod claim;
 mod entity;
 mod identifier;
+mod merge;
 mod raw;
 mod relation;
 mod request;
@@ -15,6 +16,7 @@ use spine::ScopedTx;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use identifier::*;
+pub(crate) use merge::*;
 pub(crate) use raw::*;
 pub(crate) use relation::*;
 pub(crate) use request::*;

@@ -2,6 +2,7 @@
 //! account.
 
 mod access;
+mod identity;
 mod import;
 mod people;
 mod routes;
