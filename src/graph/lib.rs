@@ -15,6 +15,7 @@ mod http;
 mod identity;
 mod model;
 mod normalise;
+mod participants;
 mod raw;
 mod read;
 mod schema;
@@ -46,6 +47,7 @@ pub fn service(context: &Context) -> Service {
         api: http::router(graph),
         personal_tables: &[
             "graph.request",
+            "graph.timeline",
             "graph.name_sound",
             "graph.merge_decision",
             "graph.relation",

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Work;
 use crate::model::{Claim, Content, assert_on, changes, fold};
+use crate::participants::participants;
 use crate::schema::EntityType;
 use crate::store::StoredEntity;
 use crate::{check, identity, store};
@@ -30,11 +31,15 @@ impl Work<'_> {
         change: &EntityChange,
     ) -> Result<AppliedEntity, GraphError> {
         let kind = self.types.get(&change.kind).map_err(GraphError::Invalid)?;
+        let joins = identity::is_somebody(&kind.name) && !change.identifiers.is_empty();
+        if joins {
+            self.hold_bearers(tx, kind, change).await?;
+        }
         let applied = match self.target(tx, kind, change).await? {
             (_, Some(held)) => self.update(tx, kind, held, change).await?,
             (id, None) => self.create(tx, kind, id, change).await?,
         };
-        if identity::is_somebody(&kind.name) && !change.identifiers.is_empty() {
+        if joins {
             return self.join_bearers(tx, kind, applied, change).await;
         }
         Ok(applied)
@@ -89,10 +94,11 @@ impl Work<'_> {
             return Err(GraphError::Invalid(format!("there is an entity {id} already")));
         }
         if row.folded {
-            store::claim_insert(tx, &self.claim(tx, id, content), self.raw).await?;
+            store::claim_insert(tx, &self.claim(tx, id, content.clone()), self.raw).await?;
         }
         let rows = self.rows(change.identifiers.iter());
         store::identifier_link(tx, id, &[id.0], &rows, &self.asserter).await?;
+        on_timeline(tx, id, &kind.name, &Content::default(), row.content).await?;
         let payload = EntityCreated {
             entity: id,
             kind: kind.name.clone(),
@@ -176,6 +182,7 @@ impl Work<'_> {
         }
         let version = root.version + 1;
         store::entity_update(tx, id, after, version, folded).await?;
+        on_timeline(tx, id, &root.kind, &root.content, after).await?;
         let kind = root.kind;
         if restored {
             store::entity_delete(tx, id, version, None).await?;
@@ -249,6 +256,27 @@ impl Work<'_> {
             recorded_from: tx.now(),
         }
     }
+}
+
+/// Puts what has a time where its participants will look for it, if either has changed.
+async fn on_timeline(
+    tx: &mut ScopedTx,
+    id: EntityId,
+    kind: &str,
+    before: &Content,
+    after: &Content,
+) -> Result<(), GraphError> {
+    let Some(at) = after.starts_at else {
+        return Ok(());
+    };
+    if before.starts_at.is_some_and(|was| was != at) {
+        store::timeline_move(tx, id, at).await?;
+    }
+    let named = participants(&after.props);
+    if before.starts_at.is_none() && !named.is_empty() || named != participants(&before.props) {
+        store::timeline_participants_set(tx, id, kind, at, &named).await?;
+    }
+    Ok(())
 }
 
 /// A held entity with all that were merged into it.

@@ -55,6 +55,7 @@ impl Work<'_> {
         };
         let id = RelationId::new();
         store::relation_insert(tx, id, &written, &self.asserter, self.raw).await?;
+        store::timeline_relate(tx, from, &predicate, to).await?;
         if by_user && rows.iter().any(|row| row.refused) {
             store::relation_unrefuse(tx, &edge).await?;
         }

@@ -8,9 +8,11 @@ mod entities;
 mod entity_write;
 mod history;
 mod identity;
+mod neighbours;
 mod once;
 mod raw_records;
 mod relations;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
         .routes(routes!(identity::decisions))
         .routes(routes!(identity::settle))
         .routes(routes!(history::history))
+        .routes(routes!(neighbours::neighbours))
+        .routes(routes!(timeline::timeline))
         .routes(routes!(relations::create))
         .routes(routes!(relations::remove))
         .routes(routes!(raw_records::list))

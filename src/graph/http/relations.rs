@@ -122,6 +122,7 @@ async fn refuse(tx: &mut ScopedTx, edge: RelationChange) -> Result<RelationChang
         to: &store::entity_members(tx, to).await?,
     };
     store::relation_refuse(tx, &ends).await?;
+    store::timeline_unrelate(tx, ends.from, ends.predicate, ends.to).await?;
     let predicate = edge.predicate;
     Ok(RelationChange { from, predicate, to })
 }

@@ -138,6 +138,11 @@ impl Work<'_> {
         absorbed: EntityId,
         me: Option<EntityId>,
     ) -> Result<EntityId, GraphError> {
+        let mut ends = [survivor, absorbed];
+        ends.sort_by_key(|id| id.0); // in one order, as everywhere
+        for id in ends {
+            living(tx, id).await?;
+        }
         let survivor = living(tx, survivor).await?;
         let absorbed = living(tx, absorbed).await?;
         if survivor.id == absorbed.id {

@@ -10,9 +10,9 @@ mod merge;
 mod names;
 pub(crate) mod on_somebody_changed;
 
-use contracts::NewEvent;
 use contracts::events::data::MergeSuggested;
-use spine::ports::{AppliedEntity, EntityChange, GraphError, Identifier};
+use contracts::{EntityId, NewEvent};
+use spine::ports::{AppliedEntity, EntityChange, GraphError, Identifier, Target};
 use spine::{AccessError, ScopedTx};
 
 use crate::apply::Work;
@@ -48,6 +48,31 @@ pub(crate) fn recognised_by<'i>(
 }
 
 impl Work<'_> {
+    /// Holds everybody who may turn out to be the same, in one order, so that two changes about the same people can't
+    /// wait for each other in a ring.
+    pub(crate) async fn hold_bearers(
+        &mut self,
+        tx: &mut ScopedTx,
+        kind: &EntityType,
+        change: &EntityChange,
+    ) -> Result<(), GraphError> {
+        let rows = self.rows(check::strong(change));
+        let mut roots: Vec<EntityId> = store::bearer_list(tx, &kind.name, &rows)
+            .await?
+            .into_iter()
+            .map(|bearer| bearer.root)
+            .collect();
+        if let Target::Existing(id) = change.target {
+            roots.extend(store::entity_root(tx, id).await?);
+        }
+        roots.sort_by_key(|id| id.0);
+        roots.dedup();
+        for root in roots {
+            store::entity_lock(tx, root).await?;
+        }
+        Ok(())
+    }
+
     /// Merges what was just written with others that bear one of its addresses, or asks.
     pub(crate) async fn join_bearers(
         &mut self,
@@ -114,19 +139,18 @@ impl Work<'_> {
             return Ok(Some(merged));
         }
         let reason = format!("both have {address}, under different names");
-        self.suggest(tx, &mine, &other, &reason, SCORE_OTHER_NAME).await?;
+        self.suggest(tx, (mine.id, other.id), &reason, SCORE_OTHER_NAME)
+            .await?;
         Ok(None)
     }
 
     async fn suggest(
         &mut self,
         tx: &mut ScopedTx,
-        one: &StoredEntity,
-        other: &StoredEntity,
+        pair: (EntityId, EntityId),
         reason: &str,
         score: f32,
     ) -> Result<(), GraphError> {
-        let pair = (one.id, other.id);
         if let Some(decision) = store::decision_suggest(tx, pair, reason, score).await? {
             let payload = MergeSuggested {
                 decision,
@@ -135,7 +159,7 @@ impl Work<'_> {
                 score,
             };
             let event = NewEvent::of(&payload).map_err(AccessError::Payload)?;
-            self.events.push(event.about(one.id));
+            self.events.push(event.about(pair.0));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use contracts::events::data::{EntityCreated, EntityMerged, EntityUpdated};
 use contracts::{EntityId, Event, EventPayload};
 use serde::Deserialize;
-use spine::ports::{AssertedBy, GraphError, GraphRead};
+use spine::ports::{AssertedBy, Entity, GraphError, GraphRead};
 use spine::{Consumer, HandleError, ScopedTx};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,9 +15,7 @@ use uuid::Uuid;
 use super::{is_somebody, names};
 use crate::Graph;
 use crate::apply::Work;
-use crate::apply::entity::members;
-use crate::model::shown_title;
-use crate::store::{self, StoredEntity};
+use crate::store;
 
 /// Of the score, what each weaker signal adds.
 const SIGNAL: f64 = 0.05;
@@ -92,29 +90,32 @@ impl SuggestMerges {
         tx: &mut ScopedTx,
         subject: &Subject,
     ) -> Result<(), GraphError> {
-        let Some(one) = store::entity_lock(tx, subject.entity).await? else {
-            return Ok(());
+        // Nothing is locked here: what is asked about may change before the owner answers in any case.
+        let Some(one) = store::entity_by_id(tx, subject.entity).await? else {
+            return Ok(store::name_sound_set(tx, subject.entity, None).await?);
         };
-        let name =
-            shown_title(&one.content).filter(|_| one.merged_into.is_none() && one.deleted_by.is_none());
-        let sound = name.as_deref().and_then(names::sound);
+        let sound = one.title.as_deref().and_then(names::sound);
         store::name_sound_set(tx, one.id, sound.as_deref()).await?;
-        let (Some(name), Some(sound)) = (name, sound) else {
+        let (Some(name), Some(sound)) = (one.title.clone(), sound) else {
             return Ok(());
         };
         let me = self.graph.me(tx).await.ok();
         for id in store::name_sound_alike(tx, &subject.kind, one.id, &sound).await? {
-            let Some(other) = store::entity_lock(tx, id).await? else {
+            let Some(other) = store::entity_by_id(tx, id).await? else {
                 continue;
             };
-            let alike = shown_title(&other.content).map_or(0.0, |other| names::similarity(&name, &other));
+            let alike = other
+                .title
+                .as_deref()
+                .map_or(0.0, |other| names::similarity(&name, other));
             if alike < names::ALIKE {
                 continue;
             }
             let signals = signals(tx, &one, &other, me).await?;
             if let Some(reason) = signals.reason() {
                 let score = SIGNAL.mul_add(signals.0.len() as f64, alike * 0.9).min(SCORE_MAX);
-                work.suggest(tx, &one, &other, &reason, score as f32).await?;
+                work.suggest(tx, (one.id, other.id), &reason, score as f32)
+                    .await?;
             }
         }
         Ok(())
@@ -132,17 +133,18 @@ impl Signals {
 
 async fn signals(
     tx: &mut ScopedTx,
-    one: &StoredEntity,
-    other: &StoredEntity,
+    one: &Entity,
+    other: &Entity,
     me: Option<EntityId>,
 ) -> Result<Signals, GraphError> {
-    let (mine, theirs) = (members(tx, one).await?, members(tx, other).await?);
+    let mine = store::entity_members(tx, one.id).await?;
+    let theirs = store::entity_members(tx, other.id).await?;
     if store::decision_distinct(tx, &mine, &theirs).await? {
         return Ok(Signals(Vec::new()));
     }
     let mut found = Vec::new();
     for property in ["birthday", "job_title", "handle"] {
-        let value = |entity: &StoredEntity| entity.content.props.get(property).cloned();
+        let value = |entity: &Entity| entity.props.get(property).cloned();
         if value(one).is_some() && value(one) == value(other) {
             found.push(format!("the {} is the same", property.replace('_', " ")));
         }

@@ -308,15 +308,16 @@ pub(crate) async fn entity_delete(
     Ok(())
 }
 
-struct EntityRow {
-    id: Uuid,
-    kind: String,
-    title: Option<String>,
-    props: Value,
-    version: i64,
-    starts_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+/// An entity as it is shown.
+pub(super) struct EntityRow {
+    pub(super) id: Uuid,
+    pub(super) kind: String,
+    pub(super) title: Option<String>,
+    pub(super) props: Value,
+    pub(super) version: i64,
+    pub(super) starts_at: Option<DateTime<Utc>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 impl From<EntityRow> for Entity {

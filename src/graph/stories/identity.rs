@@ -34,15 +34,6 @@ async fn take_in(hub: &TestHub, scope: &Scope, change: Change) -> EntityId {
     apply(hub, scope, change).await.unwrap().entities[0].id
 }
 
-/// The service itself, for what the routes ask of it.
-fn graph(hub: &TestHub) -> std::sync::Arc<crate::Graph> {
-    std::sync::Arc::new(crate::Graph {
-        access: hub.context.access.clone(),
-        vault: hub.context.vault.clone(),
-        types: tokio::sync::OnceCell::new(),
-    })
-}
-
 async fn merge(
     hub: &TestHub,
     scope: &Scope,
