@@ -11,6 +11,9 @@ mod names;
 pub(crate) mod on_somebody_changed;
 
 use contracts::events::data::MergeSuggested;
+#[cfg(test)]
+pub(crate) use names::compatible as compatible_names;
+
 use contracts::{EntityId, NewEvent};
 use spine::ports::{AppliedEntity, EntityChange, GraphError, Identifier, Target};
 use spine::{AccessError, ScopedTx};

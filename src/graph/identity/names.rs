@@ -12,7 +12,7 @@ const SHORT_FORM_CHARS_MIN: usize = 3;
 
 /// Whether two names don't contradict each other: one is missing, they share their words, or the words of one are
 /// short forms or initials of the other's.
-pub(super) fn compatible(one: Option<&str>, other: Option<&str>) -> bool {
+pub(crate) fn compatible(one: Option<&str>, other: Option<&str>) -> bool {
     let (one, other) = (words(one.unwrap_or_default()), words(other.unwrap_or_default()));
     if one.is_empty() || other.is_empty() {
         return true;

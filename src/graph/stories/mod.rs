@@ -3,6 +3,7 @@
 
 mod access;
 mod around;
+mod histories;
 mod identity;
 mod import;
 mod people;
