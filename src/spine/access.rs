@@ -15,6 +15,7 @@ use contracts::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
+use crate::claims;
 use crate::log::{outbox, wake::Wake};
 use crate::queue::{JobOptions, QueueError};
 use crate::refusals::Refusals;
@@ -522,18 +523,31 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn claim(&mut self, source: &str, key: &[u8]) -> Result<bool, AccessError> {
-        let hash = self.pseudonym(source, key);
-        let (account, now) = (self.account(), self.now);
-        let done = sqlx::query!(
-            "INSERT INTO spine.idempotency (account, source, key, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            account.0,
-            source,
-            &hash[..],
-            now
-        )
-        .execute(self.conn())
-        .await?;
-        Ok(done.rows_affected() == 1)
+        let fresh = self.claim_all(source, &[key]).await?;
+        Ok(fresh.first().is_some_and(|fresh| *fresh))
+    }
+
+    /// Claims many keys from `source` in one statement. Says of each, in the order given, what [`ScopedTx::claim`]
+    /// would have said one after the other: a key that stands twice in `keys` is new the first time only.
+    ///
+    /// Who claims a key that another transaction has claimed and not yet committed waits for it: it is new if that
+    /// one is rolled back. Two batches with keys in common never wait for each other in a circle, whatever their
+    /// order; two calls within one transaction may, and then the database refuses one
+    /// ([`AccessError::is_transient`]).
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn claim_all(
+        &mut self,
+        source: &str,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<bool>, AccessError> {
+        let hashes: Vec<[u8; 32]> = keys
+            .iter()
+            .map(|key| self.pseudonym(source, key.as_ref()))
+            .collect();
+        let mut fresh = claims::insert(self, source, &hashes).await?;
+        Ok(hashes.iter().map(|hash| fresh.remove(hash)).collect())
     }
 
     /// Queues a job with the commit. `None`: a job with the same singleton or debounce key is there already.

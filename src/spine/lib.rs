@@ -7,6 +7,7 @@
 
 pub mod access;
 mod backoff;
+mod claims;
 pub mod database;
 pub mod edge;
 mod erase;
