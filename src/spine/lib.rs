@@ -7,7 +7,6 @@
 
 pub mod access;
 mod backoff;
-mod claims;
 pub mod database;
 pub mod edge;
 mod erase;

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use crate::access::{AccessError, ScopedTx};
+use super::{AccessError, ScopedTx};
 
 /// Writes the keys that are not there yet, in one statement, and returns these.
-pub(crate) async fn insert(
+pub(super) async fn insert(
     tx: &mut ScopedTx,
     source: &str,
     keys: &[[u8; 32]],
