@@ -8,7 +8,7 @@ use contracts::{CorrelationId, EventId, Lane};
 pub const DEPTH_MAX: i16 = 16;
 
 /// Because of what something happens, and how urgently.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cause {
     /// Shared by everything that one occurrence set off.
     pub correlation: CorrelationId,

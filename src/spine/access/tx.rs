@@ -6,7 +6,7 @@ use contracts::{AccountId, EventId, EventPayload, JobClass, JobId, JobPayload, L
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
-use crate::log::outbox;
+use crate::log::outbox::Outbox;
 use crate::queue::JobOptions;
 
 /// A transaction bound to a [`Scope`]. Dropped without [`ScopedTx::commit`], it never was.
@@ -15,7 +15,7 @@ pub struct ScopedTx {
     now: DateTime<Utc>,
     scope: Scope,
     cause: Cause,
-    events: Vec<outbox::Row>,
+    events: Outbox,
     classes_queued: Vec<JobClass>,
     access: Access,
 }
@@ -41,7 +41,7 @@ impl ScopedTx {
             now: access.now(),
             scope,
             cause,
-            events: Vec::new(),
+            events: Outbox::default(),
             classes_queued: Vec::new(),
             access,
         }
@@ -103,8 +103,7 @@ impl ScopedTx {
     pub fn publish(&mut self, event: NewEvent) -> Result<EventId, AccessError> {
         self.refuse_depth()?;
         let id = event.id;
-        self.events
-            .push(outbox::Row::new(event, &self.scope, &self.cause, self.now)?);
+        self.events.push(event, &self.scope, &self.cause, self.now)?;
         Ok(id)
     }
 
@@ -212,7 +211,7 @@ impl ScopedTx {
     /// [`AccessError::Database`]; then nothing happened (or, when the connection broke during the commit, the
     /// outcome is unknown and the idempotency keys decide on the second try).
     pub async fn commit(mut self) -> Result<(), AccessError> {
-        outbox::insert(&mut self.tx, &self.events).await?;
+        self.events.insert(&mut self.tx, &self.scope, self.now).await?;
         self.tx.commit().await?;
         if !self.events.is_empty() {
             self.access.wake().sealer();

@@ -1,7 +1,11 @@
 //! Writing: in order, one's own only, never changed, and gone when it is erased.
 
+use contracts::events::audit::AccessRecorded;
+use contracts::events::rules::RuleChanged;
+use contracts::{EventPayload, Lane, NewEvent};
 use sqlx::{Connection, Executor};
 
+use super::super::sealer::seal;
 use super::{marking_hub, marks, rule_changed, rules_change};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,4 +128,72 @@ async fn an_erased_account_leaves_no_body_and_takes_no_more_writes() {
         hub.admin.verify().await.unwrap().faults.is_empty(),
         "the chain still proves itself"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_a_commit_keeps_its_own_envelope() {
+    let (hub, _) = marking_hub().await;
+    let alice = hub.context.access.scope_of_stranger("importer");
+    let looked = |count| {
+        NewEvent::of(&AccessRecorded {
+            action: "read".into(),
+            on: "calls".into(),
+            count: Some(count),
+        })
+        .unwrap()
+    };
+    let mut tx = hub.begin(&alice).await;
+    tx.publish(rule_changed("poison")).unwrap();
+    tx.publish(looked(1)).unwrap();
+    tx.set_lane(Lane::Backfill);
+    tx.act_as_rule("partner-at-work");
+    tx.publish(looked(2)).unwrap();
+    tx.set_lane(Lane::Live);
+    tx.publish(looked(3).about_version("calls", 8)).unwrap();
+    tx.commit().await.unwrap();
+    hub.settle().await;
+    let events = hub.events(&alice).await;
+    let envelopes: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event.kind.as_str(),
+                event.actor.as_str(),
+                event.lane,
+                event.subject.as_deref(),
+                event.subject_version,
+                event.body.as_ref().unwrap()["count"].as_i64(),
+            )
+        })
+        .collect();
+    let (changed, recorded) = (RuleChanged::TYPE, AccessRecorded::TYPE);
+    let (importer, rule) = ("system:importer", "rule:partner-at-work");
+    assert_eq!(
+        envelopes,
+        [
+            (changed, importer, Lane::Live, Some("poison"), None, None),
+            (recorded, importer, Lane::Live, None, None, Some(1)),
+            (recorded, rule, Lane::Backfill, None, None, Some(2)),
+            (recorded, rule, Lane::Live, Some("calls"), Some(8), Some(3)),
+        ]
+    );
+    assert!(hub.admin.verify().await.unwrap().faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_committed_late_is_sealed_by_the_next_look_from_the_start() {
+    let (mut hub, _) = marking_hub().await;
+    hub.stop().await; // no other sealer
+    let alice = hub.somebody();
+    let mut tx = hub.begin(&alice).await;
+    tx.publish(rule_changed("late")).unwrap();
+    tx.commit().await.unwrap();
+    let (pool, key) = (hub.database.db.spine(), hub.context.vault.chain_key());
+    let clock = hub.context.clock.as_ref();
+    let behind = seal(pool, &key, clock, 1_000_000).await.unwrap();
+    assert_eq!((behind.rows, behind.head), (0, 0), "not seen from there");
+    let sealed = seal(pool, &key, clock, 0).await.unwrap();
+    assert_eq!((sealed.rows, sealed.head), (1, 1));
+    assert_eq!(seal(pool, &key, clock, 0).await.unwrap().rows, 0, "once");
+    assert!(hub.admin.verify().await.unwrap().faults.is_empty());
 }
