@@ -2,6 +2,7 @@
 //!
 //! Jobs in: `send-outgoing-message`. Events in: `communication.MessageStatusChanged`.
 //! Events out: `communication.MessageSent`, `communication.MessageFailed`. Jobs out: `send-outgoing-message`.
+//! Port: `SentMessages`.
 //! Invariant: an attempt is committed before its request leaves the hub, and while its outcome is open no other one is
 //! made: a callback, the provider's list or its silence after the grace decides.
 //! Begin with [`model`] (what is decided), then [`send`].
@@ -10,6 +11,7 @@ mod http;
 mod model;
 mod on_message_status_changed;
 mod send;
+mod sent_messages;
 mod settle;
 mod store;
 
@@ -23,6 +25,9 @@ use spine::{Context, Service};
 
 /// The communication service.
 pub fn service(context: &Context) -> Service {
+    context
+        .ports
+        .provide_sent_messages(Arc::new(sent_messages::Attempts));
     let mut jobs = JobRegistry::default();
     jobs.register(send::SendHandler(send::Sending::new(context)));
     Service {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use contracts::{AttemptId, ConnectionId, EntityId};
+use contracts::{AttemptId, ConnectionId, CorrelationId, EntityId, EventId};
 use spine::ports::Route;
-use spine::{AccessError, ScopedTx};
+use spine::{AccessError, Cause, ScopedTx};
 
 use crate::model::{Attempt, AttemptState};
 
@@ -83,18 +83,69 @@ pub(crate) async fn attempt_spoken_of(
     Ok(row.map(Attempt::from))
 }
 
+/// Because of what the provider speaks of a message; `None` if it is of no attempt, or of one that knows no cause.
+pub(crate) async fn attempt_cause(
+    tx: &mut ScopedTx,
+    message: EntityId,
+    attempt: Option<AttemptId>,
+    remote_id: &str,
+) -> Result<Option<Cause>, AccessError> {
+    let (account, lane) = (tx.account(), tx.cause().lane);
+    let row = sqlx::query!(
+        r#"
+        SELECT correlation AS "correlation!", causation, depth AS "depth!" FROM channels.attempt
+        WHERE account = $1 AND message = $2 AND (id = $3 OR ($3::uuid IS NULL AND remote_id = $4))
+            AND correlation IS NOT NULL AND depth IS NOT NULL
+        LIMIT 1
+        "#,
+        account.0,
+        message.0,
+        attempt.map(|id| id.0),
+        remote_id
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| Cause {
+        correlation: CorrelationId(row.correlation),
+        causation: row.causation.map(EventId),
+        depth: row.depth,
+        lane,
+    }))
+}
+
+/// What the provider says of the attempt from now on follows from this event, published just now.
+pub(crate) async fn attempt_followed_by(
+    tx: &mut ScopedTx,
+    attempt: AttemptId,
+    event: EventId,
+) -> Result<(), AccessError> {
+    let (account, cause) = (tx.account(), tx.cause());
+    sqlx::query!(
+        "UPDATE channels.attempt SET correlation = $3, causation = $4, depth = $5 WHERE account = $1 AND id = $2",
+        account.0,
+        attempt.0,
+        cause.correlation.0,
+        event.0,
+        cause.depth.saturating_add(1)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Begins an attempt; `None` if the message has one that is open or successful.
 pub(crate) async fn attempt_start(
     tx: &mut ScopedTx,
     message: EntityId,
     route: &Route,
 ) -> Result<Option<Attempt>, AccessError> {
-    let (account, now, id) = (tx.account(), tx.now(), AttemptId::new());
+    let (account, now, id, cause) = (tx.account(), tx.now(), AttemptId::new(), tx.cause());
     let row = sqlx::query_as!(
         Row,
         r#"
-        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state)
-        VALUES ($1, $2, $3, $4, $5, $6, 'started')
+        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state, correlation,
+            causation, depth)
+        VALUES ($1, $2, $3, $4, $5, $6, 'started', $7, $8, $9)
         ON CONFLICT (account, message) WHERE state IN ('started', 'unknown', 'accepted', 'adopted') DO NOTHING
         RETURNING id, connection, plugin, created_at, state, remote_id, reason, finished_at
         "#,
@@ -103,7 +154,10 @@ pub(crate) async fn attempt_start(
         message.0,
         route.connection.0,
         route.plugin,
-        now
+        now,
+        cause.correlation.0,
+        cause.causation.map(|event| event.0),
+        cause.depth
     )
     .fetch_optional(tx.conn())
     .await?;

@@ -8,8 +8,8 @@ use contracts::events::connector::{ConnectionCreated, ConnectionRemoved};
 use contracts::{ConnectionId, Problem};
 use http::StatusCode;
 use serde_json::{Value, json};
-use spine::access::Cause;
 use spine::edge::{Caller, Json};
+use spine::{AccessError, Cause, ScopedTx};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +45,21 @@ fn unknown() -> Problem {
     Problem::not_found("there is no such connection").hint("`allod connection list` lists them")
 }
 
+async fn begin(manager: &Manager, caller: &Caller) -> Result<ScopedTx, AccessError> {
+    manager.context().access.begin(&caller.0, Cause::outside()).await
+}
+
+/// A transaction, and the connection that a request is about.
+async fn begin_on(
+    manager: &Manager,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<(ScopedTx, Connection), Problem> {
+    let mut tx = begin(manager, caller).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    Ok((tx, connection))
+}
+
 /// The installed plugins, those that can't be used too.
 #[utoipa::path(get, path = "/plugins", tag = "connections", responses((status = 200, body = Vec<PluginView>)))]
 async fn plugin_list(State(manager): State<Manager>, _: Caller) -> Json<Vec<PluginView>> {
@@ -63,11 +78,7 @@ async fn connection_list(
     State(manager): State<Manager>,
     caller: Caller,
 ) -> Result<Json<Vec<ConnectionView>>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
+    let mut tx = begin(&manager, &caller).await?;
     let connections = store::connection_list(&mut tx).await?;
     Ok(Json(
         connections
@@ -88,11 +99,7 @@ async fn connection_create(
     Json(new): Json<NewConnection>,
 ) -> Result<Response, Problem> {
     let checked = change::check_new(&manager, &new).await?;
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
+    let mut tx = begin(&manager, &caller).await?;
     let now = tx.now();
     let id = ConnectionId::new();
     let Checked {
@@ -139,12 +146,7 @@ async fn connection_show(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (_, connection) = begin_on(&manager, &caller, id).await?;
     Ok(Json(ConnectionView::of(&manager, connection)))
 }
 
@@ -160,12 +162,7 @@ async fn connection_change(
     Path(id): Id,
     Json(asked): Json<ConnectionChange>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, mut connection) = begin_on(&manager, &caller, id).await?;
     change::apply(&manager, &mut connection, asked).await?;
     store::connection_update(&mut tx, &connection).await?;
     if connection.health == Health::Failed {
@@ -189,12 +186,7 @@ async fn secrets_set(
     Path(id): Id,
     Json(NewSecrets(secrets)): Json<NewSecrets>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     change::check_secrets(&manager, &connection, &secrets)?;
     change::seal_all(&manager, &mut tx, id, &secrets).await?;
     if connection.health != Health::Active {
@@ -216,12 +208,7 @@ async fn connection_remove(
     caller: Caller,
     Path(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     store::connection_delete(&mut tx, id).await?;
     tx.publish_about(
         id,
@@ -267,12 +254,7 @@ async fn pause(
     id: ConnectionId,
     paused: bool,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, mut connection) = begin_on(manager, caller, id).await?;
     if connection.paused != paused {
         connection.paused = paused;
         store::connection_pause(&mut tx, id, paused).await?;
@@ -313,12 +295,7 @@ async fn connection_reconcile(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Response, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     if !has_history(&manager, &connection) {
         return Err(Problem::unprocessable(format!(
             "{} keeps no history that could be asked for",
@@ -346,13 +323,8 @@ async fn connection_test(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<TestResult>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
-    drop(tx);
+    let (tx, connection) = begin_on(&manager, &caller, id).await?;
+    drop(tx); // no transaction stays open while the provider is asked
     let plugin = connection.plugin.clone();
     let Some(ready) = manager.ready(connection) else {
         return Ok(Json(TestResult {

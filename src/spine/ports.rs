@@ -13,7 +13,7 @@ use contracts::{AccountId, AttemptId, ConnectionId, EntityId, Position, RawRecor
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::access::{AccessError, Scope, ScopedTx};
+use crate::access::{AccessError, Cause, Scope, ScopedTx};
 
 /// Who asserts something; decides which claim wins when they differ: user over connector over rule over agent over
 /// peer.
@@ -415,6 +415,21 @@ pub trait ChannelDriver: Send + Sync {
     ) -> Result<Vec<Found>, ChannelError>;
 }
 
+/// Knows the attempts to send.
+#[async_trait]
+pub trait SentMessages: Send + Sync {
+    /// Because of what a provider speaks of a message of ours, so that its word joins the chain of events that led to
+    /// the message. By the attempt where the callback's address told it, else by the provider's id. `None`: it is of
+    /// no attempt that this hub made.
+    async fn cause(
+        &self,
+        tx: &mut ScopedTx,
+        message: EntityId,
+        attempt: Option<AttemptId>,
+        remote_id: &str,
+    ) -> Result<Option<Cause>, AccessError>;
+}
+
 /// Tells whom a name means and in which zone an account lives.
 #[async_trait]
 pub trait AccountDirectory: Send + Sync {
@@ -441,6 +456,7 @@ struct Slots {
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
     channel_driver: OnceLock<Arc<dyn ChannelDriver>>,
+    sent_messages: OnceLock<Arc<dyn SentMessages>>,
     account_directory: OnceLock<Arc<dyn AccountDirectory>>,
 }
 
@@ -486,5 +502,6 @@ ports! {
     raw_records, provide_raw_records: RawRecords;
     state_read, provide_state_read: StateRead;
     channel_driver, provide_channel_driver: ChannelDriver;
+    sent_messages, provide_sent_messages: SentMessages;
     account_directory, provide_account_directory: AccountDirectory;
 }
