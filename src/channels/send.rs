@@ -16,14 +16,12 @@ use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Access, AccessError, Cause, Context, Scope, ScopedTx};
 
 use crate::model::{
-    Attempt, AttemptState, OutgoingMessage, Step, Verdict, asked_since, judge, next_step, outgoing,
+    Attempt, AttemptState, OutgoingMessage, REQUEST_MAX, Step, Verdict, asked_since, judge, next_step,
+    outgoing,
 };
 use crate::settle::{self, Proof};
 use crate::store;
 
-/// How long a request to send may take. Shorter than a job may (`SendOutgoingMessage::RETRY.expire_in`), so that no
-/// second run begins while the first one's request is under way.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// When to look again after an answer that doesn't tell: the provider's records are mostly right by then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A run asks about an open attempt, disproves it, and makes a new one: more steps than that go in circles.
@@ -196,13 +194,14 @@ impl Sending {
         let route = driver
             .route(&mut tx, &message.channel, Some(attempt.connection))
             .await?;
+        let asked_at = tx.now();
         drop(tx); // no transaction stays open while the provider is asked
         let wanted = order(entity.id, message, attempt);
         let found = driver.find(&scope, &route, &wanted, asked_since(attempt)).await?;
         let mut tx = self.access.begin(&scope, cause).await?;
         let ids: Vec<_> = found.iter().map(|each| each.remote_id.clone()).collect();
         let taken = store::remote_id_list_taken(&mut tx, attempt.connection, &ids).await?;
-        match judge(attempt, &found, &taken, tx.now(), route.grace) {
+        match judge(attempt, &found, &taken, asked_at, route.grace) {
             Verdict::Adopt(found) => {
                 let proof = Proof {
                     remote_id: &found.remote_id,

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::provider::{Answer, GRACE};
 use super::*;
+use crate::model::REQUEST_MAX;
 use AttemptState::{Accepted, Adopted, Disproved, Refused, Started, Unknown};
 
 fn waits(stop: &Stop) -> Option<Duration> {
@@ -47,8 +48,13 @@ async fn killed_before_the_request_arrived_it_waits_for_the_grace_and_then_sends
     );
 
     let stop = story.run(message).await.unwrap_err();
-    assert_eq!(waits(&stop), Some(GRACE));
-    story.advance(GRACE - Duration::from_secs(1));
+    let whole = GRACE + REQUEST_MAX;
+    assert_eq!(
+        waits(&stop),
+        Some(whole),
+        "the request may have left at its last moment"
+    );
+    story.advance(whole - Duration::from_secs(1));
     let stop = story.run(message).await.unwrap_err();
     assert_eq!(waits(&stop), Some(Duration::from_secs(1)));
     assert_eq!(story.provider.requests().len(), 1, "absence proves nothing yet");
@@ -140,7 +146,7 @@ async fn an_older_message_with_the_same_words_is_not_adopted() {
     story.provider.will(Answer::Silence { arrived: false });
     story.run_killed(new).await;
     story.run(new).await.unwrap_err();
-    story.advance(GRACE);
+    story.advance(GRACE + REQUEST_MAX);
     story.run(new).await.unwrap();
     assert_eq!(story.states(new).await, [Disproved, Accepted]);
     assert_eq!(story.provider.kept().len(), 2);
@@ -295,4 +301,22 @@ async fn what_is_no_outgoing_message_makes_no_request() {
     );
     assert!(story.provider.requests().is_empty());
     assert_eq!(story.failed().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_answer_slowly_are_judged_by_when_they_were_asked() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Unknown { arrived: true });
+    story.run(message).await.unwrap_err();
+    story.provider.blind(true);
+    story.provider.answers_after(GRACE);
+    let stop = story.run(message).await.unwrap_err();
+    assert_eq!(waits(&stop), Some(GRACE), "the answer was as old as the question");
+    story.provider.blind(false);
+    story.run(message).await.unwrap();
+    assert_eq!(
+        (story.states(message).await, story.provider.kept().len()),
+        (vec![Adopted], 1)
+    );
 }
