@@ -51,7 +51,7 @@ pub(super) async fn prove(story: &Story, dir: &Path) -> Result<(), DemoError> {
             tables.retain(|table| !by_design(table));
         }
         left.retain(|_, tables| !tables.is_empty());
-        let bodies = search.bodies_with(&account).await?;
+        let bodies = search.bodies_of(&account).await?;
         let bodies_left = bodies.iter().any(|kind| !TOLD_BY.contains(&kind.as_str()));
         if left.is_empty() && !bodies_left {
             break;

@@ -73,13 +73,14 @@ impl Search {
         Ok(found)
     }
 
-    /// The types of the events whose bodies hold this text.
-    pub(super) async fn bodies_with(&mut self, text: &str) -> Result<Vec<String>, DemoError> {
+    /// The types of the events whose bodies belong to this account or name it.
+    pub(super) async fn bodies_of(&mut self, account: &str) -> Result<Vec<String>, DemoError> {
         sqlx::query_scalar(
-            "SELECT DISTINCT log.type FROM spine.event_body body JOIN spine.event_log log ON log.id = body.event
-             WHERE strpos(convert_from(body.body, 'UTF8'), $1) > 0 ORDER BY 1",
+            "SELECT DISTINCT coalesce(log.type, 'an event on its way')
+             FROM spine.event_body body LEFT JOIN spine.event_log log ON log.id = body.event
+             WHERE body.account::text = $1 OR strpos(convert_from(body.body, 'UTF8'), $1) > 0 ORDER BY 1",
         )
-        .bind(text)
+        .bind(account)
         .fetch_all(&mut self.conn)
         .await
         .map_err(failed)
