@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::jobs::SendOutgoingMessage;
-use contracts::{EntityId, JobPayload, failpoint};
+use contracts::{EntityId, failpoint};
 use serde_json::{Value, json};
 use spine::ports::{ChannelError, Entity, GraphError, Outgoing, Ports, Route, SendOutcome};
 use spine::queue::{JobContext, JobError, JobHandler};
@@ -106,7 +106,8 @@ impl JobHandler for SendHandler {
     type Payload = SendOutgoingMessage;
 
     async fn run(&self, job: &JobContext, payload: SendOutgoingMessage) -> Result<Value, JobError> {
-        let last = job.attempt > SendOutgoingMessage::RETRY.limit;
+        // The job's own number: the owner's retry of a dead letter adds to it, and an order may ask for another.
+        let last = job.attempt >= job.attempts_max;
         match self.0.run(job.scope(), job.cause(), payload.message, last).await {
             Ok(Sent { attempt }) => Ok(json!({
                 "attempt": attempt.id, "state": attempt.state, "remote_id": attempt.remote_id,
@@ -142,10 +143,16 @@ impl Sending {
             Err(stop) => stop,
         };
         match &stop {
-            Stop::Fail { reason, told: false } => self.give_up(scope, cause, message, reason).await?,
+            Stop::Fail { reason, told: false } => {
+                if let Some(sent) = self.give_up(scope, cause, message, reason).await? {
+                    return Ok(sent);
+                }
+            }
             Stop::Retry { reason, .. } if last => {
                 let reason = format!("all tries are used up; the last one said: {reason}");
-                self.give_up(scope, cause, message, &reason).await?;
+                if let Some(sent) = self.give_up(scope, cause, message, &reason).await? {
+                    return Ok(sent);
+                }
                 return Err(Stop::Fail { reason, told: true });
             }
             Stop::Fail { .. } | Stop::Retry { .. } => {}
@@ -352,22 +359,55 @@ impl Sending {
         })
     }
 
-    /// Tells the owner that the message was not sent, as far as is known. Skipped if it is not there any more.
+    /// Tells the owner that the message was not sent, as far as is known. Skipped if it is not there any more, or if
+    /// its provider was heard of meanwhile: then it is sent.
     async fn give_up(
         &self,
         scope: &Scope,
         cause: Cause,
         message: EntityId,
         reason: &str,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Sent>, Stop> {
         let mut tx = self.access.begin(scope, cause).await?;
-        let is_message = self.ports.graph_read().entity(&mut tx, message).await?;
-        if is_message.is_some_and(|entity| entity.kind == "Message") {
+        // Locked, so that no callback's proof comes between this look and what is written.
+        let attempts = store::attempt_list_locked(&mut tx, message).await?;
+        if let Step::Done(attempt) = next_step(&attempts) {
+            let attempt = attempt.clone();
+            return Ok(Some(Sent { attempt }));
+        }
+        let found = self.ports.graph_read().entity(&mut tx, message).await?;
+        if found.is_some_and(|entity| entity.kind == "Message") {
             settle::failed(&mut tx, self.ports.graph_write(), message, reason).await?;
             tx.commit().await?;
         }
+        Ok(None)
+    }
+
+    /// The message's job ended without this handler's word. Tells the owner, unless the message doesn't wait any more.
+    pub(crate) async fn dead_letter(
+        &self,
+        scope: &Scope,
+        cause: Cause,
+        message: EntityId,
+        reason: &str,
+    ) -> Result<(), Stop> {
+        let mut tx = match self.access.begin(scope, cause).await {
+            Err(AccessError::Erased) => return Ok(()),
+            begun => begun?,
+        };
+        let found = self.ports.graph_read().entity(&mut tx, message).await?;
+        drop(tx);
+        if found.is_some_and(|entity| waits(&entity)) {
+            let reason = format!("its job was given up: {reason}");
+            self.give_up(scope, cause, message, &reason).await?;
+        }
         Ok(())
     }
+}
+
+fn waits(message: &Entity) -> bool {
+    let status = message.props.get("status").and_then(Value::as_str);
+    message.kind == "Message" && matches!(status, Some("queued" | "sending"))
 }
 
 /// What became of a request.

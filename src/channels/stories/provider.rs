@@ -53,6 +53,8 @@ struct Inner {
     gone: bool,
     blind: bool,
     slow: Duration,
+    asked: usize,
+    wait: Option<oneshot::Receiver<()>>,
 }
 
 pub(super) struct Provider {
@@ -92,6 +94,16 @@ impl Provider {
     /// So long its next question takes.
     pub(super) fn answers_after(&self, slow: Duration) {
         self.lock().slow = slow;
+    }
+
+    /// Its next question is answered once the test says so.
+    pub(super) fn records_wait(&self, told: oneshot::Receiver<()>) {
+        self.lock().wait = Some(told);
+    }
+
+    /// How often its records were asked.
+    pub(super) fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     pub(super) fn requests(&self) -> Vec<AttemptId> {
@@ -201,6 +213,14 @@ impl ChannelDriver for Provider {
         message: &Outgoing,
         after: DateTime<Utc>,
     ) -> Result<Vec<Found>, ChannelError> {
+        let wait = {
+            let mut inner = self.lock();
+            inner.asked += 1;
+            inner.wait.take()
+        };
+        if let Some(told) = wait {
+            let _ = told.await;
+        }
         let mut inner = self.lock();
         let slow = std::mem::take(&mut inner.slow);
         self.clock.advance(TimeDelta::from_std(slow).unwrap_or_default());
