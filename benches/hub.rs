@@ -66,14 +66,14 @@ impl Hub {
         }
     }
 
-    /// Its resident memory: all, and what is its own and of no file, in megabytes of 1,000 KiB as `ps` shows them.
+    /// Its resident memory: all, and what is its own and of no file, in megabytes.
     pub(crate) fn memory(&self) -> (f64, f64) {
         let status = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(status).unwrap();
         let of = |key: &str| -> f64 {
             let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-            kib / 1000.0
+            kib * 1024.0 / 1_000_000.0
         };
         (of("VmRSS:"), of("RssAnon:"))
     }

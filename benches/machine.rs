@@ -1,12 +1,22 @@
 //! The machine: without it a figure says nothing.
 
 use std::fmt;
-use std::io::Write;
-use std::time::Instant;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::measure::{Spread, ms};
 
 const SYNCS: usize = 100;
+/// As long as a file of PostgreSQL's log.
+const FILE: usize = 16 << 20;
+const BLOCK: usize = 8192;
+/// While something else is measured, a sync is measured so often.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Processor, cores, memory and the cost of making a write durable.
 #[derive(Debug)]
@@ -28,11 +38,6 @@ impl Machine {
             sync: sync(),
             load: load(),
         }
-    }
-
-    /// The median cost of a sync, in milliseconds.
-    pub(crate) fn sync_ms(&self) -> f64 {
-        self.sync.median
     }
 }
 
@@ -67,18 +72,76 @@ fn field(file: &str, key: &str) -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What appending 8 KiB and syncing it costs, in the temporary directory, where the databases are.
+/// A file that exists already and whose blocks are written anew and synced, as PostgreSQL does with its log; in the
+/// temporary directory, where the databases are.
+struct SyncedFile {
+    path: PathBuf,
+    file: File,
+    written: u64,
+}
+
+impl SyncedFile {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("allod-bench-{}", uuid::Uuid::new_v4().simple()));
+        let file = File::create(&path).unwrap();
+        file.write_all_at(&vec![0; FILE], 0).unwrap();
+        file.sync_all().unwrap();
+        Self {
+            path,
+            file,
+            written: 0,
+        }
+    }
+
+    /// What a sync costs now, in milliseconds.
+    fn sync(&mut self) -> f64 {
+        let begun = Instant::now();
+        self.written += 1;
+        let text = [self.written.to_le_bytes()[0]; BLOCK];
+        let blocks = (FILE / BLOCK) as u64;
+        let at = self.written % blocks * BLOCK as u64;
+        self.file.write_all_at(&text, at).unwrap();
+        self.file.sync_data().unwrap();
+        ms(begun.elapsed())
+    }
+}
+
+impl Drop for SyncedFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 fn sync() -> Spread {
-    let path = std::env::temp_dir().join(format!("allod-bench-{}", uuid::Uuid::new_v4().simple()));
-    let mut file = std::fs::File::create(&path).unwrap();
-    let times = (0..SYNCS)
-        .map(|_| {
-            let begun = Instant::now();
-            file.write_all(&[0; 8192]).unwrap();
-            file.sync_data().unwrap();
-            ms(begun.elapsed())
-        })
-        .collect();
-    std::fs::remove_file(&path).unwrap();
-    Spread::of(times)
+    let mut file = SyncedFile::new();
+    Spread::of((0..SYNCS).map(|_| file.sync()).collect())
+}
+
+/// Measures what a sync costs while something else goes on: a disk that is busy, or shared, is slower.
+#[derive(Debug)]
+pub(crate) struct SyncWatch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<f64>>,
+}
+
+impl SyncWatch {
+    pub(crate) fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let (mut file, mut times) = (SyncedFile::new(), Vec::new());
+            while times.is_empty() || !stopped.load(Ordering::Relaxed) {
+                times.push(file.sync());
+                std::thread::sleep(EVERY);
+            }
+            times
+        });
+        Self { stop, thread }
+    }
+
+    /// What they cost, in milliseconds.
+    pub(crate) fn stop(self) -> Spread {
+        self.stop.store(true, Ordering::Relaxed);
+        Spread::of(self.thread.join().unwrap())
+    }
 }

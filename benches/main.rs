@@ -83,13 +83,12 @@ async fn measure_all() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let machine = machine::Machine::look();
-    println!("{machine}");
+    println!("{}", machine::Machine::look());
     let mut measures = Vec::new();
     for name in BENCHES {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             eprintln!("== {name} (load {})", machine::load());
-            let fresh = run(name, &machine).await;
+            let fresh = run(name).await;
             fresh.iter().for_each(|measure| eprintln!("   {measure}"));
             measures.extend(fresh);
         }
@@ -99,10 +98,10 @@ async fn measure_all() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn run(name: &str, machine: &machine::Machine) -> Vec<Measure> {
+async fn run(name: &str) -> Vec<Measure> {
     match name {
         "append" => append::run().await.into_iter().map(appended).collect(),
-        "calls" => calls::run(machine).await,
+        "calls" => calls::run().await,
         "queue" => queue::run().await,
         "rules" => rules_path::run().await,
         "evaluate" => evaluate::run(),

@@ -13,6 +13,7 @@ pub(crate) async fn run() -> Vec<Measure> {
     let home = Home::new();
     let first = Hub::start(&home).await;
     let first_ms = ms(first.ready_after);
+    tokio::time::sleep(REST).await;
     first.stop().await;
     let (mut starts, mut resident, mut anonymous) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STARTS {

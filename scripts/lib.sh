@@ -125,7 +125,7 @@ need_tools() {
   bash $root/scripts/install-packages $packages"
         fi
         missing=$(missing_tools "$@")
-        [ -z "$missing" ] || die "still missing after the installation: "$missing
+        [ -z "$missing" ] || die "still missing after the installation: ${missing//$'\n'/ }"
     else
         # shellcheck disable=SC2086
         tell_other_systems $missing

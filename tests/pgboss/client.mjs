@@ -26,9 +26,11 @@ const made = {
   async workFail(queue) {
     await boss.work(queue, { pollingIntervalSeconds: 0.5 }, async () => { throw new Error('node says no') })
   },
-  // Several senders put n jobs in, in batches; then measures how long handlers take for all of them.
+  // Several senders put n jobs in, in batches; then measures how long handlers take for all of them. With a dead letter
+  // queue, as each queue of the hub has.
   async bench(queue, n, batch, workers, insert = 1000, senders = 1) {
-    await boss.createQueue(queue)
+    await boss.createQueue(`${queue}-dead`)
+    await boss.createQueue(queue, { deadLetter: `${queue}-dead` })
     const began = performance.now()
     await Promise.all(Array.from({ length: senders }, async (_, sender) => {
       for (let i = sender * insert; i < n; i += senders * insert) {
