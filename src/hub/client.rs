@@ -1,6 +1,7 @@
 //! The CLI's side of the control socket: HTTP over a unix socket in the data directory.
 //!
-//! Invariant: the CLI never touches the database; what it can do, `/api/v1` can do.
+//! Invariant: commands never touch the database; what they can do, `/api/v1` can do. (`demo --check` alone looks into the
+//! database of the hub that it started itself: `demo/leftovers.rs`.)
 
 use std::path::{Path, PathBuf};
 

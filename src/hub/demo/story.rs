@@ -163,7 +163,19 @@ impl Story {
         Ok(())
     }
 
+    /// As a provider does: told to come again, it comes again.
     async fn deliver_call(&self) -> Result<wire::Answer, DemoError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.deliver_call_once().await?;
+            if answer.status.as_u16() != 503 || Instant::now() > until {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    async fn deliver_call_once(&self) -> Result<wire::Answer, DemoError> {
         let parameters = [
             ("AccountSid", self.provider.credentials.account_sid.clone()),
             ("ApiVersion", "2010-04-01".to_owned()),
