@@ -2,7 +2,9 @@
 
 use rhai::{ASTFlags, BinaryExpr, Expr, FlowControl, FnCallExpr, FnPtr, Stmt, StmtBlock};
 
-use super::known::{CallFault, Known, nearest};
+use contracts::nearest;
+
+use super::known::{CallFault, Known};
 use super::{FunctionId, Links, LintReport, is_closure};
 use crate::error::{ErrorKind, Position};
 use crate::script::{Definition, Script};
