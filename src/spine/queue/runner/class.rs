@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use contracts::{JobClass, JobId, failpoint};
 use futures::FutureExt;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::settle::{Fence, Verdict};
@@ -19,10 +19,7 @@ use crate::queue::wake;
 
 /// While there is a backlog, slots are gathered for so long before the next fetch, so that it isn't for one job.
 const GATHER: Duration = Duration::from_millis(2);
-/// Fetches of one class under way at once while there is a backlog: their commits share a sync.
-const FETCHES: usize = 3;
 
-#[derive(Clone)]
 pub(super) struct Fetcher {
     class: JobClass,
     queues: Vec<String>,
@@ -30,8 +27,6 @@ pub(super) struct Fetcher {
     shared: Shared,
     slots: Arc<Semaphore>,
     verdicts: mpsc::Sender<Verdict>,
-    /// There is more to fetch than the last fetch had slots for.
-    backlog: watch::Sender<bool>,
 }
 
 impl Fetcher {
@@ -50,20 +45,37 @@ impl Fetcher {
             shared,
             slots,
             verdicts,
-            backlog: watch::Sender::new(false),
         }
     }
 
-    /// One fetches all the time, others beside it while there is a backlog.
     pub(super) async fn run(self) {
-        let helpers = (1..FETCHES).map(|_| self.clone().help());
-        tokio::join!(self.lead(), futures::future::join_all(helpers));
-    }
-
-    async fn lead(&self) {
+        let who = format!("queue {}", self.class.as_str());
         let (mut bell, mut backoff) = (wake::listen(self.class), Backoff::default());
-        while self.fetch(&mut bell, &mut backoff).await {
-            if !*self.backlog.borrow() {
+        let mut backlog = false;
+        while let Some(mut slots) = self.free_slots(backlog).await {
+            bell.mark_unchanged();
+            let asked = slots.num_permits();
+            let limit = i64::try_from(asked).unwrap_or(i64::MAX);
+            let fetched =
+                store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
+            match fetched {
+                Ok(jobs) => {
+                    backoff.succeeded(&who);
+                    backlog = jobs.len() == asked;
+                    jobs.into_iter()
+                        .zip(std::iter::from_fn(|| slots.split(1)))
+                        .for_each(|(job, slot)| self.spawn(job, slot));
+                }
+                // Another runner made a job of the same key active at the same moment: look again.
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => backlog = true,
+                Err(error) => {
+                    backlog = false;
+                    backoff.failed(&who, &error, &self.shared.stop).await;
+                    continue;
+                }
+            }
+            drop(slots);
+            if !backlog {
                 tokio::select! {
                     _ = bell.changed() => {}
                     () = tokio::time::sleep(self.options.poll) => {}
@@ -71,51 +83,6 @@ impl Fetcher {
                 }
             }
         }
-    }
-
-    async fn help(self) {
-        let (mut bell, mut backoff) = (wake::listen(self.class), Backoff::default());
-        let mut backlog = self.backlog.subscribe();
-        loop {
-            tokio::select! {
-                () = self.shared.stop.cancelled() => return,
-                there = more(&mut backlog) => if !there { return },
-            }
-            if !self.fetch(&mut bell, &mut backoff).await {
-                return;
-            }
-        }
-    }
-
-    /// Fetches once, as many as there are free slots; false when it is time to stop.
-    async fn fetch(&self, bell: &mut watch::Receiver<u64>, backoff: &mut Backoff) -> bool {
-        let backlog = *self.backlog.borrow();
-        let Some(mut slots) = self.free_slots(backlog).await else {
-            return false;
-        };
-        bell.mark_unchanged();
-        let asked = slots.num_permits();
-        let limit = i64::try_from(asked).unwrap_or(i64::MAX);
-        let who = format!("queue {}", self.class.as_str());
-        match store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await {
-            Ok(jobs) => {
-                backoff.succeeded(&who);
-                self.backlog.send_replace(jobs.len() == asked);
-                jobs.into_iter()
-                    .zip(std::iter::from_fn(|| slots.split(1)))
-                    .for_each(|(job, slot)| self.spawn(job, slot));
-            }
-            // Another runner made a job of the same key active at the same moment: look again.
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                self.backlog.send_replace(true);
-            }
-            Err(error) => {
-                self.backlog.send_replace(false);
-                backoff.failed(&who, &error, &self.shared.stop).await;
-                bell.mark_changed(); // what it would have found is still there
-            }
-        }
-        true
     }
 
     /// At least one slot, and all others that are free; `None` when it is time to stop.
@@ -169,11 +136,6 @@ impl Fetcher {
         self.shared.running.add(fence, cancelled, task.abort_handle());
         let _ = entered.send(());
     }
-}
-
-/// Waits until there is a backlog; false when nobody fetches any more.
-async fn more(backlog: &mut watch::Receiver<bool>) -> bool {
-    backlog.wait_for(|backlog| *backlog).await.is_ok()
 }
 
 /// One attempt, from envelope to verdict.

@@ -118,8 +118,8 @@ impl std::fmt::Debug for QueueRunner {
     }
 }
 
-/// Connections: up to three fetches and a settler of each class, watch, supervisor, and two for the API.
-const CONNECTIONS: u32 = 16;
+/// Connections: fetcher and settler of each class, watch, supervisor, and two for the API.
+const CONNECTIONS: u32 = 10;
 
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
 /// empties within minutes; and the server notices soon when this machine has vanished.
