@@ -5,10 +5,8 @@
 //! Events out: those of `intake.rs`; `audit.WebhooksRefused` by way of the spine's counts.
 //! Invariant: without a right signature nothing is written but a count; a 2xx means that everything is on disk.
 
-use std::net::SocketAddr;
-
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, OriginalUri, Path, Request, State};
+use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use contracts::{ConnectionId, Problem};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -16,6 +14,7 @@ use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use spine::access::{Cause, Scope};
+use spine::edge::Peer;
 use spine::ports::RawRecord;
 use url::form_urlencoded;
 
@@ -121,9 +120,8 @@ pub(crate) async fn on_webhook(
         .signature
         .verify(&signed, |name| secrets.get(name).map(|secret| secret.as_slice()))
     {
-        let source = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let source = source.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
-        access.webhook_refused(&scope, connection, &source);
+        let peer = Peer::of(&parts.extensions);
+        access.webhook_refused(&scope, connection, &peer.to_string());
         return Err(Problem::forbidden("the signature is missing or wrong"));
     }
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())

@@ -1,6 +1,7 @@
 //! What anybody at the door may count on, database or not: these run without one. Those that need one are in
 //! [`with_database`].
 
+mod connections;
 mod with_database;
 
 use std::net::SocketAddr;
@@ -25,7 +26,11 @@ use utoipa_axum::router::OpenApiRouter;
 use super::*;
 
 /// A hub whose database is away.
-fn hub(mut services: Vec<Service>) -> (tempfile::TempDir, Edge) {
+fn hub(services: Vec<Service>) -> (tempfile::TempDir, Edge) {
+    hub_behind(services, TrustedProxies::default())
+}
+
+fn hub_behind(mut services: Vec<Service>, proxies: TrustedProxies) -> (tempfile::TempDir, Edge) {
     let dir = tempfile::tempdir().unwrap();
     let away = || {
         let options = PgPoolOptions::new().acquire_timeout(std::time::Duration::from_millis(300));
@@ -50,6 +55,8 @@ fn hub(mut services: Vec<Service>) -> (tempfile::TempDir, Edge) {
         routes: Routes::take(&mut services),
         checks: Vec::new(),
         metrics: None,
+        metrics_public: false,
+        proxies,
     });
     (dir, edge)
 }
@@ -287,4 +294,22 @@ async fn what_a_request_publishes_bears_the_id_of_its_answer() {
         spine::Cause::outside().correlation.to_string().as_bytes(),
         id.as_bytes()
     );
+}
+
+#[tokio::test]
+async fn an_address_with_nul_in_path_or_query_is_refused_wherever_it_leads() {
+    let (_dir, edge) = hub(vec![service()]);
+    for path in [
+        "/api/v1/accounts/a%00",
+        "/api/v1/jobs?queue=%00",
+        "/hooks/%00",
+        "/%00",
+    ] {
+        let refused = call(&edge.network, request(Method::GET, path, "")).await;
+        assert_eq!(problem(refused).await, 400, "{path}");
+    }
+    let refused = call(&edge.network, request(Method::POST, "/json", r#"["a\u0000"]"#)).await;
+    assert_eq!(problem(refused).await, 400);
+    let about = call(&edge.network, request(Method::POST, "/json", r#"["a\\u0000"]"#)).await;
+    assert_eq!(about.status(), StatusCode::OK, "a text about NUL holds none");
 }
