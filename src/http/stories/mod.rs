@@ -148,6 +148,38 @@ async fn every_documented_api_operation_asks_a_stranger_for_a_token() {
     assert!(tried.len() >= 8, "{tried:?}");
 }
 
+/// Every `$ref` in a document.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_apis_description_refers_to_is_in_it() {
+    /// A parameter whose type stands in no body.
+    #[utoipa::path(get, path = "/records/{id}", params(("id" = contracts::RawRecordId, Path)), responses((status = 200)))]
+    async fn record() {}
+    let api = OpenApiRouter::new().routes(utoipa_axum::routes!(record));
+    let (_dir, edge) = hub(vec![Service {
+        api,
+        ..Service::default()
+    }]);
+    let document = json(call(&edge.network, request(Method::GET, "/api/v1/openapi.json", "")).await).await;
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.contains(&"#/components/schemas/RawRecordId"), "{found:?}");
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} is not there");
+    }
+}
+
 #[tokio::test]
 async fn the_control_sockets_header_means_nothing_on_the_network() {
     let (_dir, edge) = hub(Vec::new());
