@@ -29,7 +29,7 @@ pub(crate) struct Global {
     /// A configuration file instead of DATA_DIR/allod.toml [env: ALLOD_CONFIG].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The account to act in, by handle or id; needed when there are several.
+    /// The account to act in, by handle or id; `instance` is the hub itself. Without it, the owner's.
     #[arg(long, global = true, env = "ALLOD_ACCOUNT", value_name = "HANDLE")]
     pub(crate) account: Option<String>,
     /// Print JSON instead of text.
@@ -199,32 +199,32 @@ pub(crate) enum Connection {
     List,
     /// Show a connection: settings, health, webhook addresses.
     Show {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Ask the provider whether the settings and secrets are right.
     Test {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Pause a connection.
     Pause {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Let a paused connection go on.
     Resume {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Fetch what the provider may have said while the hub was away.
     Reconcile {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Remove a connection with its secrets; what it brought stays.
     Remove {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
 }
@@ -353,7 +353,7 @@ pub(crate) enum Rule {
     List,
     /// Check rule files without a hub; exits 1 when one has a mistake.
     Check {
-        /// Files, or - for the standard input.
+        /// Files, folders (every *.rhai in them), or - for the standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
@@ -414,6 +414,15 @@ pub(crate) enum Rule {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
+    /// Show who read, wrote and did what, and what was refused; with --account instance the hub's own.
+    List {
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+        /// Go on with new entries until stopped.
+        #[arg(long, short = 'f')]
+        follow: bool,
+    },
     /// Compute every link and signature of the log again; exits 1 when a row was changed, removed or moved.
     Verify,
 }
