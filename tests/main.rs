@@ -9,6 +9,8 @@
 mod api;
 mod kill_points;
 mod metadata;
+mod outage;
+mod owner;
 mod queue_interop;
 mod support;
 mod webhooks;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Session, assignments};
+use super::{CommandError, Session, assignments, trace};
 use crate::cli::Rule;
 use crate::client::escape;
 use crate::render;
@@ -82,7 +82,7 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
                 }
             };
             let answer = client.post(&format!("{}/run", rule(&id)), &body).await?;
-            session.show(&answer, trace);
+            session.show(&answer, trace::show);
         }
         Rule::Runs { rule, limit } => {
             let rule = rule
@@ -102,8 +102,8 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
         }
         Rule::Trace { run } => {
             let run = super::id::id("run", &run, "allod rule runs")?;
-            let answer = client.get(&format!("/runs/{run}")).await?;
-            session.show(&answer, trace);
+            let answer = trace::of_run(client, run).await?;
+            session.show(&answer, trace::show);
         }
     }
     Ok(())
@@ -198,46 +198,6 @@ fn read(file: &Path) -> Result<String, CommandError> {
         )));
     }
     String::from_utf8(text).map_err(|_| refused("this is no text in UTF-8"))
-}
-
-/// A run as people read it, in the order in which it happened.
-pub(crate) fn trace(run: &Value) {
-    let cell = |path| render::cell(run, path);
-    render::line(format!(
-        "run {}  rule {}  {}  {}",
-        cell("id"),
-        cell("rule"),
-        cell("status"),
-        cell("reason")
-    ));
-    render::line(format!("correlation {}", cell("correlation")));
-    render::line(format!(
-        "came in   {}  {}",
-        render::time(&run["event"]["occurred_at"]),
-        render::cell(run, "event.type")
-    ));
-    render::line(format!("          {}", run["event"]["body"]));
-    for step in render::list(&run["steps"]) {
-        let cell = |path| render::cell(step, path);
-        render::line(format!(
-            "{:<9} {}  {}",
-            cell("kind"),
-            render::time(&step["at"]),
-            cell("what")
-        ));
-        if !step["value"].is_null() {
-            render::line(format!("          = {}", step["value"]));
-        }
-    }
-    for answer in render::list(&run["answers"]) {
-        let cell = |path| render::cell(answer, path);
-        render::line(format!(
-            "answered  {}  {}  {}",
-            render::time(&answer["at"]),
-            cell("what"),
-            answer["detail"]
-        ));
-    }
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ impl ScopedTx {
         self.cause
     }
 
-    /// What follows is because of this: the next event of a consumer's batch.
-    pub(crate) fn follow(&mut self, cause: Cause) {
+    /// What follows is because of this: the next event of a consumer's batch, or what a provider's word belongs to.
+    pub fn follow(&mut self, cause: Cause) {
         self.cause = cause;
     }
 
