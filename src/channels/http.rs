@@ -31,6 +31,7 @@ pub(crate) fn routes(context: &Context) -> OpenApiRouter {
 
 /// A message to send. Either `to` or `to_person`.
 #[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct NewMessage {
     /// The recipient's address: for `sms` a phone number with its country code.
     to: Option<String>,
