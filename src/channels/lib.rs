@@ -7,9 +7,11 @@
 //! made: a callback, the provider's list or its silence after the grace decides.
 //! Begin with [`model`] (what is decided), then [`send`].
 
+mod dead_letters;
 mod http;
 mod model;
 mod on_message_status_changed;
+mod once;
 mod send;
 mod sent_messages;
 mod settle;
@@ -29,13 +31,16 @@ pub fn service(context: &Context) -> Service {
         .ports
         .provide_sent_messages(Arc::new(sent_messages::Attempts));
     let mut jobs = JobRegistry::default();
-    jobs.register(send::SendHandler(send::Sending::new(context)));
+    let sending = send::Sending::new(context);
+    jobs.register(send::SendHandler(sending.clone()));
+    let dead_letters = dead_letters::DeadLetters::new(context, sending);
     Service {
         name: "channels",
         consumers: vec![Arc::new(on_message_status_changed::StatusFold::new(context))],
         jobs,
+        tasks: vec![Box::new(move |stop| Box::pin(dead_letters.run(stop)))],
         api: http::routes(context),
-        personal_tables: &["channels.attempt"],
+        personal_tables: &["channels.request", "channels.attempt"],
         ..Service::default()
     }
 }

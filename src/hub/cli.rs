@@ -37,7 +37,7 @@ pub(crate) struct Global {
     /// A configuration file instead of DATA_DIR/allod.toml [env: ALLOD_CONFIG].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The account to act in, by handle or id; needed when there are several.
+    /// The account to act in, by handle or id; `instance` is the hub itself. Without it, the owner's.
     #[arg(long, global = true, env = "ALLOD_ACCOUNT", value_name = "HANDLE")]
     pub(crate) account: Option<String>,
     /// Print JSON instead of text.
@@ -133,6 +133,15 @@ impl Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
+    /// Show who read, wrote and did what, and what was refused; with --account instance the hub's own.
+    List {
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+        /// Go on with new entries until stopped.
+        #[arg(long, short = 'f')]
+        follow: bool,
+    },
     /// Compute every link and signature of the log again; exits 1 when a row was changed, removed or moved.
     Verify,
 }

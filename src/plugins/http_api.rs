@@ -41,6 +41,9 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
 
 type Id = Path<ConnectionId>;
 
+/// How often a change begins again because somebody else's came between.
+const CHANGE_TRIES: usize = 3;
+
 fn unknown() -> Problem {
     Problem::not_found("there is no such connection").hint("`allod connection list` lists them")
 }
@@ -91,13 +94,16 @@ async fn connection_list(
 /// Connects a plugin. What is wrong with a setting or secret is named, all at once.
 #[utoipa::path(
     post, path = "/connections", tag = "connections", request_body = NewConnection,
-    responses((status = 201, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+    responses((status = 201, body = ConnectionView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
 async fn connection_create(
     State(manager): State<Manager>,
     caller: Caller,
     Json(new): Json<NewConnection>,
 ) -> Result<Response, Problem> {
+    if !new.allowed_ranges.is_empty() {
+        change::person_check(&caller.0)?;
+    }
     let checked = change::check_new(&manager, &new).await?;
     let mut tx = begin(&manager, &caller).await?;
     let now = tx.now();
@@ -150,11 +156,13 @@ async fn connection_show(
     Ok(Json(ConnectionView::of(&manager, connection)))
 }
 
-/// Changes name, settings or allowed ranges. A setting that is null goes back to its default.
+/// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Other hosts and
+/// wider ranges are for a signed-in person to allow; with another host all secrets are given anew in the same request.
 #[utoipa::path(
     patch, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
     request_body = ConnectionChange,
-    responses((status = 200, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+    responses((status = 200, body = ConnectionView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 async fn connection_change(
     State(manager): State<Manager>,
@@ -162,16 +170,28 @@ async fn connection_change(
     Path(id): Id,
     Json(asked): Json<ConnectionChange>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let (mut tx, mut connection) = begin_on(&manager, &caller, id).await?;
-    change::apply(&manager, &mut connection, asked).await?;
-    store::connection_update(&mut tx, &connection).await?;
-    if connection.health == Health::Failed {
-        manager.set_health(&mut tx, id, Health::Active, "").await?;
+    for _ in 0..CHANGE_TRIES {
+        let (tx, old) = begin_on(&manager, &caller, id).await?;
+        drop(tx);
+        let new = change::apply(&manager, &caller.0, &old, &asked).await?;
+        let mut tx = begin(&manager, &caller).await?;
+        let now = store::connection_by_id_locked(&mut tx, id)
+            .await?
+            .ok_or_else(unknown)?;
+        if !now.is_configured_like(&old) {
+            continue; // somebody else changed it while the pack was asked
+        }
+        store::connection_update(&mut tx, &new).await?;
+        change::seal_all(&manager, &mut tx, id, &asked.secrets).await?;
+        if now.health == Health::Failed || (now.health != Health::Active && !asked.secrets.is_empty()) {
+            manager.set_health(&mut tx, id, Health::Active, "").await?;
+        }
+        tx.audit("write", format!("connection/{id}"), None)?;
+        let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+        tx.commit().await?;
+        return Ok(Json(ConnectionView::of(&manager, stored)));
     }
-    tx.audit("write", format!("connection/{id}"), None)?;
-    let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
-    tx.commit().await?;
-    Ok(Json(ConnectionView::of(&manager, stored)))
+    Err(Problem::conflict("the connection is being changed by somebody else").hint("try again"))
 }
 
 /// Sets secrets in place of the ones before; those not named stay.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use contracts::ConnectionId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spine::ScopedTx;
 use spine::access::AccessError;
@@ -74,6 +75,17 @@ pub(crate) async fn connection_by_id(
     Ok(row.map(Into::into))
 }
 
+/// As [`connection_by_id`], locked until the commit.
+pub(crate) async fn connection_by_id_locked(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+) -> Result<Option<Connection>, AccessError> {
+    sqlx::query!("SELECT id FROM plugins.connection WHERE id = $1 FOR UPDATE", id.0)
+        .fetch_optional(tx.conn())
+        .await?;
+    connection_by_id(tx, id).await
+}
+
 /// All connections, oldest first.
 pub(crate) async fn connection_list(tx: &mut ScopedTx) -> Result<Vec<Connection>, AccessError> {
     let rows = sqlx::query_as!(
@@ -91,7 +103,8 @@ pub(crate) async fn connection_list(tx: &mut ScopedTx) -> Result<Vec<Connection>
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The connection that messages of these plugins go by: the one wished for, else the oldest. A paused one never.
+/// The connection that messages of these plugins go by: the one wished for, else the oldest one that works; only where
+/// none does, the oldest that may work again. A paused one never.
 pub(crate) async fn connection_for_channel(
     tx: &mut ScopedTx,
     plugins: &[String],
@@ -101,7 +114,7 @@ pub(crate) async fn connection_for_channel(
         r#"
         SELECT id, plugin FROM plugins.connection
         WHERE plugin = ANY ($1) AND NOT paused AND ($2::uuid IS NULL OR id = $2)
-        ORDER BY created_at, id LIMIT 1
+        ORDER BY array_position(ARRAY['active', 'retrying'], health) NULLS LAST, created_at, id LIMIT 1
         "#,
         plugins,
         wish.map(Uuid::from)
@@ -245,6 +258,44 @@ pub(crate) async fn secret_put(
         name,
         sealed,
         now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A history that is being read: since when, up to when it will have been, and the pack's own word for where to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reading {
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
+    pub(crate) next: Value,
+}
+
+/// The reading that is under way. One of another shape is as none: the history is read from its beginning.
+pub(crate) async fn reading_by_connection(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+) -> Result<Option<Reading>, AccessError> {
+    let reading = sqlx::query_scalar!("SELECT reading FROM plugins.connection WHERE id = $1", id.0)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(reading
+        .flatten()
+        .and_then(|reading| Reading::deserialize(reading).ok()))
+}
+
+/// Where to go on; `None`: the reading is at its end, or begins anew.
+pub(crate) async fn reading_put(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+    reading: Option<&Reading>,
+) -> Result<(), AccessError> {
+    let reading = reading.map(serde_json::to_value).transpose()?;
+    sqlx::query!(
+        "UPDATE plugins.connection SET reading = $2 WHERE id = $1",
+        id.0,
+        reading
     )
     .execute(tx.conn())
     .await?;

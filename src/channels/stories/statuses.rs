@@ -112,7 +112,7 @@ async fn a_proof_that_comes_after_the_grace_stops_further_tries() {
     story.provider.will(Answer::Silence { arrived: true });
     story.run_killed(message).await;
     let first = story.attempts(message).await[0].id;
-    story.advance(GRACE);
+    story.advance(GRACE + crate::model::REQUEST_MAX);
     story.provider.will(Answer::Transient);
     story.run(message).await.unwrap_err();
     assert_eq!(story.states(message).await, [Disproved, Refused]);

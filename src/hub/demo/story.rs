@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::render;
 
 /// Nothing of the story takes longer than this on a slow machine, a restart of the hub included.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(60);
 const SAM: &str = "+14158675309";
 const ALICE: &str = "+14155550123";
 /// Where Alice works: any place on earth will do.

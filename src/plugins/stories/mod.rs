@@ -2,6 +2,7 @@
 
 mod connections;
 mod graph;
+mod reach;
 mod reconciling;
 mod sending;
 mod stand_in;
