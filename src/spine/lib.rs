@@ -20,6 +20,7 @@ mod runtime;
 pub mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod upkeep;
 pub mod vault;
 
 pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};

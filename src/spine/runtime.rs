@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Access, AccessError, Gate};
+use crate::access::{Access, AccessError, Gate, Scope};
 use crate::erase::Eraser;
 use crate::log::chain::ChainKey;
 use crate::log::consumer::{self, Consumer, HandleError, Runtime};
@@ -145,6 +145,11 @@ impl Spine {
         keep(
             "eraser",
             Box::new(move || Box::pin(eraser.clone().run(end.clone()))),
+        );
+        let (access, keys, end) = (self.context.access.clone(), pool.clone(), stop.clone());
+        keep(
+            "upkeep",
+            Box::new(move || Box::pin(crate::upkeep::run(keys.clone(), access.clone(), end.clone()))),
         );
         let (access, end) = (self.context.access.clone(), stop.clone());
         keep(
@@ -365,17 +370,22 @@ impl Admin {
         Ok(())
     }
 
-    /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table.
+    /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table. `by`: who asked for it; the event
+    /// that tells of it, some seconds later when nothing can be left, bears that name.
     ///
     /// # Errors
     /// [`AccessError::Database`]; what is left is removed later or by a second call.
-    pub async fn erase_account(&self, account: AccountId) -> Result<BTreeMap<String, u64>, AccessError> {
+    pub async fn erase_account(
+        &self,
+        by: &Scope,
+        account: AccountId,
+    ) -> Result<BTreeMap<String, u64>, AccessError> {
         let eraser = Eraser {
             spine: self.inner.pool.clone(),
             access: self.inner.access.clone(),
             tables: self.parts().map(|parts| parts.tables.clone()).unwrap_or_default(),
         };
-        eraser.erase(account).await
+        eraser.erase(by, account).await
     }
 
     /// The jobs.

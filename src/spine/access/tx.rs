@@ -103,7 +103,8 @@ impl ScopedTx {
     pub fn publish(&mut self, event: NewEvent) -> Result<EventId, AccessError> {
         self.refuse_depth()?;
         let id = event.id;
-        self.events.push(event, &self.scope, &self.cause, self.now)?;
+        let actor = self.scope.principal.to_string();
+        self.events.push(event, actor, &self.cause, self.now)?;
         Ok(id)
     }
 
@@ -211,7 +212,9 @@ impl ScopedTx {
     /// [`AccessError::Database`]; then nothing happened (or, when the connection broke during the commit, the
     /// outcome is unknown and the idempotency keys decide on the second try).
     pub async fn commit(mut self) -> Result<(), AccessError> {
-        self.events.insert(&mut self.tx, &self.scope, self.now).await?;
+        self.events
+            .insert(&mut self.tx, self.scope.account, self.now)
+            .await?;
         self.tx.commit().await?;
         if !self.events.is_empty() {
             self.access.wake().sealer();
