@@ -55,7 +55,7 @@ impl Wake {
 
     /// Jobs of this class were queued.
     pub(crate) fn queue(&self, class: JobClass) {
-        crate::queue::wake_class(class);
+        crate::queue::ring(class);
     }
 
     /// The log ends here now.
