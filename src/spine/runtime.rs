@@ -3,7 +3,7 @@
 //! Invariant: nothing is lost by stopping, however it happens; draining only makes the next start quicker.
 //! Begin with [`Spine::new`], then [`Spine::start`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -88,7 +88,11 @@ impl Spine {
     ///
     /// # Errors
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    /// [`QueueError::Doubled`] when two services, two consumers or two handlers of a queue bear one name.
     pub async fn start(self, services: Vec<Service>, jobs: RunnerOptions) -> Result<Running, QueueError> {
+        refuse_doubles("services", services.iter().map(|service| service.name))?;
+        let readers = services.iter().flat_map(|service| &service.consumers);
+        refuse_doubles("consumers", readers.map(|reader| reader.name()))?;
         let parts = AdminParts {
             consumers: services
                 .iter()
@@ -179,6 +183,17 @@ impl Spine {
         tasks.close();
         Ok(Running { stop, tasks, queue })
     }
+}
+
+/// Two consumers of one name would share a position, so that each would miss what the other has read.
+fn refuse_doubles(what: &'static str, names: impl Iterator<Item = &'static str>) -> Result<(), QueueError> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        if !known.insert(name) {
+            return Err(QueueError::Doubled(what, name));
+        }
+    }
+    Ok(())
 }
 
 /// The running spine.

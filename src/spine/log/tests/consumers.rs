@@ -255,3 +255,74 @@ async fn a_services_task_that_panics_is_told_in_the_hubs_status() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_with_two_parts_of_one_name_does_not_start() {
+    use crate::queue::{JobContext, JobError, JobHandler, JobRegistry};
+    use contracts::jobs::SendOutgoingMessage;
+
+    struct Deaf;
+    #[async_trait]
+    impl JobHandler for Deaf {
+        type Payload = SendOutgoingMessage;
+        async fn run(&self, _: &JobContext, _: Self::Payload) -> Result<serde_json::Value, JobError> {
+            Ok(serde_json::Value::Null)
+        }
+    }
+    let database = crate::testing::database().await;
+    let dir = tempfile::tempdir().unwrap();
+    let start = async |build: &dyn Fn(&'static str, &'static str) -> crate::Service| {
+        let (spine, _) = crate::Spine::new(
+            database.db.app().clone(),
+            database.db.spine().clone(),
+            crate::vault::Vault::open_or_create(&dir.path().join("key")).unwrap(),
+            std::sync::Arc::new(contracts::SystemClock),
+            crate::Settings {
+                data_dir: dir.path().to_owned(),
+                packs_dir: dir.path().to_owned(),
+                recipes_dir: dir.path().to_owned(),
+                public_url: String::new(),
+                extra_ca_pem: Vec::new(),
+            },
+        );
+        let services = vec![build("first", "one"), build("second", "two")];
+        match spine
+            .start(services, crate::queue::RunnerOptions::default())
+            .await
+        {
+            Ok(running) => {
+                running.drain(std::time::Duration::from_secs(5)).await;
+                "it starts".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    let service = |name| crate::Service {
+        name,
+        ..crate::Service::default()
+    };
+    assert_eq!(start(&|name, _| service(name)).await, "it starts");
+    assert_eq!(
+        start(&|_, _| service("same")).await,
+        "there are two services same"
+    );
+    let reading = |name| crate::Service {
+        consumers: vec![std::sync::Arc::new(Clumsy)],
+        ..service(name)
+    };
+    assert_eq!(
+        start(&|name, _| reading(name)).await,
+        "there are two consumers clumsy"
+    );
+    let working = |name| {
+        let mut jobs = JobRegistry::default();
+        jobs.register(Deaf);
+        crate::Service {
+            jobs,
+            ..service(name)
+        }
+    };
+    let queue = <SendOutgoingMessage as contracts::JobPayload>::QUEUE;
+    let told = format!("there are two handlers of the queue {queue}");
+    assert_eq!(start(&|name, _| working(name)).await, told);
+}

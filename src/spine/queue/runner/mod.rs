@@ -154,6 +154,7 @@ impl QueueRunner {
     ///
     /// # Errors
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    /// [`QueueError::Doubled`] when two handlers want one queue.
     pub async fn start(
         spine: &PgPool,
         registry: JobRegistry,
@@ -161,6 +162,9 @@ impl QueueRunner {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, QueueError> {
+        if let Some(queue) = registry.doubled().next() {
+            return Err(QueueError::Doubled("handlers of the queue", queue));
+        }
         let pool = pool_like(spine);
         for (queue, entry) in registry.entries() {
             store::queue_create(&pool, queue, Retry::of(&entry.retry)).await?;
