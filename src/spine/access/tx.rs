@@ -206,6 +206,21 @@ impl ScopedTx {
             .await?)
     }
 
+    /// Up to which position a consumer has come on a lane; 0 before it has begun.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn consumer_position(&mut self, consumer: &str, lane: Lane) -> Result<Position, AccessError> {
+        let found = sqlx::query_scalar!(
+            "SELECT position FROM spine.consumer_position WHERE consumer = $1 AND lane = $2",
+            consumer,
+            lane.as_str()
+        )
+        .fetch_optional(self.conn())
+        .await?;
+        Ok(found.unwrap_or(0))
+    }
+
     /// Commits rows, events and jobs, and wakes whoever waits for them.
     ///
     /// # Errors
