@@ -211,26 +211,7 @@ async fn read(tx: &mut Transaction<'_, Postgres>, begin: i64) -> Result<Vec<(i64
     .await?;
     Ok(rows
         .into_iter()
-        .map(|found| {
-            let row = chain::Row {
-                position: 0,
-                id: found.id,
-                kind: found.kind,
-                version: found.version,
-                account: found.account,
-                lane: found.lane,
-                subject: found.subject,
-                subject_version: found.subject_version,
-                actor: found.actor,
-                occurred_at: found.occurred_at,
-                recorded_at: found.recorded_at,
-                correlation: found.correlation,
-                causation: found.causation,
-                depth: found.depth,
-                body_hash: found.body_hash,
-            };
-            (found.seq, row)
-        })
+        .map(|found| (found.seq, chain::row_of!(found, 0))) // their place is known once they are linked
         .collect())
 }
 

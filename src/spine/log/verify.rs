@@ -281,23 +281,8 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
 }
 
 fn envelope(row: Row) -> chain::Row {
-    chain::Row {
-        position: row.position,
-        id: row.id,
-        kind: row.kind,
-        version: row.version,
-        account: row.account,
-        lane: row.lane,
-        subject: row.subject,
-        subject_version: row.subject_version,
-        actor: row.actor,
-        occurred_at: row.occurred_at,
-        recorded_at: row.recorded_at,
-        correlation: row.correlation,
-        causation: row.causation,
-        depth: row.depth,
-        body_hash: row.body_hash,
-    }
+    let position = row.position;
+    chain::row_of!(row, position)
 }
 
 async fn page(pool: &PgPool, after: Position, up_to: Position) -> Result<Vec<Row>, sqlx::Error> {
