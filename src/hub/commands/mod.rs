@@ -99,7 +99,7 @@ async fn status(session: &Session) -> Result<(), CommandError> {
         "parked_events": count("/events/parked").await?,
         "parked_records": count("/raw-records?status=parked&limit=50").await?,
     });
-    answer["connections"] = json!({ "all": connections });
+    answer["connections"] = Value::Array(connections);
     session.show(&answer, |answer| {
         for (name, part) in answer.as_object().into_iter().flatten() {
             match part {
@@ -114,6 +114,13 @@ async fn status(session: &Session) -> Result<(), CommandError> {
                         } else {
                             render::line(format!("  {key}: {}", render::text(value)));
                         }
+                    }
+                }
+                Value::Array(rows) if rows.is_empty() => render::line(format!("{name}: none")),
+                Value::Array(rows) => {
+                    render::line(format!("{name}:"));
+                    for row in rows {
+                        render::line(format!("  {}", one_line(row)));
                     }
                 }
                 other => render::line(format!("{name}: {}", render::text(other))),
