@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Record};
+pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -67,6 +67,11 @@ pub(crate) enum Command {
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),
+    /// What happened, newest first: everything, or around somebody or something.
+    Timeline(Timeline),
+    /// Who may be one and the same: look at suggestions and answer them.
+    #[command(subcommand)]
+    Merges(Merges),
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),

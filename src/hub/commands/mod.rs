@@ -4,6 +4,7 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod graph;
 mod id;
 mod job;
 mod rule;
@@ -65,6 +66,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Token(command) => account::run_token(session, command).await,
         Command::Connection(command) => connection::run(session, command).await,
         Command::Entity(command) => data::run(session, command).await,
+        Command::Timeline(asked) => graph::timeline(session, asked).await,
+        Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
