@@ -1,14 +1,14 @@
 //! The events that a rule can listen to: those that the contracts name.
 
 use contracts::EventPayload;
-use contracts::events::{accounts, audit, communication, connector, data, device, rules, state};
+use contracts::events::{accounts, audit, communication, connector, data, device, intentions, rules, state};
 
 macro_rules! names {
     ($($payload:ty),+ $(,)?) => { [$(<$payload as EventPayload>::TYPE),+] };
 }
 
 /// Their names, in order of their domains.
-pub(crate) const NAMES: [&str; 26] = names![
+pub(crate) const NAMES: [&str; 32] = names![
     accounts::AccountCreated,
     accounts::AccountErased,
     accounts::TokenIssued,
@@ -32,6 +32,12 @@ pub(crate) const NAMES: [&str; 26] = names![
     data::EntityDeleted,
     data::RelationAdded,
     device::PositionReported,
+    intentions::TaskDue,
+    intentions::TaskOverdue,
+    intentions::ReminderDue,
+    intentions::TaskCompleted,
+    intentions::GoalProgressed,
+    intentions::ScheduleFired,
     rules::RuleChanged,
     rules::RunFinished,
     state::FactChanged,

@@ -6,6 +6,7 @@ pub mod communication;
 pub mod connector;
 pub mod data;
 pub mod device;
+pub mod intentions;
 pub mod rules;
 pub mod state;
 
