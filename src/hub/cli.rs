@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use crate::cli_intentions::{Goal, Schedule, Task};
+
 /// A sovereign personal hub: your data in one graph, your rules on everything that happens.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,6 +64,15 @@ pub(crate) enum Command {
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
+    /// What there is to do: tasks with due, recurrence and dependence.
+    #[command(subcommand)]
+    Task(Task),
+    /// What tasks are for, and how far it is.
+    #[command(subcommand)]
+    Goal(Goal),
+    /// Named recurring moments that rules listen to (`on: "intention.ScheduleFired"`).
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// The present state, such as where you are.
     State {
         /// One fact, such as me.place.

@@ -3,6 +3,7 @@
 //! Begin with `services.rs` (the list of services), then `serve.rs` (how they start and stop), then `cli.rs`.
 
 mod cli;
+mod cli_intentions;
 mod client;
 mod commands;
 mod config;

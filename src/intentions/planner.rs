@@ -79,13 +79,15 @@ impl Planner {
             return self.move_on(tx, id, &next, zone).await;
         }
         self.tell(tx, id).await?;
-        self.wake(&intention, zone);
+        self.wake(tx, &intention, zone);
         Ok(())
     }
 
-    fn wake(&self, intention: &Intention, zone: Tz) {
-        for moment in moments(intention, zone) {
-            self.alarm.ring_at(moment.at);
+    /// What has passed already is told; the timekeeper wakes for the rest.
+    fn wake(&self, tx: &ScopedTx, intention: &Intention, zone: Tz) {
+        let mut moments = moments(intention, zone).into_iter();
+        if let Some(next) = moments.find(|moment| moment.at > tx.now()) {
+            self.alarm.ring_at(next.at);
         }
     }
 

@@ -74,13 +74,12 @@ impl Timekeeper {
     /// Sleeps until the earliest of what the database held and what was planned since.
     async fn sleep(&self, known: Option<DateTime<Utc>>, stop: &CancellationToken) {
         loop {
-            let next = known.into_iter().chain(self.planner.alarm.next()).min();
-            let until = next.map_or(FLOOR, |next| {
-                let wait = (next - self.context.clock.now()).to_std().unwrap_or_default();
-                wait.clamp(PAUSE, FLOOR)
-            });
+            let now = self.context.clock.now();
+            let until = |at: DateTime<Utc>| (at - now).to_std().unwrap_or_default();
+            let known = known.map_or(FLOOR, |at| until(at).clamp(PAUSE, FLOOR));
+            let wait = self.planner.alarm.next().map_or(known, |at| until(at).min(known));
             tokio::select! {
-                () = tokio::time::sleep(until) => return,
+                () = tokio::time::sleep(wait) => return,
                 () = self.planner.alarm.notify.notified() => {}
                 () = stop.cancelled() => return,
             }

@@ -4,6 +4,7 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod intention;
 mod job;
 mod rule;
 
@@ -63,6 +64,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Connection(command) => connection::run(session, command).await,
         Command::Entity(command) => data::run(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Task(command) => intention::task(session, command).await,
+        Command::Goal(command) => intention::goal(session, command).await,
+        Command::Schedule(command) => intention::schedule(session, command).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,

@@ -285,7 +285,7 @@ pub(crate) fn moments(intention: &Intention, zone: Tz) -> Vec<Moment> {
     });
     let all = due.into_iter().chain(overdue).chain(reminders);
     let mut moments: Vec<Moment> = all.map(|(kind, at, said)| Moment { kind, at, said }).collect();
-    moments.sort_by(|a, b| (a.at, a.kind).cmp(&(b.at, b.kind)));
+    moments.sort_by_key(|moment| (moment.at, moment.kind));
     moments.dedup_by(|a, b| (a.at, a.kind) == (b.at, b.kind));
     moments
 }

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_neither_cron_nor_rule_is_refused_with_an_example() {
-        let start = NaiveDateTime::UNIX_EPOCH;
+        let start = DateTime::UNIX_EPOCH.naive_utc();
         for bad in [
             "* * * * * *",
             "soon",
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_moment_that_never_comes_is_none() {
-        let never = Planned::parse(Some("0 0 30 2 *"), None, NaiveDateTime::UNIX_EPOCH).unwrap();
+        let never = Planned::parse(Some("0 0 30 2 *"), None, DateTime::UNIX_EPOCH.naive_utc()).unwrap();
         assert_eq!(never.after(utc("2026-01-01T00:00"), Tz::UTC), None);
     }
 }
