@@ -95,7 +95,11 @@ impl World {
         let applied = graph.apply(&mut tx, change).await.unwrap();
         tx.commit().await.unwrap();
         self.hub.settle().await;
-        applied.entities.first().map(|entity| entity.id).unwrap_or_default()
+        applied
+            .entities
+            .first()
+            .map(|entity| entity.id)
+            .unwrap_or_default()
     }
 
     async fn task(&self, id: EntityId) -> Value {
@@ -118,7 +122,11 @@ async fn what_the_owner_says_of_a_calendars_task_outlives_the_next_sync() {
     let id = world.sync("1", "Ring the bank", first.clone()).await;
     assert_eq!(world.task(id).await["due"], "2026-05-02T09:00:00");
     world
-        .ok("PATCH", &format!("/tasks/{id}"), json!({"due_at": "2026-05-03T09:00"}))
+        .ok(
+            "PATCH",
+            &format!("/tasks/{id}"),
+            json!({"due_at": "2026-05-03T09:00"}),
+        )
         .await;
     let second = json!({"due_at": "2026-05-02T10:00", "priority": 1, "status": "NEEDS-ACTION"});
     world.sync("2", "Ring the bank again", second).await;
@@ -136,7 +144,9 @@ async fn what_the_owner_says_of_a_calendars_task_outlives_the_next_sync() {
     world.sync("1", "Ring the bank", first).await;
     assert_eq!(world.hub.events(&world.alice).await.len(), before);
     // Taken back, the calendar's word shows again.
-    world.ok("PATCH", &format!("/tasks/{id}"), json!({"due_at": null})).await;
+    world
+        .ok("PATCH", &format!("/tasks/{id}"), json!({"due_at": null}))
+        .await;
     assert_eq!(world.task(id).await["due"], "2026-05-02T10:00:00");
     assert!(world.names().await.is_empty());
 }
@@ -149,8 +159,13 @@ async fn a_calendars_recurring_task_is_completed_here_again_and_again() {
     });
     let id = world.sync("1", "Antibiotics", todo.clone()).await;
     for next in ["2026-05-02", "2026-05-03"] {
-        let done = world.ok("POST", &format!("/tasks/{id}/complete"), json!({})).await;
-        assert_eq!((&done["due"], &done["status"]), (&json!(next), &json!("needs-action")));
+        let done = world
+            .ok("POST", &format!("/tasks/{id}/complete"), json!({}))
+            .await;
+        assert_eq!(
+            (&done["due"], &done["status"]),
+            (&json!(next), &json!("needs-action"))
+        );
         // The calendar knows nothing of it and says the same as before.
         world.sync(next, "Antibiotics", todo.clone()).await;
         assert_eq!(world.task(id).await["due"], next);
@@ -162,7 +177,11 @@ async fn a_calendars_recurring_task_is_completed_here_again_and_again() {
     assert_eq!(task["status"], "completed");
     assert_eq!(task["completions"].as_array().unwrap().len(), 3);
     let names = world.names().await;
-    assert_eq!(names.iter().filter(|name| *name == "TaskCompleted").count(), 3, "{names:?}");
+    assert_eq!(
+        names.iter().filter(|name| *name == "TaskCompleted").count(),
+        3,
+        "{names:?}"
+    );
 }
 
 #[tokio::test]
@@ -177,14 +196,22 @@ async fn a_task_and_its_goal_may_be_written_as_plain_entities_and_relations() {
     let task = task["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(world.task(task).await["goals"][0]["title"], "Move house");
     world
-        .ok("PATCH", &format!("/entities/{task}"), json!({"props": {"status": "completed"}}))
+        .ok(
+            "PATCH",
+            &format!("/entities/{task}"),
+            json!({"props": {"status": "completed"}}),
+        )
         .await;
     world.hub.settle().await;
     let path = format!("/goals/{}", goal["id"].as_str().unwrap());
     assert_eq!(world.ok("GET", &path, Value::Null).await["progress"], 1.0);
     assert_eq!(world.names().await, ["TaskCompleted", "GoalProgressed"]);
     world
-        .ok("DELETE", &format!("/relations/{}", edge["id"].as_str().unwrap()), Value::Null)
+        .ok(
+            "DELETE",
+            &format!("/relations/{}", edge["id"].as_str().unwrap()),
+            Value::Null,
+        )
         .await;
     world.hub.settle().await;
     assert_eq!(world.ok("GET", &path, Value::Null).await["total"], 0);
@@ -197,9 +224,20 @@ async fn a_task_that_came_due_is_told_by_the_running_hub() {
     world.ok("POST", "/tasks", body).await;
     world.hub.settle().await;
     world.clock.advance(chrono::Duration::minutes(31));
-    assert!(world.clock.now() > "2026-05-01T06:30:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+    assert!(
+        world.clock.now()
+            > "2026-05-01T06:30:00Z"
+                .parse::<chrono::DateTime<chrono::Utc>>()
+                .unwrap()
+    );
     // Something planned anew wakes the timekeeper, which sees what the clock shows now.
-    world.ok("POST", "/tasks", json!({"title": "Later", "due_at": "2026-05-01T06:31:01Z"})).await;
+    world
+        .ok(
+            "POST",
+            "/tasks",
+            json!({"title": "Later", "due_at": "2026-05-01T06:31:01Z"}),
+        )
+        .await;
     world.clock.advance(chrono::Duration::seconds(5));
     world
         .hub

@@ -67,9 +67,16 @@ impl Planner {
             return Ok(());
         };
         let zone = zone_of(&schedule, self.ports.account_directory().zone(tx).await?);
-        let latest = planned(&schedule)
-            .map_err(GraphError::Invalid)?
-            .latest(due, now, zone);
+        let planned = match planned(&schedule) {
+            Ok(planned) => planned,
+            Err(problem) => {
+                // Was understood when it was made. Paused it is seen, and doesn't wake the timekeeper again and again.
+                tracing::warn!(account = %tx.account(), schedule = %id, problem, "a schedule was paused");
+                (schedule.paused, schedule.next_at) = (true, None);
+                return Ok(store::schedule::schedule_update(tx, &schedule).await?);
+            }
+        };
+        let latest = planned.latest(due, now, zone);
         if schedule.catch_up == "latest" || now - latest <= MISSED_AFTER {
             let payload = ScheduleFired {
                 schedule: id,
