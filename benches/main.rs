@@ -1,30 +1,119 @@
-//! The measured claims, runnable by anyone: `cargo run --release -p allod-benches`, on a private PostgreSQL of its own
-//! (or the one that `ALLOD_TEST_POSTGRES` names). Prints a table with the machine and its measured cost of a sync.
+//! The measured claims, runnable by anyone: `scripts/bench`, which gives this program a throwaway PostgreSQL that syncs
+//! to disk (`ALLOD_TEST_POSTGRES`) and the hub's release binary (`ALLOD_BENCH_HUB`). Prints a table with the machine and
+//! its measured cost of a sync. What is not here is not claimed.
 //!
-//! Measured so far: appending events, and evaluating rules. What is not here is not claimed.
+//! Calls and requests go through the code that `allod demo` uses, taken from its folder.
+//! Begin with [`BENCHES`].
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "a benchmark prints, and stops where it can't go on"
 )]
 
 mod append;
+mod calls;
+#[expect(dead_code, reason = "the demo needs more of it")]
+#[path = "../src/hub/client.rs"]
+mod client;
 mod evaluate;
+mod event_types;
+mod hub;
 mod machine;
+mod measure;
+mod pgboss;
+#[expect(
+    dead_code,
+    unexpected_cfgs,
+    reason = "the demo needs more of it, and has a feature of its own"
+)]
+#[path = "../src/hub/demo/provider.rs"]
+mod provider;
+mod queue;
+mod rest;
+mod rules_path;
+#[path = "../src/hub/demo/wire.rs"]
+mod wire;
 
-/// A row of the table.
+use std::process::ExitCode;
+
+use measure::Measure;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What can be measured, in the order of the table.
+const BENCHES: [&str; 6] = ["append", "calls", "queue", "rules", "evaluate", "hub"];
+
+/// A row of events a second.
 struct Row {
     what: String,
     per_second: f64,
 }
 
+/// Why the demo's parts failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct DemoError(String);
+
+impl DemoError {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 #[tokio::main]
-async fn main() {
-    println!("{}", machine::describe());
-    let mut rows = append::run().await;
-    rows.extend(evaluate::run());
-    println!("\n{:<72} {:>12}", "MEASURED", "PER SECOND");
-    for row in rows {
-        println!("{:<72} {:>12.0}", row.what, row.per_second);
+async fn main() -> ExitCode {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).unwrap());
+    let [mut term, mut int] = signals;
+    // What was started ends with the future that holds it.
+    tokio::select! {
+        code = measure_all() => code,
+        _ = term.recv() => ExitCode::FAILURE,
+        _ = int.recv() => ExitCode::FAILURE,
+    }
+}
+
+async fn measure_all() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !BENCHES.contains(&name.as_str())) {
+        eprintln!(
+            "error: there is no bench `{unknown}`; there are: {}",
+            BENCHES.join(", ")
+        );
+        return ExitCode::from(2);
+    }
+    println!("{}", machine::Machine::look());
+    let mut measures = Vec::new();
+    for name in BENCHES {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            eprintln!("== {name} (load {})", machine::load());
+            let fresh = run(name).await;
+            fresh.iter().for_each(|measure| eprintln!("   {measure}"));
+            measures.extend(fresh);
+        }
+    }
+    println!("Load average at the end: {}.\n", machine::load());
+    println!("{}", measure::table(&measures));
+    ExitCode::SUCCESS
+}
+
+async fn run(name: &str) -> Vec<Measure> {
+    match name {
+        "append" => append::run().await.into_iter().map(appended).collect(),
+        "calls" => calls::run().await,
+        "queue" => queue::run().await,
+        "rules" => rules_path::run().await,
+        "evaluate" => evaluate::run(),
+        _ => rest::run().await,
+    }
+}
+
+fn appended(row: Row) -> Measure {
+    let measure = Measure::per_second(row.what, row.per_second);
+    if measure.what().contains("100 a commit") {
+        measure.at_least(40_000.0)
+    } else {
+        measure
     }
 }

@@ -1,4 +1,4 @@
-# What scripts/run, scripts/test and scripts/sqlx-prepare share. Sourced, not run.
+# What scripts/run, scripts/test, scripts/bench and scripts/sqlx-prepare share. Sourced, not run.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -125,7 +125,7 @@ need_tools() {
   bash $root/scripts/install-packages $packages"
         fi
         missing=$(missing_tools "$@")
-        [ -z "$missing" ] || die "still missing after the installation: "$missing
+        [ -z "$missing" ] || die "still missing after the installation: ${missing//$'\n'/ }"
     else
         # shellcheck disable=SC2086
         tell_other_systems $missing
@@ -221,10 +221,23 @@ install_hub() {
     )
 }
 
-# start_cluster DIR: a throwaway PostgreSQL with its socket in DIR, made and run by an unprivileged user. Anybody who
-# can enter DIR (mode 0700) is superuser; nothing in it survives a crash. Sets cluster_pid.
+# npm's packages for tests/pgboss, among them the Node that pg-boss needs; again only when package.json changes.
+node_packages() {
+    local folder=$root/tests/pgboss
+    if [ -x "$folder/node_modules/.bin/node" ] && cmp -s "$folder/package.json" "$folder/node_modules/.installed" &&
+        "$folder/node_modules/.bin/node" --version >/dev/null 2>&1; then
+        return 0
+    fi
+    (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+    "$folder/node_modules/.bin/node" --version
+    cp "$folder/package.json" "$folder/node_modules/.installed"
+}
+
+# start_cluster DIR [durable]: a throwaway PostgreSQL with its socket in DIR, made and run by an unprivileged user.
+# Anybody who can enter DIR (mode 0700) is superuser. Nothing in it survives a crash, unless it is durable: then it syncs
+# as a hub's own database does, for measuring. Sets cluster_pid.
 start_cluster() {
-    local dir=$1 bin as=()
+    local dir=$1 kind=${2:-fast} bin as=()
     bin=$(postgres_bin) || die "PostgreSQL is not installed"
     mkdir -m 700 "$dir"
     if is_root; then
@@ -249,12 +262,25 @@ start_cluster() {
 listen_addresses = ''
 unix_socket_directories = '$dir'
 max_connections = 300
-fsync = off
-synchronous_commit = off
-full_page_writes = off
 shared_buffers = 128MB
 max_locks_per_transaction = 256
 CONF
+    if [ "$kind" = durable ]; then
+        # What src/spine/database/cluster.rs gives the hub's own database.
+        cat >>"$dir/data/postgresql.conf" <<CONF
+max_wal_size = 512MB
+wal_compression = on
+checkpoint_timeout = 10min
+random_page_cost = 1.1
+jit = off
+CONF
+    else
+        cat >>"$dir/data/postgresql.conf" <<CONF
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+CONF
+    fi
     (cd "$dir" && exec ${held[@]+"${held[@]}"} "$bin/postgres" -D "$dir/data") >"$dir/log" 2>&1 &
     cluster_pid=$!
     local tries=0

@@ -10,6 +10,8 @@ mod api;
 mod intentions;
 mod kill_points;
 mod metadata;
+mod outage;
+mod owner;
 mod queue_interop;
 mod support;
 mod webhooks;

@@ -12,12 +12,17 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const SHA256: &str = "X-Twilio-Webhooks-Signature-Settings: algorithm=HMAC_SHA256";
 
 /// Alice's hub, with a Twilio number connected.
-struct Story {
-    hub: Hub,
-    connection: String,
+pub(crate) struct Story {
+    pub(crate) hub: Hub,
+    pub(crate) connection: String,
 }
 
 fn story() -> Story {
+    story_with(&[])
+}
+
+/// With more arguments for the connection.
+pub(crate) fn story_with(more: &[&str]) -> Story {
     let hub = Hub::start();
     hub.cli(&["account", "create", "alice"]);
     hub.cli(&[
@@ -45,13 +50,14 @@ fn story() -> Story {
         "--secret",
         "auth_token",
     ];
+    let add = [&add, more].concat();
     let made = hub.try_cli(&add, &format!("{TOKEN}\n")).unwrap();
     assert!(!made.to_string().contains(TOKEN), "the secret is not shown again");
     let connection = made["id"].as_str().unwrap().to_owned();
     Story { hub, connection }
 }
 
-fn call(sid: &str, from: &str) -> Value {
+pub(crate) fn call(sid: &str, from: &str) -> Value {
     json!({ "CallSid": sid, "CallStatus": "ringing", "Direction": "inbound", "From": from, "To": "+14155550123",
         "AccountSid": format!("AC{}", "0".repeat(32)) })
 }
@@ -94,19 +100,19 @@ impl Story {
     }
 
     /// Signed over the public URL, as the owner entered it at Twilio.
-    fn deliver_signed(&self, address: &str, params: &Value) -> Answer {
+    pub(crate) fn deliver_signed(&self, address: &str, params: &Value) -> Answer {
         let signature = sign(&format!("{PUBLIC}{}", self.path()), params, "HMAC_SHA1");
         self.deliver(address, params, &[&format!("X-Twilio-Signature: {signature}")])
     }
 
-    fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.hub.cli(&["entity", "list", "--type", "Call"])["items"]
             .as_array()
             .unwrap()
             .len()
     }
 
-    fn events(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         self.hub
             .cli(&["event", "tail", "--type", kind])
             .as_object()

@@ -153,8 +153,8 @@ pub(crate) async fn of_run(ports: &Ports, tx: &mut ScopedTx, run: RunRow) -> Res
     })
 }
 
-/// What was told of these messages after the run. A provider's callback comes from outside, so not all of it bears
-/// the run's correlation: what does is looked for first, then what came soon after.
+/// What was told of these messages after the run. A provider's callbacks join the chain of what they are about, so all
+/// of it bears the run's correlation.
 async fn answers(
     tx: &mut ScopedTx,
     run: &RunRow,
@@ -166,16 +166,11 @@ async fn answers(
     let types = [MessageSent::TYPE, MessageFailed::TYPE, MessageStatusChanged::TYPE]
         .map(str::to_owned)
         .to_vec();
-    let mut events = Vec::new();
-    for correlation in [Some(run.correlation), None] {
-        let filter = Filter {
-            types: types.clone(),
-            correlation,
-        };
-        events.extend(reader::event_list(tx, &filter, run.event_position, EVENTS_MAX).await?);
-    }
-    events.sort_by_key(|event| event.position);
-    events.dedup_by_key(|event| event.position);
+    let filter = Filter {
+        types,
+        correlation: Some(run.correlation),
+    };
+    let mut events = reader::event_list(tx, &filter, run.event_position, EVENTS_MAX).await?;
     // A callback may be written down before the answer to the request that it is about.
     events.sort_by_key(|event| event.occurred_at);
     Ok(events

@@ -95,15 +95,16 @@ async fn the_trace_shows_what_came_in_each_value_what_was_queued_and_what_was_an
         remote_id: "SM1".to_owned(),
         adopted: false,
     };
+    let correlation = trace["correlation"].as_str().unwrap().parse().unwrap();
     world
-        .publish(&alice, Lane::Live, NewEvent::of(&sent).unwrap())
+        .publish_along(&alice, correlation, NewEvent::of(&sent).unwrap())
         .await;
     let other = MessageSent {
         message: EntityId::new(),
         ..sent
     };
     world
-        .publish(&alice, Lane::Live, NewEvent::of(&other).unwrap())
+        .publish_along(&alice, correlation, NewEvent::of(&other).unwrap())
         .await;
     let trace = world.trace(&alice).await;
     let [answer] = trace["answers"].as_array().unwrap().as_slice() else {

@@ -10,11 +10,12 @@ use axum::http::{Request, StatusCode};
 use contracts::events::communication::{CallStarted, Party};
 use contracts::jobs::SendOutgoingMessage;
 use contracts::{
-    Clock, ConnectionId, EntityId, Event, EventId, Lane, NewEvent, Position, RawRecordId, SystemClock,
+    Clock, ConnectionId, CorrelationId, EntityId, Event, EventId, Lane, NewEvent, Position, RawRecordId,
+    SystemClock,
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use spine::access::{AccessError, Scope, ScopedTx};
+use spine::access::{AccessError, Cause, Scope, ScopedTx};
 use spine::edge::Caller;
 use spine::ports::{
     Applied, AppliedEntity, Change, Entity, Fact, GraphError, GraphRead, GraphWrite, Identifier, RawRecord,
@@ -247,6 +248,19 @@ impl World {
         tx.commit().await.unwrap();
         self.hub.settle().await;
         id
+    }
+
+    /// Something that the same occurrence set off.
+    pub(super) async fn publish_along(&self, who: &Scope, correlation: CorrelationId, event: NewEvent) {
+        let mut tx = self.hub.begin(who).await;
+        let cause = Cause {
+            correlation,
+            ..tx.cause()
+        };
+        tx.follow(cause);
+        tx.publish(event).unwrap();
+        tx.commit().await.unwrap();
+        self.hub.settle().await;
     }
 
     /// Sam calls.

@@ -114,7 +114,7 @@ pub(crate) async fn account(
 }
 
 /// The owner's own Person.
-fn me(name: &str) -> Change {
+pub(crate) fn me(name: &str) -> Change {
     let person = EntityChange {
         target: Target::Identified,
         kind: "Person".to_owned(),

@@ -59,6 +59,30 @@ pub(crate) async fn account_own(tx: &mut ScopedTx) -> Result<Option<Account>, Ac
     .await?)
 }
 
+/// Changes what is given; false if the account is gone.
+pub(crate) async fn account_update(
+    tx: &mut ScopedTx,
+    display_name: Option<&str>,
+    zone: Option<&str>,
+    locale: Option<&str>,
+) -> Result<bool, AccessError> {
+    let account = tx.account();
+    let done = sqlx::query!(
+        r#"
+        UPDATE accounts.account SET display_name = coalesce($2, display_name), zone = coalesce($3, zone),
+            locale = coalesce($4, locale)
+        WHERE account = $1
+        "#,
+        account.0,
+        display_name,
+        zone,
+        locale
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Every account, oldest first, at most 1,000: for the operator alone.
 pub(crate) async fn account_list(tx: &mut ScopedTx) -> Result<Vec<Account>, AccessError> {
     Ok(sqlx::query_as!(

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use contracts::jobs::SendOutgoingMessage;
 use contracts::{ConnectionId, EntityId, Problem};
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::model::{Attempt, text_check};
+use crate::once::{REPLAYED, once};
 use crate::settle::{SOURCE, object};
 use crate::store;
 
-/// Longer keys and addresses are nobody's.
-const KEY_CHARS: usize = 255;
+/// Longer addresses are nobody's.
+const ADDRESS_CHARS: usize = 255;
 
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -28,7 +30,7 @@ pub(crate) fn routes(context: &Context) -> OpenApiRouter {
 }
 
 /// A message to send. Either `to` or `to_person`.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
 struct NewMessage {
     /// The recipient's address: for `sms` a phone number with its country code.
     to: Option<String>,
@@ -58,32 +60,26 @@ struct MessageView {
     attempts: Vec<Attempt>,
 }
 
-/// Queues a message. With an `Idempotency-Key`, the same request a second time answers with the same message.
+/// Queues a message. With an `Idempotency-Key`, the same request a second time, within a day, answers with the same
+/// message and the header `idempotency-replayed`; another request under the key is refused.
 #[utoipa::path(post, path = "/messages", tag = "messages", request_body = NewMessage,
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 characters")),
     responses((status = ACCEPTED, body = QueuedMessage), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+        (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn message_queue(
     State(context): State<Context>,
     Caller(scope): Caller,
     headers: HeaderMap,
     Json(request): Json<NewMessage>,
-) -> Result<(StatusCode, Json<QueuedMessage>), Problem> {
+) -> Result<Response, Problem> {
     channel_check(&request.channel)?;
     text_check(&request.channel, &request.text).map_err(Problem::unprocessable)?;
-    let key = idempotency_key(&headers)?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
+    let id = EntityId::new();
+    if let Some(id) = once(&mut tx, &headers, &request, id).await? {
+        return Ok((StatusCode::ACCEPTED, REPLAYED, Json(QueuedMessage { id })).into_response());
+    }
     let to = recipient(&context, &mut tx, &request).await?;
-    let id = match key {
-        None => EntityId::new(),
-        Some(key) => {
-            let id = message_id(&tx, key);
-            if !tx.claim("channels.messages", key.as_bytes()).await? {
-                return same_again(&context, &mut tx, id, &request, &to).await;
-            }
-            id
-        }
-    };
     context
         .ports
         .channel_driver()
@@ -99,7 +95,7 @@ async fn message_queue(
         .await?;
     tx.audit("act", format!("message/{id}"), None)?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })))
+    Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })).into_response())
 }
 
 /// A message and the attempts to send it.
@@ -126,58 +122,6 @@ async fn message_get(
     Ok(Json(MessageView { message, attempts }))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = value
-        .to_str()
-        .ok()
-        .filter(|key| !key.is_empty() && key.len() <= KEY_CHARS);
-    key.map(Some)
-        .ok_or_else(|| Problem::bad_request("the Idempotency-Key has 1 to 255 visible ASCII characters"))
-}
-
-/// The id that belongs to an idempotency key of this account, so that a second request finds the first one's message.
-fn message_id(tx: &ScopedTx, key: &str) -> EntityId {
-    let bytes = tx.pseudonym(
-        "channels.message-id",
-        format!("{}:{key}", tx.account()).as_bytes(),
-    );
-    let (half, _) = bytes.split_at(16);
-    EntityId(
-        uuid::Builder::from_slice(half)
-            .map(|id| {
-                id.with_version(uuid::Version::Custom)
-                    .with_variant(uuid::Variant::RFC4122)
-                    .into_uuid()
-            })
-            .unwrap_or_default(),
-    )
-}
-
-/// Answers a request whose key was used before.
-async fn same_again(
-    context: &Context,
-    tx: &mut ScopedTx,
-    id: EntityId,
-    request: &NewMessage,
-    to: &str,
-) -> Result<(StatusCode, Json<QueuedMessage>), Problem> {
-    let first = context.ports.graph_read().entity(tx, id).await?;
-    let same = first.is_some_and(|first| {
-        let is = |name: &str, value: &str| first.props.get(name).is_some_and(|held| held == value);
-        is("to", to) && is("text", &request.text) && is("channel", &request.channel)
-    });
-    if same {
-        return Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })));
-    }
-    Err(
-        Problem::conflict("this Idempotency-Key was used for another message")
-            .hint("use a new key for each message"),
-    )
-}
-
 /// The recipient's address, normalised.
 async fn recipient(context: &Context, tx: &mut ScopedTx, request: &NewMessage) -> Result<String, Problem> {
     let scheme = if request.channel == "email" {
@@ -198,7 +142,7 @@ async fn recipient(context: &Context, tx: &mut ScopedTx, request: &NewMessage) -
         }
         _ => return Err(Problem::unprocessable("say either `to` or `to_person`")),
     };
-    if address.is_empty() || address.len() > KEY_CHARS || address.chars().any(char::is_control) {
+    if address.is_empty() || address.len() > ADDRESS_CHARS || address.chars().any(char::is_control) {
         return Err(Problem::unprocessable(
             "the address is empty, too long, or holds control characters",
         ));

@@ -2,14 +2,18 @@
 //!
 //! Jobs in: `send-outgoing-message`. Events in: `communication.MessageStatusChanged`.
 //! Events out: `communication.MessageSent`, `communication.MessageFailed`. Jobs out: `send-outgoing-message`.
+//! Port: `SentMessages`.
 //! Invariant: an attempt is committed before its request leaves the hub, and while its outcome is open no other one is
 //! made: a callback, the provider's list or its silence after the grace decides.
 //! Begin with [`model`] (what is decided), then [`send`].
 
+mod dead_letters;
 mod http;
 mod model;
 mod on_message_status_changed;
+mod once;
 mod send;
+mod sent_messages;
 mod settle;
 mod store;
 
@@ -23,14 +27,20 @@ use spine::{Context, Service};
 
 /// The communication service.
 pub fn service(context: &Context) -> Service {
+    context
+        .ports
+        .provide_sent_messages(Arc::new(sent_messages::Attempts));
     let mut jobs = JobRegistry::default();
-    jobs.register(send::SendHandler(send::Sending::new(context)));
+    let sending = send::Sending::new(context);
+    jobs.register(send::SendHandler(sending.clone()));
+    let dead_letters = dead_letters::DeadLetters::new(context, sending);
     Service {
         name: "channels",
         consumers: vec![Arc::new(on_message_status_changed::StatusFold::new(context))],
         jobs,
+        tasks: vec![Box::new(move |stop| Box::pin(dead_letters.run(stop)))],
         api: http::routes(context),
-        personal_tables: &["channels.attempt"],
+        personal_tables: &["channels.request", "channels.attempt"],
         ..Service::default()
     }
 }

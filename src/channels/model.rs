@@ -13,6 +13,9 @@ use spine::ports::{Entity, Found};
 
 /// Provider clocks run a little behind ours, and some tell whole seconds only.
 pub(crate) const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
+/// How long a request to send may take. Shorter than a job may (`SendOutgoingMessage::RETRY.expire_in`), so that no
+/// second run begins while the first one's request is under way.
+pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Characters of an SMS: what providers take for one message of several parts.
 const SMS_CHARS: usize = 1_600;
 /// Characters of a message by any other channel.
@@ -123,12 +126,13 @@ pub(crate) enum Verdict<'a> {
 }
 
 /// Decides about an attempt: the oldest message that was created since and that no attempt has adopted is its own;
-/// without one, absence counts once the grace has passed since the request can have been made last.
+/// without one, absence counts once the grace has passed since the request can have been made last. `asked_at`: a
+/// moment before the records were asked, since what they show later they need not have shown then.
 pub(crate) fn judge<'a>(
     attempt: &Attempt,
     found: &'a [Found],
     taken: &BTreeSet<String>,
-    now: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
     grace: Duration,
 ) -> Verdict<'a> {
     let since = asked_since(attempt);
@@ -139,13 +143,20 @@ pub(crate) fn judge<'a>(
     if let Some(found) = own {
         return Verdict::Adopt(found);
     }
-    let last_request = attempt
-        .finished_at
-        .map_or(attempt.created_at, |at| at.max(attempt.created_at));
-    let passed = (now - last_request).to_std().unwrap_or_default();
-    match grace.checked_sub(passed) {
-        Some(left) if !left.is_zero() => Verdict::Wait(left),
+    let passed = asked_at - last_request(attempt);
+    let left = TimeDelta::from_std(grace).unwrap_or(TimeDelta::MAX) - passed;
+    match left.to_std() {
+        Ok(left) if !left.is_zero() => Verdict::Wait(left.min(grace + REQUEST_MAX)),
         _ => Verdict::Disproved,
+    }
+}
+
+/// When the request can have been made last. Nobody wrote down the end of an attempt whose hub was killed: its request
+/// may have left at the last moment that it was allowed.
+fn last_request(attempt: &Attempt) -> DateTime<Utc> {
+    match attempt.finished_at {
+        Some(at) => at.max(attempt.created_at),
+        None => attempt.created_at + REQUEST_MAX,
     }
 }
 

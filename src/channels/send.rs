@@ -9,21 +9,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::jobs::SendOutgoingMessage;
-use contracts::{EntityId, JobPayload, failpoint};
+use contracts::{EntityId, failpoint};
 use serde_json::{Value, json};
 use spine::ports::{ChannelError, Entity, GraphError, Outgoing, Ports, Route, SendOutcome};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Access, AccessError, Cause, Context, Scope, ScopedTx};
 
 use crate::model::{
-    Attempt, AttemptState, OutgoingMessage, Step, Verdict, asked_since, judge, next_step, outgoing,
+    Attempt, AttemptState, OutgoingMessage, REQUEST_MAX, Step, Verdict, asked_since, judge, next_step,
+    outgoing,
 };
 use crate::settle::{self, Proof};
 use crate::store;
 
-/// How long a request to send may take. Shorter than a job may (`SendOutgoingMessage::RETRY.expire_in`), so that no
-/// second run begins while the first one's request is under way.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// When to look again after an answer that doesn't tell: the provider's records are mostly right by then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A run asks about an open attempt, disproves it, and makes a new one: more steps than that go in circles.
@@ -108,7 +106,8 @@ impl JobHandler for SendHandler {
     type Payload = SendOutgoingMessage;
 
     async fn run(&self, job: &JobContext, payload: SendOutgoingMessage) -> Result<Value, JobError> {
-        let last = job.attempt > SendOutgoingMessage::RETRY.limit;
+        // The job's own number: the owner's retry of a dead letter adds to it, and an order may ask for another.
+        let last = job.attempt >= job.attempts_max;
         match self.0.run(job.scope(), job.cause(), payload.message, last).await {
             Ok(Sent { attempt }) => Ok(json!({
                 "attempt": attempt.id, "state": attempt.state, "remote_id": attempt.remote_id,
@@ -144,10 +143,16 @@ impl Sending {
             Err(stop) => stop,
         };
         match &stop {
-            Stop::Fail { reason, told: false } => self.give_up(scope, cause, message, reason).await?,
+            Stop::Fail { reason, told: false } => {
+                if let Some(sent) = self.give_up(scope, cause, message, reason).await? {
+                    return Ok(sent);
+                }
+            }
             Stop::Retry { reason, .. } if last => {
                 let reason = format!("all tries are used up; the last one said: {reason}");
-                self.give_up(scope, cause, message, &reason).await?;
+                if let Some(sent) = self.give_up(scope, cause, message, &reason).await? {
+                    return Ok(sent);
+                }
                 return Err(Stop::Fail { reason, told: true });
             }
             Stop::Fail { .. } | Stop::Retry { .. } => {}
@@ -196,13 +201,14 @@ impl Sending {
         let route = driver
             .route(&mut tx, &message.channel, Some(attempt.connection))
             .await?;
+        let asked_at = tx.now();
         drop(tx); // no transaction stays open while the provider is asked
         let wanted = order(entity.id, message, attempt);
         let found = driver.find(&scope, &route, &wanted, asked_since(attempt)).await?;
         let mut tx = self.access.begin(&scope, cause).await?;
         let ids: Vec<_> = found.iter().map(|each| each.remote_id.clone()).collect();
         let taken = store::remote_id_list_taken(&mut tx, attempt.connection, &ids).await?;
-        match judge(attempt, &found, &taken, tx.now(), route.grace) {
+        match judge(attempt, &found, &taken, asked_at, route.grace) {
             Verdict::Adopt(found) => {
                 let proof = Proof {
                     remote_id: &found.remote_id,
@@ -353,22 +359,55 @@ impl Sending {
         })
     }
 
-    /// Tells the owner that the message was not sent, as far as is known. Skipped if it is not there any more.
+    /// Tells the owner that the message was not sent, as far as is known. Skipped if it is not there any more, or if
+    /// its provider was heard of meanwhile: then it is sent.
     async fn give_up(
         &self,
         scope: &Scope,
         cause: Cause,
         message: EntityId,
         reason: &str,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Sent>, Stop> {
         let mut tx = self.access.begin(scope, cause).await?;
-        let is_message = self.ports.graph_read().entity(&mut tx, message).await?;
-        if is_message.is_some_and(|entity| entity.kind == "Message") {
+        // Locked, so that no callback's proof comes between this look and what is written.
+        let attempts = store::attempt_list_locked(&mut tx, message).await?;
+        if let Step::Done(attempt) = next_step(&attempts) {
+            let attempt = attempt.clone();
+            return Ok(Some(Sent { attempt }));
+        }
+        let found = self.ports.graph_read().entity(&mut tx, message).await?;
+        if found.is_some_and(|entity| entity.kind == "Message") {
             settle::failed(&mut tx, self.ports.graph_write(), message, reason).await?;
             tx.commit().await?;
         }
+        Ok(None)
+    }
+
+    /// The message's job ended without this handler's word. Tells the owner, unless the message doesn't wait any more.
+    pub(crate) async fn dead_letter(
+        &self,
+        scope: &Scope,
+        cause: Cause,
+        message: EntityId,
+        reason: &str,
+    ) -> Result<(), Stop> {
+        let mut tx = match self.access.begin(scope, cause).await {
+            Err(AccessError::Erased) => return Ok(()),
+            begun => begun?,
+        };
+        let found = self.ports.graph_read().entity(&mut tx, message).await?;
+        drop(tx);
+        if found.is_some_and(|entity| waits(&entity)) {
+            let reason = format!("its job was given up: {reason}");
+            self.give_up(scope, cause, message, &reason).await?;
+        }
         Ok(())
     }
+}
+
+fn waits(message: &Entity) -> bool {
+    let status = message.props.get("status").and_then(Value::as_str);
+    message.kind == "Message" && matches!(status, Some("queued" | "sending"))
 }
 
 /// What became of a request.

@@ -72,7 +72,8 @@ pub(crate) async fn sent(
         remote_id: proof.remote_id.to_owned(),
         adopted: state == AttemptState::Adopted,
     };
-    tx.publish_about(message.id, &event)?;
+    let event = tx.publish_about(message.id, &event)?;
+    store::attempt_followed_by(tx, attempt.id, event).await?;
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
-use contracts::{AttemptId, ConnectionId, EntityId};
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{AttemptId, ConnectionId, CorrelationId, EntityId, EventId};
 use spine::ports::Route;
-use spine::{AccessError, ScopedTx};
+use spine::{AccessError, Cause, ScopedTx};
 
 use crate::model::{Attempt, AttemptState};
 
@@ -57,6 +57,27 @@ pub(crate) async fn attempt_list(tx: &mut ScopedTx, message: EntityId) -> Result
     Ok(attempts)
 }
 
+/// As [`attempt_list`], for the one that counts, locked until the commit: an open or successful one, if there is any.
+pub(crate) async fn attempt_list_locked(
+    tx: &mut ScopedTx,
+    message: EntityId,
+) -> Result<Vec<Attempt>, AccessError> {
+    let account = tx.account();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id, connection, plugin, created_at, state, remote_id, reason, finished_at FROM channels.attempt
+        WHERE account = $1 AND message = $2 AND state IN ('started', 'unknown', 'accepted', 'adopted')
+        ORDER BY id FOR UPDATE
+        "#,
+        account.0,
+        message.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Attempt::from).collect())
+}
+
 /// The attempt of a message that a provider speaks of: by the attempt's id where the callback's address told, else by
 /// the provider's id. Locked until the commit.
 pub(crate) async fn attempt_spoken_of(
@@ -83,18 +104,69 @@ pub(crate) async fn attempt_spoken_of(
     Ok(row.map(Attempt::from))
 }
 
+/// Because of what the provider speaks of a message; `None` if it is of no attempt, or of one that knows no cause.
+pub(crate) async fn attempt_cause(
+    tx: &mut ScopedTx,
+    message: EntityId,
+    attempt: Option<AttemptId>,
+    remote_id: &str,
+) -> Result<Option<Cause>, AccessError> {
+    let (account, lane) = (tx.account(), tx.cause().lane);
+    let row = sqlx::query!(
+        r#"
+        SELECT correlation AS "correlation!", causation, depth AS "depth!" FROM channels.attempt
+        WHERE account = $1 AND message = $2 AND (id = $3 OR ($3::uuid IS NULL AND remote_id = $4))
+            AND correlation IS NOT NULL AND depth IS NOT NULL
+        LIMIT 1
+        "#,
+        account.0,
+        message.0,
+        attempt.map(|id| id.0),
+        remote_id
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| Cause {
+        correlation: CorrelationId(row.correlation),
+        causation: row.causation.map(EventId),
+        depth: row.depth,
+        lane,
+    }))
+}
+
+/// What the provider says of the attempt from now on follows from this event, published just now.
+pub(crate) async fn attempt_followed_by(
+    tx: &mut ScopedTx,
+    attempt: AttemptId,
+    event: EventId,
+) -> Result<(), AccessError> {
+    let (account, cause) = (tx.account(), tx.cause());
+    sqlx::query!(
+        "UPDATE channels.attempt SET correlation = $3, causation = $4, depth = $5 WHERE account = $1 AND id = $2",
+        account.0,
+        attempt.0,
+        cause.correlation.0,
+        event.0,
+        cause.depth.saturating_add(1)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Begins an attempt; `None` if the message has one that is open or successful.
 pub(crate) async fn attempt_start(
     tx: &mut ScopedTx,
     message: EntityId,
     route: &Route,
 ) -> Result<Option<Attempt>, AccessError> {
-    let (account, now, id) = (tx.account(), tx.now(), AttemptId::new());
+    let (account, now, id, cause) = (tx.account(), tx.now(), AttemptId::new(), tx.cause());
     let row = sqlx::query_as!(
         Row,
         r#"
-        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state)
-        VALUES ($1, $2, $3, $4, $5, $6, 'started')
+        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state, correlation,
+            causation, depth)
+        VALUES ($1, $2, $3, $4, $5, $6, 'started', $7, $8, $9)
         ON CONFLICT (account, message) WHERE state IN ('started', 'unknown', 'accepted', 'adopted') DO NOTHING
         RETURNING id, connection, plugin, created_at, state, remote_id, reason, finished_at
         "#,
@@ -103,7 +175,10 @@ pub(crate) async fn attempt_start(
         message.0,
         route.connection.0,
         route.plugin,
-        now
+        now,
+        cause.correlation.0,
+        cause.causation.map(|event| event.0),
+        cause.depth
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -206,4 +281,49 @@ pub(crate) async fn remote_id_list_taken(
     .fetch_all(tx.conn())
     .await?;
     Ok(taken.into_iter().collect())
+}
+
+/// How long a request's key is kept.
+const REQUEST_KEPT_FOR: TimeDelta = TimeDelta::days(1);
+
+/// Claims the key for this request and its message: `None`. Else the request that has it, and its message; waits for
+/// one that is under way.
+pub(crate) async fn request_claim(
+    tx: &mut ScopedTx,
+    key: &[u8; 32],
+    request: &[u8; 32],
+    message: EntityId,
+) -> Result<Option<(Vec<u8>, EntityId)>, AccessError> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        "DELETE FROM channels.request WHERE account = $1 AND at < $2",
+        account.0,
+        now - REQUEST_KEPT_FOR
+    )
+    .execute(tx.conn())
+    .await?;
+    let done = sqlx::query!(
+        r#"
+        INSERT INTO channels.request (account, key, request, message, at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING
+        "#,
+        account.0,
+        &key[..],
+        &request[..],
+        message.0,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let earlier = sqlx::query!(
+        "SELECT request, message FROM channels.request WHERE account = $1 AND key = $2",
+        account.0,
+        &key[..]
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(Some((earlier.request, EntityId(earlier.message))))
 }

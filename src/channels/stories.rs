@@ -97,9 +97,13 @@ impl Story {
 
     /// A run that is killed while the provider is silent.
     async fn run_killed(&self, message: EntityId) {
+        self.run_killed_because(Cause::outside(), message).await;
+    }
+
+    async fn run_killed_because(&self, cause: Cause, message: EntityId) {
         let before = self.provider.requests().len();
         let (sending, alice) = (self.sending.clone(), self.alice.clone());
-        let run = tokio::spawn(async move { sending.run(&alice, Cause::outside(), message, false).await });
+        let run = tokio::spawn(async move { sending.run(&alice, cause, message, false).await });
         self.hub
             .eventually("the request is made", async || {
                 (self.provider.requests().len() > before).then_some(())
@@ -107,6 +111,19 @@ impl Story {
             .await;
         run.abort();
         assert!(run.await.unwrap_err().is_cancelled());
+    }
+
+    /// To which chain of events a provider's word about the message belongs.
+    async fn cause(
+        &self,
+        scope: &Scope,
+        message: EntityId,
+        attempt: Option<AttemptId>,
+        remote_id: &str,
+    ) -> Option<Cause> {
+        let mut tx = self.hub.begin(scope).await;
+        let sent = self.hub.context.ports.sent_messages();
+        sent.cause(&mut tx, message, attempt, remote_id).await.unwrap()
     }
 
     fn advance(&self, by: Duration) {

@@ -85,7 +85,7 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
 }
 
 /// The identifiers by which the entity may be recognised. A person is never recognised by an address that many share.
-pub(crate) fn strong(change: &EntityChange) -> impl Iterator<Item = &spine::ports::Identifier> {
+pub(crate) fn strong(change: &EntityChange) -> impl Iterator<Item = &spine::ports::Identifier> + Clone {
     let person = change.kind == "Person";
     change
         .identifiers

@@ -1,17 +1,21 @@
 //! The data service: raw records, entities, claims with their source, identifiers and relations.
 //!
-//! Events in: none. Events out: `connector.DataReceived`, `connector.RecordParked`, `data.EntityCreated`,
-//! `data.EntityUpdated`, `data.RelationAdded`, `data.RelationRemoved`. Jobs: none.
+//! Events in: its own `data.*`, to find who may be the same. Events out: `connector.DataReceived`,
+//! `connector.RecordParked`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityDeleted`, `data.EntityRestored`,
+//! `data.EntityMerged`, `data.EntityUnmerged`, `data.MergeSuggested`, `data.RelationAdded`, `data.RelationRemoved`.
+//! Jobs: none.
 //! Invariant: taking in the same thing twice changes nothing and tells nobody; what the user says outlives every
 //! import; an entity's version counts exactly the changes that a reader can see.
-//! Begin with `apply` (a change, step by step), then `model` (what wins when sources differ).
+//! Begin with `apply` (a change, step by step), then `model` (what wins when sources differ), then `identity`.
 #![warn(missing_docs)]
 
 mod apply;
 mod check;
 mod http;
+mod identity;
 mod model;
 mod normalise;
+mod participants;
 mod raw;
 mod read;
 mod schema;
@@ -37,9 +41,15 @@ pub fn service(context: &Context) -> Service {
     context.ports.provide_raw_records(graph.clone());
     Service {
         name: "graph",
+        consumers: vec![Arc::new(identity::on_somebody_changed::SuggestMerges {
+            graph: graph.clone(),
+        })],
         api: http::router(graph),
         personal_tables: &[
             "graph.request",
+            "graph.timeline",
+            "graph.name_sound",
+            "graph.merge_decision",
             "graph.relation",
             "graph.entity_identifier",
             "graph.identifier",

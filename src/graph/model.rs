@@ -4,8 +4,10 @@
 //! Begin with [`fold`].
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use contracts::EntityId;
 use serde_json::{Map, Value};
 use spine::ports::AssertedBy;
 
@@ -27,6 +29,8 @@ pub(crate) struct Content {
 /// One source's word about an entity.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
+    /// Of which entity: one that was merged keeps its claims.
+    pub(crate) entity: EntityId,
     pub(crate) asserter: Asserter,
     pub(crate) content: Content,
     pub(crate) confidence: f32,
@@ -77,10 +81,10 @@ pub(crate) fn assert_on(before: &Content, said: &Content) -> Content {
     after
 }
 
-/// The entity: of each property the value of the claim that weighs most.
-pub(crate) fn fold(claims: &[Claim]) -> Content {
+/// The entity `root`, with all that were merged into it: of each property the value of the claim that weighs most.
+pub(crate) fn fold(root: EntityId, claims: &[Claim]) -> Content {
     let mut ordered: Vec<&Claim> = claims.iter().collect();
-    ordered.sort_by(|a, b| weight(a, b));
+    ordered.sort_by(|a, b| weight(root, a, b));
     let mut entity = Content::default();
     for claim in ordered {
         entity = assert_on(&entity, &claim.content);
@@ -88,15 +92,35 @@ pub(crate) fn fold(claims: &[Claim]) -> Content {
     entity
 }
 
-/// User over connector over rule over agent over peer; then the more confident, then the more recent; the name decides
-/// what is left, so that the order in which claims are read never does.
-fn weight(a: &Claim, b: &Claim) -> Ordering {
+/// Which claim each shown property comes from; `title` and `starts_at` for those.
+pub(crate) fn provenance(root: EntityId, claims: &[Claim]) -> BTreeMap<String, &Claim> {
+    let mut ordered: Vec<&Claim> = claims.iter().collect();
+    ordered.sort_by(|a, b| weight(root, a, b));
+    let mut from = BTreeMap::new();
+    for claim in ordered {
+        from.extend(claim.content.props.keys().map(|name| (name.clone(), claim)));
+        if claim.content.title.is_some() {
+            from.insert("title".to_owned(), claim);
+        }
+        if claim.content.starts_at.is_some() {
+            from.insert("starts_at".to_owned(), claim);
+        }
+    }
+    from
+}
+
+/// User over connector over rule over agent over peer; then what was said of the entity itself over what was said of
+/// those merged into it, so that an edit after a merge shows; then the more confident, then the more recent; the names
+/// decide what is left, so that the order in which claims are read never does.
+fn weight(root: EntityId, a: &Claim, b: &Claim) -> Ordering {
     a.asserter
         .by
         .cmp(&b.asserter.by)
+        .then((a.entity == root).cmp(&(b.entity == root)))
         .then(a.confidence.total_cmp(&b.confidence))
         .then(a.recorded_from.cmp(&b.recorded_from))
         .then_with(|| a.asserter.source.cmp(&b.asserter.source))
+        .then(a.entity.0.cmp(&b.entity.0))
 }
 
 /// The title that people see: the asserted one, else the property `name`.
@@ -154,6 +178,8 @@ mod tests {
     use chrono::TimeZone;
     use serde_json::json;
 
+    const ROOT: EntityId = EntityId(uuid::Uuid::nil());
+
     fn content(props: Value) -> Content {
         let Value::Object(props) = props else {
             panic!("props are an object")
@@ -166,6 +192,7 @@ mod tests {
 
     fn claim(by: AssertedBy, source: &str, minute: u32, props: Value) -> Claim {
         Claim {
+            entity: ROOT,
             asserter: Asserter {
                 by,
                 source: source.to_owned(),
@@ -185,12 +212,12 @@ mod tests {
             9,
             json!({"name": "Samantha", "note": "from the card"}),
         );
-        let folded = fold(&[import.clone(), user.clone()]);
+        let folded = fold(ROOT, &[import.clone(), user.clone()]);
         assert_eq!(
             folded.props,
             content(json!({"name": "Sam", "note": "from the card"})).props
         );
-        assert_eq!(fold(&[user, import]), folded);
+        assert_eq!(fold(ROOT, &[user, import]), folded);
     }
 
     #[test]
@@ -199,8 +226,30 @@ mod tests {
         let late = claim(AssertedBy::Connector, "b", 2, json!({"name": "B"}));
         let rule = claim(AssertedBy::Rule, "rule/x", 3, json!({"name": "R", "note": "r"}));
         assert_eq!(
-            fold(&[late, rule, early]).props,
+            fold(ROOT, &[late, rule, early]).props,
             content(json!({"name": "B", "note": "r"})).props
+        );
+    }
+
+    #[test]
+    fn an_edit_after_a_merge_outweighs_what_was_said_of_the_merged_one_later() {
+        let mut merged = claim(
+            AssertedBy::User,
+            "user",
+            9,
+            json!({"name": "Samuel", "note": "tall"}),
+        );
+        merged.entity = EntityId::new();
+        let own = claim(AssertedBy::User, "user", 1, json!({"name": "Sam"}));
+        let claims = [own, merged];
+        assert_eq!(
+            fold(ROOT, &claims).props,
+            content(json!({"name": "Sam", "note": "tall"})).props
+        );
+        let from = provenance(ROOT, &claims);
+        assert_eq!(
+            (from["name"].entity, from["note"].entity),
+            (ROOT, claims[1].entity)
         );
     }
 

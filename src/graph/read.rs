@@ -19,7 +19,13 @@ const ADDRESS_CHARS_MAX: usize = 512;
 #[async_trait]
 impl GraphRead for Graph {
     async fn entity(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Option<Entity>, GraphError> {
-        Ok(store::entity_by_id(tx, id).await?)
+        match store::entity_by_id(tx, id).await? {
+            None => match store::entity_root(tx, id).await? {
+                Some(root) => Ok(store::entity_by_id(tx, root).await?),
+                None => Ok(None),
+            },
+            found => Ok(found),
+        }
     }
 
     async fn entity_by_identifier(
@@ -47,7 +53,8 @@ impl GraphRead for Graph {
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {
-        let rows = store::identifier_list(tx, id).await?;
+        let members = store::entity_members(tx, id).await?;
+        let rows = store::identifier_list(tx, &members).await?;
         let mut identifiers: Vec<Identifier> = rows
             .into_iter()
             .map(|row| Identifier::new(row.scheme, row.value))

@@ -67,6 +67,10 @@ impl Client {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         self.call(Method::PUT, path, Some(body)).await
     }

@@ -3,7 +3,6 @@
 //! Begin with `services.rs` (the list of services), then `serve.rs` (how they start and stop), then `cli.rs`.
 
 mod cli;
-mod cli_intentions;
 mod client;
 mod commands;
 mod config;
@@ -27,6 +26,8 @@ use crate::config::{Config, Flags, LogFormat};
 
 /// The standard input was closed or the arguments were wrong.
 const USAGE: u8 = 2;
+/// Another hub has the data directory. The sysexits' word for what may work later; scripts/run waits then.
+const LOCKED: u8 = 75;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -71,7 +72,7 @@ async fn dispatch(cli: Cli, config: Config) -> ExitCode {
     match cli.command {
         Command::Serve(_) => match serve::run(&config).await {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error, 1),
+            Err(error) => failed(&error, if error.is_locked() { LOCKED } else { 1 }),
         },
         Command::Doctor => code(doctor::run(&config, cli.global.json).await),
         Command::Demo(demo) => {

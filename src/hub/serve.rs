@@ -44,6 +44,13 @@ pub(crate) enum ServeError {
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl ServeError {
+    /// True if another hub has the data directory: it runs, or is still stopping.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError::Locked { .. }))
+    }
+}
+
 /// A hub that runs.
 struct Hub {
     running: Running,

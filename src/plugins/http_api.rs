@@ -8,8 +8,8 @@ use contracts::events::connector::{ConnectionCreated, ConnectionRemoved};
 use contracts::{ConnectionId, Problem};
 use http::StatusCode;
 use serde_json::{Value, json};
-use spine::access::Cause;
 use spine::edge::{Caller, Json};
+use spine::{AccessError, Cause, ScopedTx};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -41,8 +41,26 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
 
 type Id = Path<ConnectionId>;
 
+/// How often a change begins again because somebody else's came between.
+const CHANGE_TRIES: usize = 3;
+
 fn unknown() -> Problem {
     Problem::not_found("there is no such connection").hint("`allod connection list` lists them")
+}
+
+async fn begin(manager: &Manager, caller: &Caller) -> Result<ScopedTx, AccessError> {
+    manager.context().access.begin(&caller.0, Cause::outside()).await
+}
+
+/// A transaction, and the connection that a request is about.
+async fn begin_on(
+    manager: &Manager,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<(ScopedTx, Connection), Problem> {
+    let mut tx = begin(manager, caller).await?;
+    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    Ok((tx, connection))
 }
 
 /// The installed plugins, those that can't be used too.
@@ -63,11 +81,7 @@ async fn connection_list(
     State(manager): State<Manager>,
     caller: Caller,
 ) -> Result<Json<Vec<ConnectionView>>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
+    let mut tx = begin(&manager, &caller).await?;
     let connections = store::connection_list(&mut tx).await?;
     Ok(Json(
         connections
@@ -80,19 +94,18 @@ async fn connection_list(
 /// Connects a plugin. What is wrong with a setting or secret is named, all at once.
 #[utoipa::path(
     post, path = "/connections", tag = "connections", request_body = NewConnection,
-    responses((status = 201, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+    responses((status = 201, body = ConnectionView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
 async fn connection_create(
     State(manager): State<Manager>,
     caller: Caller,
     Json(new): Json<NewConnection>,
 ) -> Result<Response, Problem> {
+    if !new.allowed_ranges.is_empty() {
+        change::person_check(&caller.0)?;
+    }
     let checked = change::check_new(&manager, &new).await?;
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
+    let mut tx = begin(&manager, &caller).await?;
     let now = tx.now();
     let id = ConnectionId::new();
     let Checked {
@@ -139,20 +152,17 @@ async fn connection_show(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (_, connection) = begin_on(&manager, &caller, id).await?;
     Ok(Json(ConnectionView::of(&manager, connection)))
 }
 
-/// Changes name, settings or allowed ranges. A setting that is null goes back to its default.
+/// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Other hosts and
+/// wider ranges are for a signed-in person to allow; with another host all secrets are given anew in the same request.
 #[utoipa::path(
     patch, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
     request_body = ConnectionChange,
-    responses((status = 200, body = ConnectionView), (status = 404, body = Problem), (status = 422, body = Problem))
+    responses((status = 200, body = ConnectionView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 async fn connection_change(
     State(manager): State<Manager>,
@@ -160,21 +170,28 @@ async fn connection_change(
     Path(id): Id,
     Json(asked): Json<ConnectionChange>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
-    change::apply(&manager, &mut connection, asked).await?;
-    store::connection_update(&mut tx, &connection).await?;
-    if connection.health == Health::Failed {
-        manager.set_health(&mut tx, id, Health::Active, "").await?;
+    for _ in 0..CHANGE_TRIES {
+        let (tx, old) = begin_on(&manager, &caller, id).await?;
+        drop(tx);
+        let new = change::apply(&manager, &caller.0, &old, &asked).await?;
+        let mut tx = begin(&manager, &caller).await?;
+        let now = store::connection_by_id_locked(&mut tx, id)
+            .await?
+            .ok_or_else(unknown)?;
+        if !now.is_configured_like(&old) {
+            continue; // somebody else changed it while the pack was asked
+        }
+        store::connection_update(&mut tx, &new).await?;
+        change::seal_all(&manager, &mut tx, id, &asked.secrets).await?;
+        if now.health == Health::Failed || (now.health != Health::Active && !asked.secrets.is_empty()) {
+            manager.set_health(&mut tx, id, Health::Active, "").await?;
+        }
+        tx.audit("write", format!("connection/{id}"), None)?;
+        let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+        tx.commit().await?;
+        return Ok(Json(ConnectionView::of(&manager, stored)));
     }
-    tx.audit("write", format!("connection/{id}"), None)?;
-    let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
-    tx.commit().await?;
-    Ok(Json(ConnectionView::of(&manager, stored)))
+    Err(Problem::conflict("the connection is being changed by somebody else").hint("try again"))
 }
 
 /// Sets secrets in place of the ones before; those not named stay.
@@ -189,12 +206,7 @@ async fn secrets_set(
     Path(id): Id,
     Json(NewSecrets(secrets)): Json<NewSecrets>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     change::check_secrets(&manager, &connection, &secrets)?;
     change::seal_all(&manager, &mut tx, id, &secrets).await?;
     if connection.health != Health::Active {
@@ -216,12 +228,7 @@ async fn connection_remove(
     caller: Caller,
     Path(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     store::connection_delete(&mut tx, id).await?;
     tx.publish_about(
         id,
@@ -267,12 +274,7 @@ async fn pause(
     id: ConnectionId,
     paused: bool,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let mut connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, mut connection) = begin_on(manager, caller, id).await?;
     if connection.paused != paused {
         connection.paused = paused;
         store::connection_pause(&mut tx, id, paused).await?;
@@ -313,12 +315,7 @@ async fn connection_reconcile(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Response, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
     if !has_history(&manager, &connection) {
         return Err(Problem::unprocessable(format!(
             "{} keeps no history that could be asked for",
@@ -346,13 +343,8 @@ async fn connection_test(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<TestResult>, Problem> {
-    let mut tx = manager
-        .context()
-        .access
-        .begin(&caller.0, Cause::outside())
-        .await?;
-    let connection = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
-    drop(tx);
+    let (tx, connection) = begin_on(&manager, &caller, id).await?;
+    drop(tx); // no transaction stays open while the provider is asked
     let plugin = connection.plugin.clone();
     let Some(ready) = manager.ready(connection) else {
         return Ok(Json(TestResult {

@@ -5,30 +5,25 @@
 //! Invariant: one record is taken in whole or not at all, and once however often it is delivered; what can't be
 //! understood is parked with its reason. Begin with [`Intake::take_in`].
 
+mod call;
+mod message;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use contracts::events::communication::{
-    CallStarted, CallStatusChanged, MessageReceived, MessageStatusChanged, Party,
-};
-use contracts::{AttemptId, EntityId, EventPayload, NewEvent};
-use serde_json::{Map, Value, json};
+use contracts::events::communication::Party;
+use contracts::{EntityId, EventPayload, NewEvent};
 use spine::access::{AccessError, Cause, Scope};
-use spine::ports::{
-    Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, RawRecord, Target,
-};
+use spine::ports::{Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, RawRecord};
 use spine::{Context, ScopedTx};
 
 use crate::manifest::Manifest;
 use crate::model::Connection;
-use crate::record::{self, CallRecord, MessageRecord, Origin, Record, StatusRecord};
+use crate::record::{self, Origin, Record};
 use crate::time;
 
 /// Records that commit together.
 const BATCH: usize = 50;
-/// Longer texts are cut; no provider of short messages comes near.
-const TEXT_CHARS_MAX: usize = 10_000;
-
 /// Why a record was not taken in.
 #[derive(Debug)]
 enum Unfit {
@@ -163,182 +158,6 @@ impl Intake<'_> {
             Record::MessageReceived(message) => self.message(tx, message, received).await,
             Record::MessageStatus(status) => self.status(tx, status, received).await,
         }
-    }
-
-    async fn call(
-        &self,
-        tx: &mut ScopedTx,
-        call: &CallRecord,
-        received: &Received<'_>,
-        started: bool,
-    ) -> Result<bool, Unfit> {
-        self.may_emit("Call")?;
-        let at = occurred(&call.origin, tx.now())?;
-        let (from, to) = (self.party(tx, &call.from).await?, self.party(tx, &call.to).await?);
-        let known = self.known(tx, "Call", &call.origin.identifier).await?;
-        // Callbacks may overtake each other; what ended stays ended.
-        let is_late = known.as_ref().is_some_and(|entity| {
-            entity
-                .props
-                .get("status")
-                .and_then(Value::as_str)
-                .is_some_and(record::is_final)
-                && !record::is_final(&call.status)
-        });
-        let mut props = Map::from_iter([
-            ("direction".to_owned(), json!(call.direction.as_str())),
-            ("from".to_owned(), json!(from.address)),
-            ("to".to_owned(), json!(to.address)),
-            ("connection".to_owned(), json!(self.connection.id)),
-            ("remote_id".to_owned(), json!(call.origin.remote_id)),
-        ]);
-        if !is_late {
-            props.insert("status".to_owned(), json!(call.status));
-            if started || call.answered {
-                props.insert("answered".to_owned(), json!(call.answered));
-            }
-            if let Some(seconds) = call.duration_s {
-                props.insert("duration_s".to_owned(), json!(seconds));
-            }
-        }
-        let (word, other) = match call.direction {
-            record::Direction::In => ("Call from", &from),
-            record::Direction::Out => ("Call to", &to),
-        };
-        let entity = EntityChange {
-            target: Target::Identified,
-            kind: "Call".to_owned(),
-            title: Some(title(word, other)),
-            props,
-            identifiers: vec![call.origin.identifier.clone()],
-            starts_at: (started || known.is_none()).then_some(at),
-        };
-        let applied = self.apply(tx, &call.origin, received, vec![entity]).await?;
-        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else {
-            return Ok(false);
-        };
-        let connection = self.connection.id;
-        if started {
-            let direction = call.direction.as_str().to_owned();
-            let event = CallStarted {
-                call: entity.id,
-                connection,
-                direction,
-                from,
-                to,
-                answered: call.answered,
-            };
-            publish(tx, &event, entity.id, at)?;
-        } else if !is_late {
-            let event = CallStatusChanged {
-                call: entity.id,
-                status: call.status.clone(),
-                duration_s: call.duration_s,
-            };
-            publish(tx, &event, entity.id, at)?;
-        }
-        Ok(true)
-    }
-
-    async fn message(
-        &self,
-        tx: &mut ScopedTx,
-        message: &MessageRecord,
-        received: &Received<'_>,
-    ) -> Result<bool, Unfit> {
-        self.may_emit("Message")?;
-        let at = occurred(&message.origin, tx.now())?;
-        let (from, to) = (
-            self.party(tx, &message.from).await?,
-            self.party(tx, &message.to).await?,
-        );
-        let text: String = message
-            .text
-            .chars()
-            .filter(|c| *c != '\0')
-            .take(TEXT_CHARS_MAX)
-            .collect();
-        let mut props = Map::from_iter([
-            ("direction".to_owned(), json!("in")),
-            ("channel".to_owned(), json!(message.channel)),
-            ("status".to_owned(), json!("received")),
-            ("from".to_owned(), json!(from.address)),
-            ("to".to_owned(), json!(to.address)),
-            ("text".to_owned(), json!(text)),
-            ("connection".to_owned(), json!(self.connection.id)),
-            ("remote_id".to_owned(), json!(message.origin.remote_id)),
-        ]);
-        let extra = message
-            .extra
-            .iter()
-            .filter(|(name, value)| name.starts_with("x_") && !value.is_null());
-        props.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
-        let entity = EntityChange {
-            target: Target::Identified,
-            kind: "Message".to_owned(),
-            title: Some(title("Message from", &from)),
-            props,
-            identifiers: vec![message.origin.identifier.clone()],
-            starts_at: Some(at),
-        };
-        let applied = self.apply(tx, &message.origin, received, vec![entity]).await?;
-        let Some(entity) = applied.entities.first().filter(|_| !applied.duplicate) else {
-            return Ok(false);
-        };
-        let (connection, channel) = (self.connection.id, message.channel.clone());
-        let event = MessageReceived {
-            message: entity.id,
-            connection,
-            channel,
-            from,
-            to,
-            text,
-        };
-        publish(tx, &event, entity.id, at)?;
-        Ok(true)
-    }
-
-    /// The Message itself is changed by `channels`, which consumes the event and knows the attempt.
-    async fn status(
-        &self,
-        tx: &mut ScopedTx,
-        status: &StatusRecord,
-        received: &Received<'_>,
-    ) -> Result<bool, Unfit> {
-        self.may_emit("Message")?;
-        let at = occurred(&status.origin, tx.now())?;
-        let named = match status.message {
-            Some(id) => {
-                let entity = self.context.ports.graph_read().entity(tx, EntityId(id)).await?;
-                entity.filter(|entity| entity.kind == "Message")
-            }
-            None => None,
-        };
-        let entity = match named {
-            Some(entity) => Some(entity),
-            None => self.known(tx, "Message", &status.origin.identifier).await?,
-        };
-        let Some(entity) = entity else {
-            if status.if_known {
-                return Ok(false);
-            }
-            return Err(Unfit::Park(
-                "the provider told the status of a message that the hub doesn't know".to_owned(),
-            ));
-        };
-        let applied = self.apply(tx, &status.origin, received, Vec::new()).await?;
-        if applied.duplicate {
-            return Ok(false);
-        }
-        let event = MessageStatusChanged {
-            message: entity.id,
-            attempt: status.attempt.map(AttemptId),
-            remote_id: status.origin.remote_id.clone(),
-            status: status.status.clone(),
-            error_code: status.error_code.clone().filter(|code| !code.is_empty()),
-        };
-        publish(tx, &event, entity.id, at)?;
-        Ok(true)
     }
 
     fn may_emit(&self, kind: &str) -> Result<(), Unfit> {

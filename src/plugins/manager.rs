@@ -9,6 +9,7 @@ use sandbox::{Budget, Engine};
 use serde_json::{Map, Value, json};
 use spine::access::{AccessError, Cause, Scope};
 use spine::{Context, ScopedTx};
+use tokio::sync::Notify;
 
 use crate::intake::Intake;
 use crate::model::{self, Connection, Health};
@@ -28,6 +29,8 @@ struct Inner {
     registry: Registry,
     /// None: a certificate authority of the configuration can't be read. Then nothing is asked of anybody.
     fetch: Option<Fetch>,
+    /// Told when a webhook could not be taken in.
+    missed: Notify,
 }
 
 impl std::fmt::Debug for Inner {
@@ -67,8 +70,19 @@ impl Manager {
                 engine,
                 registry,
                 fetch: fetch.ok(),
+                missed: Notify::new(),
             }),
         }
+    }
+
+    /// A webhook could not be taken in: its provider may not say it again, and will be asked.
+    pub(crate) fn webhook_missed(&self) {
+        self.inner.missed.notify_one();
+    }
+
+    /// Waits until a webhook was missed.
+    pub(crate) async fn a_webhook_is_missed(&self) {
+        self.inner.missed.notified().await;
     }
 
     pub(crate) fn context(&self) -> &Context {

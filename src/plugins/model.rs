@@ -74,6 +74,19 @@ pub(crate) fn secret_place(connection: ConnectionId, name: &str) -> String {
 pub(crate) type Secrets = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 impl Connection {
+    /// True if nothing that an owner sets differs.
+    pub(crate) fn is_configured_like(&self, other: &Self) -> bool {
+        let set = |connection: &Self| {
+            (
+                connection.name.clone(),
+                connection.settings.clone(),
+                connection.allowed_ranges.clone(),
+                connection.secrets.clone(),
+            )
+        };
+        set(self) == set(other)
+    }
+
     /// The source of what it brings, such as `twilio/0190…`.
     pub(crate) fn source(&self) -> String {
         format!("{}/{}", self.plugin, self.id)

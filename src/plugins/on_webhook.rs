@@ -6,16 +6,17 @@
 //! Invariant: without a right signature nothing is written but a count; a 2xx means that everything is on disk.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use contracts::{ConnectionId, Problem};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use spine::access::{Cause, Scope};
+use spine::access::{AccessError, Cause, Scope};
 use spine::ports::RawRecord;
 use url::form_urlencoded;
 
@@ -29,10 +30,14 @@ use crate::{store, xml};
 
 /// A paused connection asks the provider to come again after this.
 const PAUSED_RETRY_S: u64 = 600;
+/// Providers wait for some 15 s; what takes longer here is better asked for again.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// When to come again after that.
+const AWAY_RETRY_S: u64 = 5;
 /// A caller is waiting: a function that takes longer is given up.
 const BUDGET: Budget = Budget {
     operations: 200_000,
-    time: std::time::Duration::from_millis(500),
+    time: Duration::from_millis(500),
 };
 /// Records that one webhook may bring.
 const RECORDS_MAX: usize = 200;
@@ -69,13 +74,53 @@ fn ok() -> u16 {
     200
 }
 
-/// Takes a webhook in.
+/// Why a webhook was not taken in.
+enum Refused {
+    /// Nothing can be taken in now.
+    Away(AccessError),
+    /// The request is to blame, or the owner wants it so.
+    Told(Problem),
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Self {
+        Self::Away(error)
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Told(problem)
+    }
+}
+
+/// Takes a webhook in. What can't be taken in now is asked for later, since not every provider says it again.
 pub(crate) async fn on_webhook(
     State(manager): State<Manager>,
     Path(address): Path<Address>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Result<Response, Problem> {
+    match tokio::time::timeout(ANSWER_MAX, take(&manager, address, uri, request)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(Refused::Told(problem))) => Err(problem),
+        Ok(Err(Refused::Away(error))) => {
+            if error.is_transient() {
+                manager.webhook_missed();
+            }
+            Err(error.into())
+        }
+        Err(_) => {
+            manager.webhook_missed();
+            Err(Problem::unavailable(
+                "this took too long and was given up",
+                AWAY_RETRY_S,
+            ))
+        }
+    }
+}
+
+async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -> Result<Response, Refused> {
     let unknown = || Problem::not_found("there is no webhook at this address");
     let name = address.rest.split('/').next().unwrap_or_default();
     let pack = manager
@@ -86,10 +131,11 @@ pub(crate) async fn on_webhook(
     let webhook = pack.manifest.webhook(name).ok_or_else(unknown)?;
     let connection: ConnectionId = address.connection.parse().map_err(|_| unknown())?;
     if !webhook.methods.contains(request.method()) {
-        return Err(Problem::new(
+        let problem = Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "this webhook takes another method",
-        ));
+        );
+        return Err(problem.into());
     }
     let (parts, body) = request.into_parts();
     let body = read(body, &parts.headers, webhook.body_max_bytes).await?;
@@ -103,10 +149,8 @@ pub(crate) async fn on_webhook(
     drop(tx);
     let ready = found.and_then(|found| manager.ready(found)).ok_or_else(unknown)?;
     if ready.connection.paused {
-        return Err(Problem::unavailable(
-            "this connection is paused by its owner",
-            PAUSED_RETRY_S,
-        ));
+        let problem = Problem::unavailable("this connection is paused by its owner", PAUSED_RETRY_S);
+        return Err(problem.into());
     }
     let form = form_of(&parts.headers, &body);
     let signed = Signed {
@@ -124,7 +168,7 @@ pub(crate) async fn on_webhook(
         let source = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let source = source.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
         access.webhook_refused(&scope, connection, &source);
-        return Err(Problem::forbidden("the signature is missing or wrong"));
+        return Err(Problem::forbidden("the signature is missing or wrong").into());
     }
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .into_owned()
@@ -139,7 +183,7 @@ pub(crate) async fn on_webhook(
         "content_type": media_type(&parts.headers),
     });
     Delivery {
-        manager: &manager,
+        manager,
         scope: &scope,
         ready: &ready,
         webhook,
@@ -159,7 +203,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn take(&self, asked: Value, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
+    async fn take(&self, asked: Value, headers: &HeaderMap, body: &Bytes) -> Result<Response, Refused> {
         let received = Received {
             media_type: media_type(headers),
             body,
@@ -188,7 +232,7 @@ impl Delivery<'_> {
     }
 
     /// What the pack could not make sense of is kept as it came.
-    async fn park(&self, received: &Received<'_>, reason: &str) -> Result<(), Problem> {
+    async fn park(&self, received: &Received<'_>, reason: &str) -> Result<(), AccessError> {
         let record = RawRecord {
             connection: Some(self.ready.connection.id),
             stream: format!("{PARKED_STREAM}{}", self.name),
@@ -207,7 +251,7 @@ impl Delivery<'_> {
             .intake(self.ready)
             .park(&mut tx, record, reason)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     fn default_answer(&self) -> Response {

@@ -34,6 +34,8 @@ const BUDGET: Budget = Budget {
 };
 /// How often the timekeeper looks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// While the database is away, and after a webhook was missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The handler of the job.
 #[derive(Debug)]
@@ -201,7 +203,8 @@ pub(crate) fn health_of_status(plugin: &str, status: fetch::StatusCode) -> (Heal
     }
 }
 
-/// Queues the job for each connection: when the hub starts, after the database was away, and by the pack's schedule.
+/// Queues the job for each connection: when the hub starts, after the database was away, after a webhook could not be
+/// taken in, and by the pack's schedule.
 #[derive(Debug)]
 pub(crate) struct Timekeeper(pub(crate) Manager);
 
@@ -209,17 +212,20 @@ impl Timekeeper {
     /// Until the hub stops.
     pub(crate) async fn run(self, stop: CancellationToken) {
         // Whatever was away, providers may have spoken meanwhile: then all are asked.
-        let mut was_away = true;
+        let mut all = true;
         while !stop.is_cancelled() {
-            match self.look(was_away).await {
-                Ok(()) => was_away = false,
-                Err(error) => {
-                    tracing::debug!(%error, "connections will be looked after when the database is back");
-                    was_away = true;
-                }
+            let looked = self.look(all).await;
+            all = looked.is_err();
+            if let Err(error) = looked {
+                tracing::debug!(%error, "connections will be looked after when the database is back");
             }
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(if all { LOOK_AGAIN } else { LOOK_EVERY }) => {}
+                () = self.0.a_webhook_is_missed() => {
+                    all = true;
+                    // Where one is missed, more are: one question for all of them.
+                    let _ = tokio::time::timeout(LOOK_AGAIN, stop.cancelled()).await;
+                }
                 () = stop.cancelled() => {}
             }
         }

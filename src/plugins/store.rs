@@ -74,6 +74,17 @@ pub(crate) async fn connection_by_id(
     Ok(row.map(Into::into))
 }
 
+/// As [`connection_by_id`], locked until the commit.
+pub(crate) async fn connection_by_id_locked(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+) -> Result<Option<Connection>, AccessError> {
+    sqlx::query!("SELECT id FROM plugins.connection WHERE id = $1 FOR UPDATE", id.0)
+        .fetch_optional(tx.conn())
+        .await?;
+    connection_by_id(tx, id).await
+}
+
 /// All connections, oldest first.
 pub(crate) async fn connection_list(tx: &mut ScopedTx) -> Result<Vec<Connection>, AccessError> {
     let rows = sqlx::query_as!(
@@ -91,7 +102,8 @@ pub(crate) async fn connection_list(tx: &mut ScopedTx) -> Result<Vec<Connection>
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The connection that messages of these plugins go by: the one wished for, else the oldest. A paused one never.
+/// The connection that messages of these plugins go by: the one wished for, else the oldest one that works; only where
+/// none does, the oldest that may work again. A paused one never.
 pub(crate) async fn connection_for_channel(
     tx: &mut ScopedTx,
     plugins: &[String],
@@ -101,7 +113,7 @@ pub(crate) async fn connection_for_channel(
         r#"
         SELECT id, plugin FROM plugins.connection
         WHERE plugin = ANY ($1) AND NOT paused AND ($2::uuid IS NULL OR id = $2)
-        ORDER BY created_at, id LIMIT 1
+        ORDER BY array_position(ARRAY['active', 'retrying'], health) NULLS LAST, created_at, id LIMIT 1
         "#,
         plugins,
         wish.map(Uuid::from)

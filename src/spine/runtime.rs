@@ -243,21 +243,14 @@ impl Admin {
     }
 
     /// Lets a consumer read a lane again from after a position. Handlers are idempotent, so nothing doubles.
-    /// False: there is no such consumer.
+    /// One that hasn't come so far goes on from where it is: a replay skips nothing. False: no such consumer.
     ///
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn replay(&self, consumer: &str, lane: Lane, after: Position) -> Result<bool, AccessError> {
-        let moved = sqlx::query!(
-            "UPDATE spine.consumer_position SET position = $3 WHERE consumer = $1 AND lane = $2 AND position >= $3",
-            consumer,
-            lane.as_str(),
-            after.max(0)
-        )
-        .execute(&self.inner.pool)
-        .await?;
+        let found = consumer::store::position_rewind(&self.inner.pool, consumer, lane, after).await?;
         self.inner.wake.rewound();
-        Ok(moved.rows_affected() == 1)
+        Ok(found)
     }
 
     /// How far sealer and consumers are.

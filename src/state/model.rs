@@ -84,11 +84,10 @@ pub(crate) fn is_news(
     taken_at <= recorded_at + CLOCK_SKEW && newest.is_none_or(|newest| taken_at > newest)
 }
 
-/// True if this device tells where its owner is. Devices with the property `primary: true` (or, where the type Device
-/// doesn't know it, `x_primary`) do; while none has it, each one does, and the newest reading of all counts.
+/// True if this device tells where its owner is. Devices with the property `primary: true` do; while none has it,
+/// each one does, and the newest reading of all counts.
 pub(crate) fn tells_where_i_am(devices: &[Entity], device: EntityId) -> bool {
-    let marked = |device: &Entity, name: &str| device.props.get(name) == Some(&Value::Bool(true));
-    let primary = |device: &Entity| marked(device, "primary") || marked(device, "x_primary");
+    let primary = |device: &Entity| device.props.get("primary") == Some(&Value::Bool(true));
     !devices.iter().any(primary) || devices.iter().any(|each| each.id == device && primary(each))
 }
 

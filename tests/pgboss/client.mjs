@@ -26,13 +26,17 @@ const made = {
   async workFail(queue) {
     await boss.work(queue, { pollingIntervalSeconds: 0.5 }, async () => { throw new Error('node says no') })
   },
-  // Enqueues n jobs in batches, then measures how long handlers take for all of them.
-  async bench(queue, n, batch, workers, insert = 1000) {
-    await boss.createQueue(queue)
+  // Several senders put n jobs in, in batches; then measures how long handlers take for all of them. With a dead letter
+  // queue, as each queue of the hub has.
+  async bench(queue, n, batch, workers, insert = 1000, senders = 1) {
+    await boss.createQueue(`${queue}-dead`)
+    await boss.createQueue(queue, { deadLetter: `${queue}-dead` })
     const began = performance.now()
-    for (let i = 0; i < n; i += insert) {
-      await boss.insert(queue, Array.from({ length: Math.min(insert, n - i) }, (_, k) => ({ data: { n: i + k } })))
-    }
+    await Promise.all(Array.from({ length: senders }, async (_, sender) => {
+      for (let i = sender * insert; i < n; i += senders * insert) {
+        await boss.insert(queue, Array.from({ length: Math.min(insert, n - i) }, (_, k) => ({ data: { n: i + k } })))
+      }
+    }))
     const queued = performance.now()
     let done = 0
     await new Promise(resolve => {

@@ -1,6 +1,7 @@
 //! The routes: accounts and tokens below `/api/v1` for callers, sign-in and set-up for those who have no token yet.
 
 mod accounts;
+mod change;
 mod sessions;
 mod setup;
 mod tokens;
@@ -17,7 +18,7 @@ use crate::Accounts;
 pub(crate) fn api(state: Accounts) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(accounts::account_list, accounts::account_create))
-        .routes(routes!(accounts::account_get))
+        .routes(routes!(accounts::account_get, change::account_change))
         .routes(routes!(accounts::password_set))
         .routes(routes!(tokens::token_list, tokens::token_issue))
         .routes(routes!(tokens::token_revoke))

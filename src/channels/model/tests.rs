@@ -84,7 +84,7 @@ fn one_message_of_the_provider_is_not_adopted_twice() {
     let asked = attempt(AttemptState::Unknown);
     let list = [found("SM1", 1)];
     assert_eq!(
-        judge(&asked, &list, &taken(&["SM1"]), at(60), GRACE),
+        judge(&asked, &list, &taken(&["SM1"]), at(90), GRACE),
         Verdict::Disproved
     );
 }
@@ -93,7 +93,7 @@ fn one_message_of_the_provider_is_not_adopted_twice() {
 fn an_older_message_with_the_same_text_is_another_one() {
     let asked = attempt(AttemptState::Started);
     assert_eq!(
-        judge(&asked, &[found("SM0", -6)], &taken(&[]), at(60), GRACE),
+        judge(&asked, &[found("SM0", -6)], &taken(&[]), at(90), GRACE),
         Verdict::Disproved
     );
     let skewed = [found("SM0", -5)];
@@ -106,7 +106,10 @@ fn an_older_message_with_the_same_text_is_another_one() {
 
 #[test]
 fn absence_counts_only_after_the_grace() {
-    let asked = attempt(AttemptState::Started);
+    let asked = Attempt {
+        finished_at: Some(at(0)),
+        ..attempt(AttemptState::Unknown)
+    };
     let none = taken(&[]);
     assert_eq!(judge(&asked, &[], &none, at(0), GRACE), Verdict::Wait(GRACE));
     assert_eq!(
@@ -115,13 +118,31 @@ fn absence_counts_only_after_the_grace() {
     );
     assert_eq!(judge(&asked, &[], &none, at(60), GRACE), Verdict::Disproved);
     assert_eq!(
-        judge(&asked, &[], &none, at(-30), GRACE),
-        Verdict::Wait(GRACE),
+        judge(&asked, &[], &none, at(-3600), GRACE),
+        Verdict::Wait(GRACE + REQUEST_MAX),
         "a clock that was set back"
     );
     assert_eq!(
         judge(&asked, &[], &none, at(0), Duration::ZERO),
         Verdict::Disproved
+    );
+}
+
+#[test]
+fn of_an_attempt_whose_hub_was_killed_the_request_may_have_left_as_late_as_it_was_allowed() {
+    let killed = attempt(AttemptState::Started);
+    let none = taken(&[]);
+    let whole = GRACE + REQUEST_MAX;
+    assert_eq!(judge(&killed, &[], &none, at(0), GRACE), Verdict::Wait(whole));
+    assert_eq!(
+        judge(&killed, &[], &none, at(60), GRACE),
+        Verdict::Wait(REQUEST_MAX),
+        "the grace alone is not enough"
+    );
+    assert_eq!(judge(&killed, &[], &none, at(90), GRACE), Verdict::Disproved);
+    assert_eq!(
+        judge(&killed, &[], &none, at(29), Duration::ZERO),
+        Verdict::Wait(Duration::from_secs(1))
     );
 }
 

@@ -76,7 +76,17 @@ async fn the_same_request_twice_with_one_key_is_one_message() {
     assert_eq!(first.0, StatusCode::ACCEPTED);
     let mut other = hi();
     other["text"] = json!("Bye");
-    assert_eq!(story.post(Some("k1"), other).await.0, StatusCode::CONFLICT);
+    assert_eq!(
+        story.post(Some("k1"), other).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let mut other = hi();
+    other["connection"] = json!(story.provider.connection);
+    assert_eq!(
+        story.post(Some("k1"), other).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "all of the request counts"
+    );
     let third = story.post(Some("k2"), hi()).await;
     assert_ne!(third.1, first.1);
     story
@@ -113,4 +123,23 @@ async fn a_request_that_can_not_be_sent_is_refused_and_nothing_is_queued() {
     assert_eq!(story.post(None, json!([])).await.0, StatusCode::BAD_REQUEST);
     assert!(story.graph.all("Message").is_empty());
     assert!(story.provider.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_leaves_its_key_free_and_a_day_frees_a_used_one() {
+    let story = story().await;
+    let mut wrong = hi();
+    wrong["to"] = json!("Sam");
+    assert_eq!(
+        story.post(Some("k1"), wrong).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let first = story.post(Some("k1"), hi()).await;
+    assert_eq!(first.0, StatusCode::ACCEPTED);
+    story.advance(Duration::from_secs(24 * 3600 - 1));
+    assert_eq!(story.post(Some("k1"), hi()).await, first);
+    story.advance(Duration::from_secs(2));
+    let next_day = story.post(Some("k1"), hi()).await;
+    assert_eq!(next_day.0, StatusCode::ACCEPTED);
+    assert_ne!(next_day.1, first.1);
 }

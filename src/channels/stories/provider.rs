@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use contracts::{AttemptId, Clock, ConnectionId};
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{AttemptId, Clock, ConnectionId, ManualClock};
 use spine::ports::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome};
 use spine::{Scope, ScopedTx};
 use tokio::sync::oneshot;
@@ -52,16 +52,19 @@ struct Inner {
     requests: Vec<AttemptId>,
     gone: bool,
     blind: bool,
+    slow: Duration,
+    asked: usize,
+    wait: Option<oneshot::Receiver<()>>,
 }
 
 pub(super) struct Provider {
     inner: Mutex<Inner>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<ManualClock>,
     pub(super) connection: ConnectionId,
 }
 
 impl Provider {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Arc<ManualClock>) -> Self {
         Self {
             inner: Mutex::default(),
             clock,
@@ -86,6 +89,21 @@ impl Provider {
     /// Its records don't show anything, or do again.
     pub(super) fn blind(&self, blind: bool) {
         self.lock().blind = blind;
+    }
+
+    /// So long its next question takes.
+    pub(super) fn answers_after(&self, slow: Duration) {
+        self.lock().slow = slow;
+    }
+
+    /// Its next question is answered once the test says so.
+    pub(super) fn records_wait(&self, told: oneshot::Receiver<()>) {
+        self.lock().wait = Some(told);
+    }
+
+    /// How often its records were asked.
+    pub(super) fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     pub(super) fn requests(&self) -> Vec<AttemptId> {
@@ -195,7 +213,17 @@ impl ChannelDriver for Provider {
         message: &Outgoing,
         after: DateTime<Utc>,
     ) -> Result<Vec<Found>, ChannelError> {
-        let inner = self.lock();
+        let wait = {
+            let mut inner = self.lock();
+            inner.asked += 1;
+            inner.wait.take()
+        };
+        if let Some(told) = wait {
+            let _ = told.await;
+        }
+        let mut inner = self.lock();
+        let slow = std::mem::take(&mut inner.slow);
+        self.clock.advance(TimeDelta::from_std(slow).unwrap_or_default());
         let same = |kept: &&Kept| kept.to == message.to && kept.text == message.text;
         let same = inner
             .kept

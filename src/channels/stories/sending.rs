@@ -4,7 +4,12 @@ use tokio::sync::oneshot;
 
 use super::provider::{Answer, GRACE};
 use super::*;
+use crate::dead_letters::DeadLetters;
+use crate::model::REQUEST_MAX;
 use AttemptState::{Accepted, Adopted, Disproved, Refused, Started, Unknown};
+use contracts::jobs::SendOutgoingMessage;
+use contracts::{JobPayload, RetryPolicy};
+use spine::queue::JobOptions;
 
 fn waits(stop: &Stop) -> Option<Duration> {
     match stop {
@@ -47,8 +52,13 @@ async fn killed_before_the_request_arrived_it_waits_for_the_grace_and_then_sends
     );
 
     let stop = story.run(message).await.unwrap_err();
-    assert_eq!(waits(&stop), Some(GRACE));
-    story.advance(GRACE - Duration::from_secs(1));
+    let whole = GRACE + REQUEST_MAX;
+    assert_eq!(
+        waits(&stop),
+        Some(whole),
+        "the request may have left at its last moment"
+    );
+    story.advance(whole - Duration::from_secs(1));
     let stop = story.run(message).await.unwrap_err();
     assert_eq!(waits(&stop), Some(Duration::from_secs(1)));
     assert_eq!(story.provider.requests().len(), 1, "absence proves nothing yet");
@@ -140,7 +150,7 @@ async fn an_older_message_with_the_same_words_is_not_adopted() {
     story.provider.will(Answer::Silence { arrived: false });
     story.run_killed(new).await;
     story.run(new).await.unwrap_err();
-    story.advance(GRACE);
+    story.advance(GRACE + REQUEST_MAX);
     story.run(new).await.unwrap();
     assert_eq!(story.states(new).await, [Disproved, Accepted]);
     assert_eq!(story.provider.kept().len(), 2);
@@ -295,4 +305,113 @@ async fn what_is_no_outgoing_message_makes_no_request() {
     );
     assert!(story.provider.requests().is_empty());
     assert_eq!(story.failed().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_answer_slowly_are_judged_by_when_they_were_asked() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Unknown { arrived: true });
+    story.run(message).await.unwrap_err();
+    story.provider.blind(true);
+    story.provider.answers_after(GRACE);
+    let stop = story.run(message).await.unwrap_err();
+    assert_eq!(waits(&stop), Some(GRACE), "the answer was as old as the question");
+    story.provider.blind(false);
+    story.run(message).await.unwrap();
+    assert_eq!(
+        (story.states(message).await, story.provider.kept().len()),
+        (vec![Adopted], 1)
+    );
+}
+
+impl Story {
+    async fn enqueue(&self, message: EntityId, retry: RetryPolicy) {
+        let mut tx = self.hub.begin(&self.alice).await;
+        let options = JobOptions {
+            retry: Some(retry),
+            ..JobOptions::default()
+        };
+        tx.enqueue(&SendOutgoingMessage { message }, options)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_try_is_the_jobs_own_last_one() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Transient);
+    let once = RetryPolicy {
+        limit: 0,
+        ..SendOutgoingMessage::RETRY
+    };
+    story.enqueue(message, once).await;
+    story
+        .hub
+        .eventually("the owner is told", async || {
+            (story.prop(message, "status") == json!("failed")).then_some(())
+        })
+        .await;
+    assert_eq!(story.failed().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_job_ended_without_a_word_is_told_to_have_failed_once() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Silence { arrived: false });
+    let at_once = RetryPolicy {
+        limit: 0,
+        expire_in: Duration::from_secs(1),
+        ..SendOutgoingMessage::RETRY
+    };
+    story.enqueue(message, at_once).await;
+    let mut sweep = DeadLetters::new(&story.hub.context, story.sending.clone());
+    for _ in 0..100 {
+        sweep.look().await.unwrap();
+        if story.prop(message, "status") == json!("failed") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    sweep.look().await.unwrap();
+    let failed = story.failed().await;
+    assert_eq!(failed.len(), 1);
+    assert!(
+        failed[0].reason.starts_with("its job was given up: "),
+        "{}",
+        failed[0].reason
+    );
+    assert_eq!(story.prop(message, "error"), json!(failed[0].reason));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giving_up_does_not_unsay_what_a_callback_proved() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Unknown { arrived: true });
+    story.run(message).await.unwrap_err();
+    story.provider.blind(true);
+    let (say, told) = oneshot::channel();
+    story.provider.records_wait(told);
+    let attempt = story.attempts(message).await[0].id;
+    let callback = async {
+        story
+            .hub
+            .eventually("the records are asked", async || {
+                (story.provider.asked() > 0).then_some(())
+            })
+            .await;
+        story
+            .callback(&story.alice, message, attempt, "SM0001", "delivered")
+            .await;
+        say.send(()).unwrap();
+    };
+    let (ended, ()) = tokio::join!(story.run_last(message), callback);
+    assert_eq!(ended.unwrap().attempt.id, attempt);
+    assert_eq!(story.prop(message, "status"), json!("delivered"));
+    assert!(story.failed().await.is_empty());
 }

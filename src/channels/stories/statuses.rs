@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use contracts::EventId;
 use spine::ports::{GraphRead, Identifier};
 use tokio::sync::oneshot;
 
@@ -111,7 +112,7 @@ async fn a_proof_that_comes_after_the_grace_stops_further_tries() {
     story.provider.will(Answer::Silence { arrived: true });
     story.run_killed(message).await;
     let first = story.attempts(message).await[0].id;
-    story.advance(GRACE);
+    story.advance(GRACE + crate::model::REQUEST_MAX);
     story.provider.will(Answer::Transient);
     story.run(message).await.unwrap_err();
     assert_eq!(story.states(message).await, [Disproved, Refused]);
@@ -167,4 +168,56 @@ async fn a_status_that_reconciling_brings_finds_the_message_by_the_providers_id(
     tx.commit().await.unwrap();
     story.hub.settle().await;
     assert_eq!(story.prop(message, "status"), json!("delivered"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_word_follows_from_the_sending_once_that_is_told_and_from_its_cause_before() {
+    let story = story().await;
+    let message = story.message("Hi").await;
+    story.provider.will(Answer::Silence { arrived: true });
+    let cause = Cause {
+        causation: Some(EventId::new()),
+        depth: 1,
+        ..Cause::outside()
+    };
+    story.run_killed_because(cause, message).await;
+    let attempt = story.attempts(message).await[0].id;
+    let seen = |cause: Option<Cause>| cause.map(|cause| (cause.correlation, cause.causation, cause.depth));
+    assert_eq!(
+        seen(story.cause(&story.alice, message, Some(attempt), "").await),
+        Some((cause.correlation, cause.causation, 1)),
+        "before the answer"
+    );
+
+    story
+        .sending
+        .run(&story.alice, cause, message, false)
+        .await
+        .unwrap();
+    story.hub.settle().await;
+    let events = story.hub.events(&story.alice).await;
+    let sent = events
+        .iter()
+        .find(|event| event.kind == MessageSent::TYPE)
+        .unwrap();
+    let after = Some((cause.correlation, Some(sent.id), 2));
+    assert_eq!(
+        seen(story.cause(&story.alice, message, Some(attempt), "").await),
+        after
+    );
+    assert_eq!(
+        seen(story.cause(&story.alice, message, None, "SM0001").await),
+        after,
+        "by the provider's id, as its history tells it"
+    );
+    let mallory = story.hub.somebody();
+    assert_eq!(
+        seen(story.cause(&mallory, message, Some(attempt), "SM0001").await),
+        None
+    );
+    let unknown = Some(AttemptId::new());
+    assert_eq!(
+        seen(story.cause(&story.alice, message, unknown, "SM0001").await),
+        None
+    );
 }

@@ -46,6 +46,67 @@ pub struct EntityDeleted {
 }
 event!(EntityDeleted, "data.EntityDeleted");
 
+/// A deletion was taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityRestored {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its type, such as `Person`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its version now.
+    pub version: i64,
+}
+event!(EntityRestored, "data.EntityRestored");
+
+/// Two entities turned out to be one. What asks for the absorbed one is answered with the survivor from now on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityMerged {
+    /// The one that stays.
+    pub entity: EntityId,
+    /// Its type, such as `Person`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its version after the merge.
+    pub version: i64,
+    /// The one that leads to it now.
+    pub absorbed: EntityId,
+    /// The names of the survivor's properties that changed.
+    pub changed: Vec<String>,
+}
+event!(EntityMerged, "data.EntityMerged");
+
+/// What had been merged is two entities again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityUnmerged {
+    /// The one that had survived.
+    pub entity: EntityId,
+    /// Its type, such as `Person`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its version now.
+    pub version: i64,
+    /// The one that stands for itself again.
+    pub separated: EntityId,
+    /// The version of that one.
+    pub separated_version: i64,
+}
+event!(EntityUnmerged, "data.EntityUnmerged");
+
+/// Two entities may be one: the owner is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeSuggested {
+    /// The decision that is open.
+    pub decision: uuid::Uuid,
+    /// One.
+    pub first: EntityId,
+    /// The other.
+    pub second: EntityId,
+    /// How likely it is, 0 to 1.
+    pub score: f32,
+}
+event!(MergeSuggested, "data.MergeSuggested");
+
 /// A relation between two entities was asserted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RelationAdded {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
 use spine::edge::{Caller, Json};
 use spine::ports::{Entity, Identifier};
+use uuid::Uuid;
 
 use super::{ClaimView, Cursor, EntityDetail, IdentifierView, RelationView, page, page_size};
 use crate::normalise::normalise;
@@ -128,20 +129,28 @@ pub(super) async fn entity_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Ent
 }
 
 async fn read_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Option<EntityDetail>, sqlx::Error> {
-    let Some(entity) = store::entity_by_id(tx, id).await? else {
+    let Some(root) = store::entity_root(tx, id).await? else {
         return Ok(None);
     };
-    let mut claims = store::claim_history(tx, id).await?;
+    let Some(entity) = store::entity_by_id(tx, root).await? else {
+        return Ok(None);
+    };
+    let members = store::entity_members(tx, root).await?;
+    let mut claims = store::claim_history(tx, &members).await?;
     if claims.is_empty() {
-        claims.extend(store::claim_of_single_source(tx, id).await?);
+        claims.extend(store::claim_of_single_source(tx, root).await?);
     }
-    let identifiers = store::identifier_list(tx, id).await?;
-    let relations = store::relation_list(tx, id).await?;
+    let identifiers = store::identifier_list(tx, &members).await?;
+    let relations = store::relation_list(tx, &members).await?;
     Ok(Some(EntityDetail {
         entity,
         identifiers: identifiers.into_iter().map(Into::into).collect(),
-        relations: relations.into_iter().map(Into::into).collect(),
+        relations: relations
+            .into_iter()
+            .map(|row| RelationView::of(root.0, row))
+            .collect(),
         claims: claims.into_iter().map(Into::into).collect(),
+        merged: members.into_iter().filter(|member| *member != root.0).collect(),
     }))
 }
 
@@ -164,13 +173,19 @@ impl From<store::IdentifierRow> for IdentifierView {
     }
 }
 
-impl From<store::RelationRow> for RelationView {
-    fn from(row: store::RelationRow) -> Self {
+impl RelationView {
+    /// A relation as seen from one of its ends.
+    fn of(entity: Uuid, row: store::RelationRow) -> Self {
+        let (from, to) = if row.outgoing {
+            (entity, row.other)
+        } else {
+            (row.other, entity)
+        };
         Self {
             id: row.id,
-            from: row.from_entity,
+            from,
             predicate: row.predicate,
-            to: row.to_entity,
+            to,
             other_title: row.other_title,
             asserted_by: row.asserted_by,
             source: row.source,

@@ -10,7 +10,9 @@ use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spine::edge::{Caller, Json};
-use spine::ports::{AssertedBy, Change, EntityChange, GraphWrite, Identifier, RelationChange, Target};
+use spine::ports::{
+    AssertedBy, Change, EntityChange, GraphRead, GraphWrite, Identifier, RelationChange, Target,
+};
 
 use super::EntityDetail;
 use super::entities::entity_detail;
@@ -157,10 +159,7 @@ pub(crate) async fn update(
     refuse_reserved(&patch.identifiers)?;
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
-    let Some(entity) = store::entity_by_id(&mut tx, id)
-        .await
-        .map_err(spine::AccessError::from)?
-    else {
+    let Some(entity) = graph.entity(&mut tx, id).await? else {
         return Err(Problem::not_found(format!("there is no entity {id}")));
     };
     let change = EntityChange {

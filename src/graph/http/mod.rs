@@ -6,9 +6,13 @@
 
 mod entities;
 mod entity_write;
+mod history;
+mod identity;
+mod neighbours;
 mod once;
 mod raw_records;
 mod relations;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -30,7 +34,16 @@ const PAGE_MAX: u32 = 200;
 pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(entities::list, entity_write::create))
-        .routes(routes!(entities::detail, entity_write::update))
+        .routes(routes!(entities::detail, entity_write::update, identity::remove))
+        .routes(routes!(identity::restore))
+        .routes(routes!(identity::merge))
+        .routes(routes!(identity::unmerge))
+        .routes(routes!(identity::tell_apart))
+        .routes(routes!(identity::decisions))
+        .routes(routes!(identity::settle))
+        .routes(routes!(history::history))
+        .routes(routes!(neighbours::neighbours))
+        .routes(routes!(timeline::timeline))
         .routes(routes!(relations::create))
         .routes(routes!(relations::remove))
         .routes(routes!(raw_records::list))
@@ -114,6 +127,8 @@ pub(crate) struct EntityDetail {
     relations: Vec<RelationView>,
     /// What each source said and says of it, newest first, at most 200.
     claims: Vec<ClaimView>,
+    /// Entities that were merged into it; each can be taken out again.
+    merged: Vec<Uuid>,
 }
 
 /// An address or id, with who says that the entity bears it.

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use contracts::events::data::RelationRemoved;
 use contracts::{Problem, RelationId};
 use serde::{Deserialize, Serialize};
-use spine::AccessError;
 use spine::edge::{Caller, Json};
 use spine::ports::{GraphWrite, Relation, RelationChange};
+use spine::{AccessError, ScopedTx};
 
 use super::entity_write::said;
 use super::once::{Once, REPLAYED, once};
@@ -95,14 +95,7 @@ pub(crate) async fn remove(
         .await
         .map_err(AccessError::from)?
         .ok_or_else(|| Problem::not_found(format!("there is no relation {id}")))?;
-    // As in applying one: a source that says it at this moment waits, and then finds it refused.
-    store::entity_hold(&mut tx, edge.from)
-        .await
-        .map_err(AccessError::from)?;
-    store::relation_refuse(&mut tx, &edge)
-        .await
-        .map_err(AccessError::from)?;
-    let RelationChange { from, predicate, to } = edge;
+    let RelationChange { from, predicate, to } = refuse(&mut tx, edge).await.map_err(AccessError::from)?;
     tx.publish_about(
         id,
         &RelationRemoved {
@@ -115,6 +108,23 @@ pub(crate) async fn remove(
     tx.audit("write", format!("relation/{id}"), None)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes an edge away, whoever said it of either end or of what was merged into it; gives the ends that show it.
+async fn refuse(tx: &mut ScopedTx, edge: RelationChange) -> Result<RelationChange, sqlx::Error> {
+    // As in applying one: a source that says it at this moment waits, and then finds it refused.
+    let near = store::entity_root_lock(tx, edge.from).await?;
+    let from = near.map_or(edge.from, |near| near.id);
+    let to = store::entity_root(tx, edge.to).await?.unwrap_or(edge.to);
+    let ends = store::Edge {
+        from: &store::entity_members(tx, from).await?,
+        predicate: &edge.predicate,
+        to: &store::entity_members(tx, to).await?,
+    };
+    store::relation_refuse(tx, &ends).await?;
+    store::timeline_unrelate(tx, ends.from, ends.predicate, ends.to).await?;
+    let predicate = edge.predicate;
+    Ok(RelationChange { from, predicate, to })
 }
 
 fn view(id: RelationId, edge: RelationChange) -> Relation {

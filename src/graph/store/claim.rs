@@ -23,26 +23,40 @@ pub(crate) struct ClaimRow {
     pub(crate) raw_record: Option<Uuid>,
 }
 
-/// What holds of an entity now, by each source.
+/// What holds of these entities (one with all that were merged into it) now, by each source.
 pub(crate) async fn claim_current_list(
     tx: &mut ScopedTx,
-    entity: EntityId,
+    members: &[Uuid],
+) -> Result<Vec<Claim>, sqlx::Error> {
+    claim_list_at(tx, members, None).await
+}
+
+/// What the graph held of these entities at a moment; now, if none is given.
+pub(crate) async fn claim_list_at(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    at: Option<DateTime<Utc>>,
 ) -> Result<Vec<Claim>, sqlx::Error> {
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
-        SELECT asserted_by, source, title, props, starts_at, confidence, recorded_from
-        FROM graph.claim WHERE account = $1 AND entity = $2 AND recorded_to IS NULL
+        SELECT entity, asserted_by, source, title, props, starts_at, confidence, recorded_from
+        FROM graph.claim
+        WHERE account = $1 AND entity = ANY($2)
+            AND CASE WHEN $3::timestamptz IS NULL THEN recorded_to IS NULL
+                ELSE recorded_from <= $3 AND (recorded_to IS NULL OR recorded_to > $3) END
         ORDER BY recorded_from, id
         "#,
         account.0,
-        entity.0
+        members,
+        at
     )
     .fetch_all(tx.conn())
     .await?;
     Ok(rows
         .into_iter()
         .map(|row| Claim {
+            entity: row.entity.into(),
             asserter: Asserter {
                 by: by_from_name(&row.asserted_by),
                 source: row.source,
@@ -60,7 +74,6 @@ pub(crate) async fn claim_current_list(
 
 pub(crate) async fn claim_insert(
     tx: &mut ScopedTx,
-    entity: EntityId,
     claim: &Claim,
     raw: Option<RawRecordId>,
 ) -> Result<(), sqlx::Error> {
@@ -74,7 +87,7 @@ pub(crate) async fn claim_insert(
         "#,
         account.0,
         Uuid::now_v7(),
-        entity.0,
+        claim.entity.0,
         by_name(claim.asserter.by),
         claim.asserter.source,
         claim.content.title,
@@ -112,18 +125,18 @@ pub(crate) async fn claim_close(
     Ok(())
 }
 
-/// What was ever asserted of an entity, newest first, at most 200.
-pub(crate) async fn claim_history(tx: &mut ScopedTx, entity: EntityId) -> Result<Vec<ClaimRow>, sqlx::Error> {
+/// What was ever asserted of these entities, newest first, at most 200.
+pub(crate) async fn claim_history(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<ClaimRow>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
         ClaimRow,
         r#"
         SELECT asserted_by, source, title, props, starts_at, confidence, recorded_from, recorded_to, raw_record
-        FROM graph.claim WHERE account = $1 AND entity = $2
+        FROM graph.claim WHERE account = $1 AND entity = ANY($2)
         ORDER BY recorded_from DESC, id DESC LIMIT 200
         "#,
         account.0,
-        entity.0
+        members
     )
     .fetch_all(tx.conn())
     .await
@@ -147,4 +160,37 @@ pub(crate) async fn claim_of_single_source(
     )
     .fetch_optional(tx.conn())
     .await
+}
+
+/// The only source's word about an entity that has no claims yet, as far as the row still tells: since when it is as
+/// it is now.
+pub(crate) async fn claim_of_unfolded(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+) -> Result<Option<Claim>, sqlx::Error> {
+    let account = tx.account();
+    let row = sqlx::query!(
+        r#"
+        SELECT asserted_by, source, title, props, starts_at, updated_at
+        FROM graph.entity WHERE account = $1 AND id = $2 AND NOT folded
+        "#,
+        account.0,
+        entity.0
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| Claim {
+        entity,
+        asserter: Asserter {
+            by: by_from_name(&row.asserted_by),
+            source: row.source,
+        },
+        content: Content {
+            title: row.title,
+            props: object(row.props),
+            starts_at: row.starts_at,
+        },
+        confidence: 1.0,
+        recorded_from: row.updated_at,
+    }))
 }

@@ -4,14 +4,15 @@ use chrono::{DateTime, Utc};
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ScopedTx;
-use spine::ports::Entity;
+use spine::ports::{AssertedBy, Entity};
 use uuid::Uuid;
 
 use crate::model::{Asserter, Content, by_from_name, by_name, shown_title};
 
-/// An entity as it is stored, to be changed.
+/// An entity as it is stored, held to be changed.
 #[derive(Debug)]
 pub(crate) struct StoredEntity {
+    pub(crate) id: EntityId,
     pub(crate) kind: String,
     pub(crate) content: Content,
     pub(crate) version: i64,
@@ -20,7 +21,14 @@ pub(crate) struct StoredEntity {
     /// Who brought it into the graph; the only source while it isn't folded.
     pub(crate) asserter: Asserter,
     pub(crate) raw: Option<RawRecordId>,
+    pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+    /// What it was merged into.
+    pub(crate) merged_into: Option<EntityId>,
+    /// How many were merged directly into it.
+    pub(crate) absorbed: i32,
+    /// Whose deletion it is, if it is deleted.
+    pub(crate) deleted_by: Option<AssertedBy>,
 }
 
 /// An entity that comes into the graph.
@@ -64,7 +72,7 @@ pub(crate) async fn entity_type_list(tx: &mut ScopedTx) -> Result<Vec<(String, b
         .collect())
 }
 
-/// The entity, held for this transaction alone; `None` if it isn't there or was deleted.
+/// The entity itself, even if it is deleted or merged, held for this transaction alone.
 pub(crate) async fn entity_lock(
     tx: &mut ScopedTx,
     id: EntityId,
@@ -72,8 +80,9 @@ pub(crate) async fn entity_lock(
     let account = tx.account();
     let row = sqlx::query!(
         r#"
-        SELECT type, title, props, version, starts_at, folded, asserted_by, source, raw_record, updated_at
-        FROM graph.entity WHERE account = $1 AND id = $2 AND deleted_at IS NULL
+        SELECT type, title, props, version, starts_at, folded, asserted_by, source, raw_record, created_at, updated_at,
+            merged_into, absorbed, deleted_by
+        FROM graph.entity WHERE account = $1 AND id = $2
         FOR NO KEY UPDATE
         "#,
         account.0,
@@ -88,6 +97,7 @@ pub(crate) async fn entity_lock(
             .title
             .filter(|title| props.get("name").and_then(Value::as_str) != Some(title));
         StoredEntity {
+            id,
             kind: row.r#type,
             content: Content {
                 title,
@@ -101,33 +111,58 @@ pub(crate) async fn entity_lock(
                 source: row.source,
             },
             raw: row.raw_record.map(Into::into),
+            created_at: row.created_at,
             updated_at: row.updated_at,
+            merged_into: row.merged_into.map(Into::into),
+            absorbed: row.absorbed,
+            deleted_by: row.deleted_by.as_deref().map(by_from_name),
         }
     }))
 }
 
-/// Holds the entity without reading it. False: it isn't there.
-pub(crate) async fn entity_hold(tx: &mut ScopedTx, id: EntityId) -> Result<bool, sqlx::Error> {
+/// Where the merges of an entity lead, held; itself if it was never merged. A merge that is just being made is waited
+/// for and followed: rows are locked from the absorbed one up, as everywhere.
+pub(crate) async fn entity_root_lock(
+    tx: &mut ScopedTx,
+    id: EntityId,
+) -> Result<Option<StoredEntity>, sqlx::Error> {
+    let mut next = id;
+    loop {
+        match entity_lock(tx, next).await? {
+            Some(StoredEntity {
+                merged_into: Some(into),
+                ..
+            }) => next = into,
+            found => return Ok(found),
+        }
+    }
+}
+
+/// The entity that an id stands for, though it was merged; `None` if it isn't there or is deleted.
+pub(crate) async fn entity_root(tx: &mut ScopedTx, id: EntityId) -> Result<Option<EntityId>, sqlx::Error> {
     let account = tx.account();
-    let row = sqlx::query_scalar!(
-        "SELECT id FROM graph.entity WHERE account = $1 AND id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
+    let root = sqlx::query_scalar!(
+        r#"
+        SELECT root.id FROM graph.entity e
+        JOIN graph.entity root ON root.account = $1
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+        WHERE e.account = $1 AND e.id = $2 AND root.deleted_at IS NULL
+        "#,
         account.0,
         id.0
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.is_some())
+    Ok(root.map(Into::into))
 }
 
-pub(crate) async fn entity_exists(tx: &mut ScopedTx, id: EntityId) -> Result<bool, sqlx::Error> {
+/// An entity with all that were merged into it.
+pub(crate) async fn entity_members(tx: &mut ScopedTx, root: EntityId) -> Result<Vec<Uuid>, sqlx::Error> {
     let account = tx.account();
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM graph.entity WHERE account = $1 AND id = $2 AND deleted_at IS NULL) AS "there!""#,
-        account.0,
-        id.0
-    )
-    .fetch_one(tx.conn())
-    .await
+    let members = sqlx::query_scalar!("SELECT graph.entity_members($1, $2)", account.0, root.0)
+        .fetch_one(tx.conn())
+        .await?;
+    Ok(members.unwrap_or_default())
 }
 
 /// False: there is an entity of this id.
@@ -200,15 +235,89 @@ pub(crate) async fn entity_mark_folded(tx: &mut ScopedTx, id: EntityId) -> Resul
     Ok(())
 }
 
-struct EntityRow {
-    id: Uuid,
-    kind: String,
-    title: Option<String>,
-    props: Value,
+/// What an entity is part of, and how many are part of it.
+pub(crate) async fn entity_merge(
+    tx: &mut ScopedTx,
+    absorbed: EntityId,
+    survivor: EntityId,
+) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.entity SET
+            merged_into = CASE WHEN id = $2 THEN $3 ELSE merged_into END,
+            absorbed = absorbed + CASE WHEN id = $3 THEN 1 ELSE 0 END,
+            updated_at = greatest(updated_at, $4)
+        WHERE account = $1 AND id IN ($2, $3)
+        "#,
+        account.0,
+        absorbed.0,
+        survivor.0,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes an entity out of the one that it was merged into.
+pub(crate) async fn entity_unmerge(
+    tx: &mut ScopedTx,
+    absorbed: EntityId,
+    survivor: EntityId,
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        UPDATE graph.entity SET
+            merged_into = CASE WHEN id = $2 THEN NULL ELSE merged_into END,
+            absorbed = absorbed - CASE WHEN id = $3 THEN 1 ELSE 0 END
+        WHERE account = $1 AND id IN ($2, $3)
+        "#,
+        account.0,
+        absorbed.0,
+        survivor.0
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Deletes an entity in somebody's name, or, by `None`, takes its deletion back.
+pub(crate) async fn entity_delete(
+    tx: &mut ScopedTx,
+    id: EntityId,
     version: i64,
-    starts_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    by: Option<AssertedBy>,
+) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.entity SET version = $3, deleted_by = $4, updated_at = greatest(updated_at, $5),
+            deleted_at = CASE WHEN $4::text IS NULL THEN NULL ELSE $5::timestamptz END
+        WHERE account = $1 AND id = $2
+        "#,
+        account.0,
+        id.0,
+        version,
+        by.map(by_name),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// An entity as it is shown.
+pub(super) struct EntityRow {
+    pub(super) id: Uuid,
+    pub(super) kind: String,
+    pub(super) title: Option<String>,
+    pub(super) props: Value,
+    pub(super) version: i64,
+    pub(super) starts_at: Option<DateTime<Utc>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 impl From<EntityRow> for Entity {
@@ -232,7 +341,7 @@ pub(crate) async fn entity_by_id(tx: &mut ScopedTx, id: EntityId) -> Result<Opti
         EntityRow,
         r#"
         SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
-        FROM graph.entity WHERE account = $1 AND id = $2 AND deleted_at IS NULL
+        FROM graph.entity WHERE account = $1 AND id = $2 AND deleted_at IS NULL AND merged_into IS NULL
         "#,
         account.0,
         id.0
@@ -257,7 +366,9 @@ pub(crate) async fn entity_list(
             SELECT DISTINCT e.created_at, e.id, e.type AS kind, e.title, e.props, e.version, e.starts_at, e.updated_at
             FROM graph.identifier i
             JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id AND b.valid_to IS NULL
-            JOIN graph.entity e ON e.account = b.account AND e.id = b.entity AND e.deleted_at IS NULL
+            JOIN graph.entity borne ON borne.account = b.account AND borne.id = b.entity
+            JOIN graph.entity e ON e.account = b.account AND e.deleted_at IS NULL
+                AND e.id = CASE WHEN borne.merged_into IS NULL THEN borne.id ELSE graph.entity_root($1, borne.id) END
             WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND ($4::text IS NULL OR e.type = $4)
                 AND (e.created_at, e.id) > ($5, $6)
             ORDER BY e.created_at, e.id LIMIT $7
@@ -278,7 +389,8 @@ pub(crate) async fn entity_list(
             r#"
             SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
             FROM graph.entity
-            WHERE account = $1 AND type = $2 AND deleted_at IS NULL AND (created_at, id) > ($3, $4)
+            WHERE account = $1 AND type = $2 AND deleted_at IS NULL AND merged_into IS NULL
+                AND (created_at, id) > ($3, $4)
             ORDER BY created_at, id LIMIT $5
             "#,
             account.0,
@@ -295,7 +407,7 @@ pub(crate) async fn entity_list(
             r#"
             SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
             FROM graph.entity
-            WHERE account = $1 AND deleted_at IS NULL AND (created_at, id) > ($2, $3)
+            WHERE account = $1 AND deleted_at IS NULL AND merged_into IS NULL AND (created_at, id) > ($2, $3)
             ORDER BY created_at, id LIMIT $4
             "#,
             account.0,

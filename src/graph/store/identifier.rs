@@ -71,34 +71,61 @@ pub(crate) async fn identifier_lock(
         .collect())
 }
 
-/// Who of a type bears one of these: by the first of them, by the user's word before others', the oldest.
-pub(crate) async fn entity_bearer(
+/// Somebody who bears an identifier.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer {
+    /// Who bears it.
+    pub(crate) entity: EntityId,
+    /// What that was merged into; itself if it wasn't.
+    pub(crate) root: EntityId,
+    /// The identifier.
+    pub(crate) identifier: Uuid,
+    /// Whether the root is deleted.
+    pub(crate) deleted: bool,
+}
+
+/// Who of a type bears any of these: by the first of them, the living before the deleted, by the user's word before
+/// others', the oldest; at most 50.
+pub(crate) async fn bearer_list(
     tx: &mut ScopedTx,
     kind: &str,
     identifiers: &[Uuid],
-) -> Result<Option<EntityId>, sqlx::Error> {
+) -> Result<Vec<Bearer>, sqlx::Error> {
     let account = tx.account();
-    let id = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"
-        SELECT e.id
+        SELECT e.id, root.id AS root, b.identifier, root.deleted_at IS NOT NULL AS "deleted!"
         FROM graph.entity_identifier b
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
-        WHERE b.account = $1 AND b.identifier = ANY($2) AND b.valid_to IS NULL AND e.type = $3 AND e.deleted_at IS NULL
-        ORDER BY array_position($2, b.identifier), b.asserted_by <> 'user', e.created_at, e.id LIMIT 1
+        JOIN graph.entity root ON root.account = b.account
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+        WHERE b.account = $1 AND b.identifier = ANY($2) AND b.valid_to IS NULL AND e.type = $3
+        ORDER BY array_position($2, b.identifier), root.deleted_at IS NOT NULL, b.asserted_by <> 'user', e.created_at, e.id
+        LIMIT 50
         "#,
         account.0,
         identifiers,
         kind
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(id.map(Into::into))
+    Ok(rows
+        .into_iter()
+        .map(|row| Bearer {
+            entity: row.id.into(),
+            root: row.root.into(),
+            identifier: row.identifier,
+            deleted: row.deleted,
+        })
+        .collect())
 }
 
-/// Says that the entity bears these. Returns how many of them nobody had said of it before.
+/// Says that the entity bears these. Returns how many of them nobody had said of any of `members`: of the one that
+/// shows it, with all that were merged into that.
 pub(crate) async fn identifier_link(
     tx: &mut ScopedTx,
     entity: EntityId,
+    members: &[Uuid],
     identifiers: &[Uuid],
     asserter: &Asserter,
 ) -> Result<i64, sqlx::Error> {
@@ -109,7 +136,7 @@ pub(crate) async fn identifier_link(
     sqlx::query_scalar!(
         r#"
         WITH before AS (
-            SELECT identifier FROM graph.entity_identifier WHERE account = $1 AND entity = $2
+            SELECT identifier FROM graph.entity_identifier WHERE account = $1 AND entity = ANY($7)
         ), fresh AS (
             INSERT INTO graph.entity_identifier (account, entity, identifier, asserted_by, source, confidence, recorded_at)
             SELECT DISTINCT $1::uuid, $2::uuid, said.id, $4::text, $5::text, 1::real, $6::timestamptz
@@ -124,16 +151,17 @@ pub(crate) async fn identifier_link(
         identifiers,
         by_name(asserter.by),
         asserter.source,
-        now
+        now,
+        members
     )
     .fetch_one(tx.conn())
     .await
 }
 
-/// What an entity bears, with who says so, at most 500.
+/// What an entity (with all that were merged into it) bears, with who says so, at most 500.
 pub(crate) async fn identifier_list(
     tx: &mut ScopedTx,
-    entity: EntityId,
+    members: &[Uuid],
 ) -> Result<Vec<IdentifierRow>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
@@ -142,17 +170,17 @@ pub(crate) async fn identifier_list(
         SELECT i.scheme, i.value, b.asserted_by, b.source, b.recorded_at
         FROM graph.entity_identifier b
         JOIN graph.identifier i ON i.account = b.account AND i.id = b.identifier
-        WHERE b.account = $1 AND b.entity = $2 AND b.valid_to IS NULL
+        WHERE b.account = $1 AND b.entity = ANY($2) AND b.valid_to IS NULL
         ORDER BY i.scheme, i.value, b.recorded_at, b.source LIMIT 500
         "#,
         account.0,
-        entity.0
+        members
     )
     .fetch_all(tx.conn())
     .await
 }
 
-/// Who bears an identifier.
+/// Who bears an identifier, though it was merged.
 pub(crate) async fn entity_by_identifier(
     tx: &mut ScopedTx,
     kind: &str,
@@ -161,13 +189,14 @@ pub(crate) async fn entity_by_identifier(
     let account = tx.account();
     let id = sqlx::query_scalar!(
         r#"
-        SELECT e.id
+        SELECT root.id
         FROM graph.identifier i
         JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
-        WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL
-            AND e.type = $4 AND e.deleted_at IS NULL
-        ORDER BY b.asserted_by <> 'user', e.created_at, e.id LIMIT 1
+        JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+        WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL AND e.type = $4
+        ORDER BY b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
         "#,
         account.0,
         identifier.scheme,
@@ -180,6 +209,7 @@ pub(crate) async fn entity_by_identifier(
 }
 
 /// The person (before an organization) behind an address, and what they are to the owner, who bears `allod`/`me`.
+/// Merged entities count as what they were merged into, at both ends.
 pub(crate) async fn party_by_identifier(
     tx: &mut ScopedTx,
     identifier: &Identifier,
@@ -188,11 +218,13 @@ pub(crate) async fn party_by_identifier(
     sqlx::query_as!(
         PartyRow,
         r#"
-        SELECT e.id, e.title, ARRAY(
+        SELECT root.id, root.title, ARRAY(
             SELECT DISTINCT r.predicate
             FROM graph.identifier mine
             JOIN graph.entity_identifier me ON me.account = mine.account AND me.identifier = mine.id
-            JOIN graph.relation r ON r.account = me.account AND r.from_entity = me.entity AND r.to_entity = e.id
+            JOIN graph.relation r ON r.account = me.account
+                AND r.from_entity = ANY(graph.entity_members($1, graph.entity_root($1, me.entity)))
+                AND r.to_entity = ANY(graph.entity_members($1, root.id))
             WHERE mine.account = $1 AND mine.scheme = 'allod' AND mine.value = 'me'
                 AND r.removed_at IS NULL AND r.valid_to IS NULL
             ORDER BY r.predicate
@@ -200,9 +232,11 @@ pub(crate) async fn party_by_identifier(
         FROM graph.identifier i
         JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+        JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
         WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL
-            AND e.type IN ('Person', 'Organization') AND e.deleted_at IS NULL
-        ORDER BY e.type <> 'Person', b.asserted_by <> 'user', e.created_at, e.id LIMIT 1
+            AND e.type IN ('Person', 'Organization')
+        ORDER BY e.type <> 'Person', b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
         "#,
         account.0,
         identifier.scheme,

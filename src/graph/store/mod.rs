@@ -6,18 +6,24 @@
 mod claim;
 mod entity;
 mod identifier;
+mod merge;
+mod neighbour;
 mod raw;
 mod relation;
 mod request;
+mod timeline;
 
 use spine::ScopedTx;
 
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use identifier::*;
+pub(crate) use merge::*;
+pub(crate) use neighbour::*;
 pub(crate) use raw::*;
 pub(crate) use relation::*;
 pub(crate) use request::*;
+pub(crate) use timeline::*;
 
 /// A place to which this transaction can go back.
 pub(crate) async fn savepoint(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {

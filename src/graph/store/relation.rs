@@ -1,7 +1,7 @@
 //! `graph.relation`.
 
 use chrono::{DateTime, Utc};
-use contracts::{EntityId, RawRecordId, RelationId};
+use contracts::{RawRecordId, RelationId};
 use spine::ScopedTx;
 use spine::ports::RelationChange;
 use uuid::Uuid;
@@ -23,30 +23,36 @@ pub(crate) struct EdgeRow {
 #[derive(Debug)]
 pub(crate) struct RelationRow {
     pub(crate) id: Uuid,
-    pub(crate) from_entity: Uuid,
+    /// From the entity to the other one.
+    pub(crate) outgoing: bool,
     pub(crate) predicate: String,
-    pub(crate) to_entity: Uuid,
+    pub(crate) other: Uuid,
     pub(crate) other_title: Option<String>,
     pub(crate) asserted_by: String,
     pub(crate) source: String,
     pub(crate) recorded_at: DateTime<Utc>,
 }
 
+/// Both ends of an edge, each with all that were merged into it.
+#[derive(Debug)]
+pub(crate) struct Edge<'a> {
+    pub(crate) from: &'a [Uuid],
+    pub(crate) predicate: &'a str,
+    pub(crate) to: &'a [Uuid],
+}
+
 /// What every source said of an edge.
-pub(crate) async fn relation_rows(
-    tx: &mut ScopedTx,
-    edge: &RelationChange,
-) -> Result<Vec<EdgeRow>, sqlx::Error> {
+pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<Vec<EdgeRow>, sqlx::Error> {
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
         SELECT id, source, removed_at IS NULL AS "live!", refused
-        FROM graph.relation WHERE account = $1 AND from_entity = $2 AND to_entity = $3 AND predicate = $4
+        FROM graph.relation WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4
         ORDER BY recorded_at, id
         "#,
         account.0,
-        edge.from.0,
-        edge.to.0,
+        edge.from,
+        edge.to,
         edge.predicate
     )
     .fetch_all(tx.conn())
@@ -92,16 +98,16 @@ pub(crate) async fn relation_insert(
 }
 
 /// The owner says it again: sources may, too.
-pub(crate) async fn relation_unrefuse(tx: &mut ScopedTx, edge: &RelationChange) -> Result<(), sqlx::Error> {
+pub(crate) async fn relation_unrefuse(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<(), sqlx::Error> {
     let account = tx.account();
     sqlx::query!(
         r#"
         UPDATE graph.relation SET refused = false
-        WHERE account = $1 AND from_entity = $2 AND to_entity = $3 AND predicate = $4 AND refused
+        WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4 AND refused
         "#,
         account.0,
-        edge.from.0,
-        edge.to.0,
+        edge.from,
+        edge.to,
         edge.predicate
     )
     .execute(tx.conn())
@@ -110,16 +116,16 @@ pub(crate) async fn relation_unrefuse(tx: &mut ScopedTx, edge: &RelationChange) 
 }
 
 /// The owner says that an edge doesn't hold, whichever source said it did.
-pub(crate) async fn relation_refuse(tx: &mut ScopedTx, edge: &RelationChange) -> Result<(), sqlx::Error> {
+pub(crate) async fn relation_refuse(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<(), sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(
         r#"
         UPDATE graph.relation SET removed_at = $5, refused = true
-        WHERE account = $1 AND from_entity = $2 AND to_entity = $3 AND predicate = $4 AND removed_at IS NULL
+        WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4 AND removed_at IS NULL
         "#,
         account.0,
-        edge.from.0,
-        edge.to.0,
+        edge.from,
+        edge.to,
         edge.predicate,
         now
     )
@@ -151,30 +157,34 @@ pub(crate) async fn relation_by_id(
     }))
 }
 
-/// The relations of an entity in both directions, newest first, at most 200.
+/// The relations of an entity (with all that were merged into it) in both directions, newest first, at most 200. An
+/// end that was merged is given as what it was merged into.
 pub(crate) async fn relation_list(
     tx: &mut ScopedTx,
-    entity: EntityId,
+    members: &[Uuid],
 ) -> Result<Vec<RelationRow>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
         RelationRow,
         r#"
-        SELECT r.id AS "id!", r.from_entity AS "from_entity!", r.predicate AS "predicate!", r.to_entity AS "to_entity!",
+        SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
             other.title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
             r.recorded_at AS "recorded_at!"
         FROM (
-            (SELECT *, to_entity AS other FROM graph.relation
-                WHERE account = $1 AND from_entity = $2 AND removed_at IS NULL)
+            (SELECT *, true AS outgoing, to_entity AS far FROM graph.relation
+                WHERE account = $1 AND from_entity = ANY($2) AND removed_at IS NULL)
             UNION ALL
-            (SELECT *, from_entity AS other FROM graph.relation
-                WHERE account = $1 AND to_entity = $2 AND removed_at IS NULL)
+            (SELECT *, false AS outgoing, from_entity AS far FROM graph.relation
+                WHERE account = $1 AND to_entity = ANY($2) AND removed_at IS NULL)
         ) r
-        JOIN graph.entity other ON other.account = $1 AND other.id = r.other AND other.deleted_at IS NULL
+        JOIN graph.entity far ON far.account = $1 AND far.id = r.far
+        JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
+            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+        WHERE NOT other.id = ANY($2)
         ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200
         "#,
         account.0,
-        entity.0
+        members
     )
     .fetch_all(tx.conn())
     .await

@@ -1,12 +1,14 @@
 //! What callers may count on: their own events and jobs, live and paged; the operator's door; metrics.
 
+mod events;
+mod operator;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::events::accounts::TokenRevoked;
 use contracts::{AccountId, NewEvent, TokenId};
-use futures::StreamExt;
 use spine::access::token_hash;
 use spine::ports::AccountDirectory;
 use spine::queue::RunnerOptions;
@@ -165,20 +167,6 @@ fn with_token(mut request: Request<Body>, secret: &str) -> Request<Body> {
     request
 }
 
-/// Reads a live stream until it holds so many events; answers their lines.
-async fn follow(response: Response, count: usize) -> String {
-    assert_eq!(response.status(), StatusCode::OK);
-    let mut body = response.into_body().into_data_stream();
-    let mut text = String::new();
-    while text.matches("\ndata:").count() + usize::from(text.starts_with("data:")) < count {
-        let next = tokio::time::timeout(Duration::from_secs(20), body.next())
-            .await
-            .expect("an event in time");
-        text.push_str(std::str::from_utf8(&next.expect("the stream goes on").unwrap()).unwrap());
-    }
-    text
-}
-
 #[tokio::test]
 async fn a_token_opens_the_api_unless_it_is_a_devices_or_wrong() {
     let house = house(None).await;
@@ -217,166 +205,6 @@ async fn wrong_tokens_wait_after_sixty_in_a_minute_and_are_counted_in_the_audit(
     assert!(bodies.iter().all(|body| body["source"] == "192.0.2.1"));
     let count: u64 = bodies.iter().filter_map(|body| body["count"].as_u64()).sum();
     assert!(count >= u64::from(REFUSALS_PER_SOURCE_MAX), "{bodies:?}");
-}
-
-#[tokio::test]
-async fn events_are_paged_filtered_and_ones_own() {
-    let house = house(None).await;
-    let (first, second) = (
-        house.happens(&house.alice).await,
-        house.happens(&house.alice).await,
-    );
-    let bobs = house.happens(&house.bob).await;
-    let (first, second) = (first.to_string(), second.to_string());
-    assert_eq!(
-        house.subjects("alice-api", "/api/v1/events", 2).await,
-        [first.clone(), second.clone()]
-    );
-    assert_eq!(
-        house.subjects("bob-api", "/api/v1/events", 1).await,
-        [bobs.to_string()]
-    );
-    assert_eq!(
-        house.subjects("alice-api", "/api/v1/events?limit=1", 1).await,
-        *std::slice::from_ref(&second),
-        "the newest"
-    );
-    let page = json(
-        house
-            .call("alice-api", Method::GET, "/api/v1/events?after=0&limit=1")
-            .await,
-    )
-    .await;
-    assert_eq!(page["items"][0]["subject"], first, "the oldest");
-    let next = format!("/api/v1/events?after={}", page["next_after"]);
-    assert_eq!(house.subjects("alice-api", &next, 1).await, [second]);
-    let other = json(
-        house
-            .call("alice-api", Method::GET, "/api/v1/events?type=no.Such")
-            .await,
-    )
-    .await;
-    assert_eq!(other["items"], serde_json::json!([]));
-    let odd = house
-        .call("alice-api", Method::GET, "/api/v1/events?tpye=a.B")
-        .await;
-    assert_eq!(problem(odd).await, 400);
-}
-
-#[tokio::test]
-async fn live_updates_bring_ones_own_events_at_once_and_go_on_where_they_ended() {
-    let house = house(None).await;
-    let stream = house
-        .call("alice-api", Method::GET, "/api/v1/events/stream")
-        .await;
-    assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
-    house.happens(&house.bob).await;
-    let (first, second) = (
-        house.happens(&house.alice).await,
-        house.happens(&house.alice).await,
-    );
-    let seen = follow(stream, 2).await;
-    assert!(
-        seen.contains(&first.to_string()) && seen.contains(&second.to_string()),
-        "{seen}"
-    );
-    assert!(
-        !seen.contains(&house.bob.account().to_string()),
-        "Bob's is Bob's: {seen}"
-    );
-
-    let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
-    let mut again = with_token(request(Method::GET, "/api/v1/events/stream", ""), "alice-api");
-    again.headers_mut().insert("last-event-id", id.parse().unwrap());
-    let seen = follow(call(&house.edge.network, again).await, 1).await;
-    assert!(
-        seen.contains(&second.to_string()) && !seen.contains(&first.to_string()),
-        "{seen}"
-    );
-}
-
-#[tokio::test]
-async fn live_updates_end_when_the_hub_stops() {
-    let house = house(None).await;
-    let stream = house
-        .call("alice-api", Method::GET, "/api/v1/events/stream")
-        .await;
-    house.edge.streams.cancel();
-    let end = tokio::time::timeout(Duration::from_secs(5), stream.into_body().collect()).await;
-    assert!(end.expect("it ends").unwrap().to_bytes().is_empty());
-}
-
-#[tokio::test]
-async fn the_operator_acts_in_the_account_that_she_names() {
-    let house = house(None).await;
-    let bobs = house.happens(&house.bob).await.to_string();
-    house.subjects("bob-api", "/api/v1/events", 1).await;
-    let id = house.bob.account().to_string();
-    let list = async |account| json(house.operate(account, Method::GET, "/api/v1/events", "").await).await;
-    assert_eq!(list(Some("bob")).await["items"][0]["subject"], bobs);
-    assert_eq!(list(Some(id.as_str())).await["items"][0]["subject"], bobs);
-    assert_eq!(
-        list(None).await["items"],
-        serde_json::json!([]),
-        "the owner's, when she names nobody"
-    );
-    let nobody = house
-        .operate(Some("mallory"), Method::GET, "/api/v1/events", "")
-        .await;
-    assert_eq!(problem(nobody).await, 404);
-}
-
-#[tokio::test]
-async fn what_concerns_the_whole_hub_is_for_the_operator() {
-    let house = house(None).await;
-    for (method, path) in [
-        (Method::GET, "/api/v1/audit/verify"),
-        (Method::POST, "/api/v1/events/replay"),
-    ] {
-        let body = r#"{"consumer":"nobody","after":0}"#;
-        let refused = with_token(request(method.clone(), path, body), "alice-session");
-        assert_eq!(
-            problem(call(&house.edge.network, refused).await).await,
-            403,
-            "{path}"
-        );
-    }
-    house.happens(&house.alice).await;
-    house.subjects("alice-api", "/api/v1/events", 1).await;
-    let proof = json(house.operate(None, Method::GET, "/api/v1/audit/verify", "").await).await;
-    assert_eq!(
-        (&proof["faults"], &proof["rows"]),
-        (&serde_json::json!([]), &serde_json::json!(1))
-    );
-    let replay = house.operate(
-        None,
-        Method::POST,
-        "/api/v1/events/replay",
-        r#"{"consumer":"nobody","after":0}"#,
-    );
-    assert_eq!(problem(replay.await).await, 404);
-}
-
-#[tokio::test]
-async fn an_account_is_erased_by_itself_or_the_operator_and_by_nobody_else() {
-    let house = house(None).await;
-    for (secret, status) in [("bob-session", 404), ("alice-api", 403)] {
-        let refused = house.call(secret, Method::DELETE, "/api/v1/accounts/alice").await;
-        assert_eq!(problem(refused).await, status, "{secret}");
-    }
-    house.happens(&house.alice).await;
-    house.subjects("alice-api", "/api/v1/events", 1).await;
-    let erased = json(
-        house
-            .call("alice-session", Method::DELETE, "/api/v1/accounts/alice")
-            .await,
-    )
-    .await;
-    assert_eq!(erased["rows"]["spine.event_body"], 1, "{erased}");
-    let operator = house
-        .operate(Some("bob"), Method::DELETE, "/api/v1/accounts/bob", "")
-        .await;
-    assert_eq!(operator.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -23,6 +23,23 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
                 ));
             });
         }
+        Account::Change { handle, name, zone } => {
+            let mut body = serde_json::Map::new();
+            for (key, value) in [("display_name", name), ("zone", zone)] {
+                body.extend(value.map(|value| (key.to_owned(), value.into())));
+            }
+            let path = format!("/accounts/{}", escape(&handle));
+            let answer = client.patch(&path, &body.into()).await?;
+            session.show(&answer, |answer| {
+                let cell = |path| render::cell(answer, path);
+                render::line(format!(
+                    "account {}: {}, {}",
+                    cell("handle"),
+                    cell("display_name"),
+                    cell("zone")
+                ));
+            });
+        }
         Account::List => {
             let answer = client.get("/accounts").await?;
             session.show(&answer, |answer| {

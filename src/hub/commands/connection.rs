@@ -62,6 +62,11 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             let answer = client.get(&format!("/connections/{}", escape(&id))).await?;
             session.show(&answer, show);
         }
+        Connection::Secret { id, secrets } => {
+            let path = format!("/connections/{}/secrets", escape(&id));
+            let answer = client.put(&path, &read_secrets(&secrets)?.into()).await?;
+            session.show(&answer, |_| render::line(format!("set: {}", secrets.join(", "))));
+        }
         Connection::Test { id } => {
             let answer = client
                 .post(&format!("/connections/{}/test", escape(&id)), &json!({}))

@@ -7,10 +7,12 @@ mod event;
 mod intention;
 mod job;
 mod rule;
+mod trace;
 
 use serde_json::{Map, Value};
 
-pub(crate) use rule::{check as rule_check, trace as print_trace};
+pub(crate) use rule::check as rule_check;
+pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
 use crate::cli::{Audit, Command, Global};
 use crate::client::{Client, ClientError};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Session, assignments};
+use super::{CommandError, Session, assignments, trace};
 use crate::cli::Rule;
 use crate::client::escape;
 use crate::render;
@@ -79,7 +79,7 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
                 }
             };
             let answer = client.post(&format!("{}/run", rule(&id)), &body).await?;
-            session.show(&answer, trace);
+            session.show(&answer, trace::show);
         }
         Rule::Runs { rule, limit } => {
             let rule = rule
@@ -98,8 +98,8 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
             });
         }
         Rule::Trace { run } => {
-            let answer = client.get(&format!("/runs/{}", escape(&run))).await?;
-            session.show(&answer, trace);
+            let answer = trace::of_run(client, &run).await?;
+            session.show(&answer, trace::show);
         }
     }
     Ok(())
@@ -149,44 +149,4 @@ fn read(file: &Path) -> Result<String, CommandError> {
         return Ok(text);
     }
     std::fs::read_to_string(file).map_err(failed)
-}
-
-/// A run as people read it, in the order in which it happened.
-pub(crate) fn trace(run: &Value) {
-    let cell = |path| render::cell(run, path);
-    render::line(format!(
-        "run {}  rule {}  {}  {}",
-        cell("id"),
-        cell("rule"),
-        cell("status"),
-        cell("reason")
-    ));
-    render::line(format!("correlation {}", cell("correlation")));
-    render::line(format!(
-        "came in   {}  {}",
-        render::time(&run["event"]["occurred_at"]),
-        render::cell(run, "event.type")
-    ));
-    render::line(format!("          {}", run["event"]["body"]));
-    for step in render::list(&run["steps"]) {
-        let cell = |path| render::cell(step, path);
-        render::line(format!(
-            "{:<9} {}  {}",
-            cell("kind"),
-            render::time(&step["at"]),
-            cell("what")
-        ));
-        if !step["value"].is_null() {
-            render::line(format!("          = {}", step["value"]));
-        }
-    }
-    for answer in render::list(&run["answers"]) {
-        let cell = |path| render::cell(answer, path);
-        render::line(format!(
-            "answered  {}  {}  {}",
-            render::time(&answer["at"]),
-            cell("what"),
-            answer["detail"]
-        ));
-    }
 }

@@ -22,7 +22,7 @@ const KEPT: [&str; 3] = ["ALLOD_POSTGRES_BIN", "ALLOD_PACKS_DIR", "ALLOD_RECIPES
 pub(crate) async fn check() -> Result<(), DemoError> {
     let dir = temporary_directory()?;
     let mut hub = Hub::start(&dir).await?;
-    let played = play(&mut hub).await;
+    let played = play(&mut hub, &dir).await;
     if played.is_err() {
         render::line(format!(
             "the hub's log is kept in {}",
@@ -45,7 +45,7 @@ pub(super) fn temporary_directory() -> Result<PathBuf, DemoError> {
     Ok(dir)
 }
 
-async fn play(hub: &mut Hub) -> Result<(), DemoError> {
+async fn play(hub: &mut Hub, dir: &Path) -> Result<(), DemoError> {
     let mut story = Story::begin(&hub.client, hub.address).await?;
     story.arrive_at_work().await?;
     story.sam_calls().await?;
@@ -59,7 +59,7 @@ async fn play(hub: &mut Hub) -> Result<(), DemoError> {
     story.hub_moved(hub.address);
     story.same_call_again_changes_nothing().await?;
     story.show_trace().await?;
-    story.clean_up().await?;
+    super::erasure::prove(&story, dir).await?;
     let report = hub.client.get("/audit/verify").await?;
     if report["faults"]
         .as_array()

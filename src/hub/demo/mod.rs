@@ -5,8 +5,10 @@
 //! Begin with [`story`].
 
 mod check;
+mod erasure;
 #[cfg(feature = "failpoints")]
 mod kill_points;
+mod leftovers;
 mod provider;
 mod story;
 mod wire;

@@ -35,7 +35,7 @@ pub(super) struct Message {
     pub(super) to: String,
     pub(super) from: String,
     pub(super) body: String,
-    created: chrono::DateTime<chrono::Utc>,
+    pub(super) created: chrono::DateTime<chrono::Utc>,
     status: String,
 }
 

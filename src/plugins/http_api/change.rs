@@ -8,6 +8,7 @@ use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use spine::ScopedTx;
+use spine::access::{Principal, Scope, TokenKind};
 use utoipa::ToSchema;
 
 use super::check_context;
@@ -15,7 +16,7 @@ use crate::manager::{Manager, Ready};
 use crate::manifest::hint;
 use crate::model::{self, Connection, Health};
 use crate::registry::Pack;
-use crate::store;
+use crate::{settings, store};
 
 pub(super) const BUDGET: Budget = Budget {
     operations: 500_000,
@@ -55,6 +56,10 @@ pub(crate) struct ConnectionChange {
     #[schema(value_type = Object)]
     settings: Map<String, Value>,
     allowed_ranges: Option<Vec<String>>,
+    /// By name, in place of the ones before. All that are stored must be among them where a setting changes that says to
+    /// which host they are sent.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, String>,
 }
 
 /// Secrets by name.
@@ -99,42 +104,94 @@ pub(super) async fn check_new(manager: &Manager, new: &NewConnection) -> Result<
     Ok(checked)
 }
 
+/// The connection as it is to be, or what is wrong with it. Asks the pack, so no transaction is open meanwhile.
 pub(super) async fn apply(
     manager: &Manager,
-    connection: &mut Connection,
-    change: ConnectionChange,
-) -> Result<(), Problem> {
-    let pack = pack(manager, &connection.plugin)?;
+    caller: &Scope,
+    old: &Connection,
+    change: &ConnectionChange,
+) -> Result<Connection, Problem> {
+    let pack = pack(manager, &old.plugin)?;
+    let mut new = old.clone();
     let mut problems = Vec::new();
-    if let Some(name) = change.name {
-        problems.extend(name_problem(&name));
-        connection.name = name.trim().to_owned();
+    if let Some(name) = &change.name {
+        problems.extend(name_problem(name));
+        new.name = name.trim().to_owned();
     }
-    for (name, value) in change.settings {
-        if value.is_null() && pack.manifest.setting(&name).is_some() {
-            connection.settings.remove(&name);
+    for (name, value) in &change.settings {
+        if value.is_null() && pack.manifest.setting(name).is_some() {
+            new.settings.remove(name);
         } else {
-            connection.settings.insert(name, value);
+            new.settings.insert(name.clone(), value.clone());
         }
     }
     // A setting that a newer pack dropped is dropped here, too; one that never was is a mistake and is named below.
-    let ranges = change
-        .allowed_ranges
-        .unwrap_or_else(|| connection.allowed_ranges.clone());
-    let names: Vec<&str> = connection.secrets.keys().map(String::as_str).collect();
-    let checked = check(
-        manager,
-        &pack,
-        &connection.settings,
-        &ranges,
-        &names,
-        &mut problems,
-    )
-    .await;
+    let ranges = change.allowed_ranges.as_ref().unwrap_or(&old.allowed_ranges);
+    check_secrets(manager, old, &change.secrets)?;
+    let names = old.secrets.keys().chain(change.secrets.keys());
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let checked = check(manager, &pack, &new.settings, ranges, &names, &mut problems).await;
     refuse(problems)?;
-    connection.settings = checked.settings;
-    connection.allowed_ranges = checked.allowed_ranges;
-    Ok(())
+    new.settings = checked.settings;
+    new.allowed_ranges = checked.allowed_ranges;
+    reach_check(manager, &pack, caller, (old, &new), &change.secrets)?;
+    Ok(new)
+}
+
+/// Where a connection may reach is its owner's word, not a program's; and a secret goes to no other host than the one
+/// for which it was given.
+fn reach_check(
+    manager: &Manager,
+    pack: &Pack,
+    caller: &Scope,
+    (old, new): (&Connection, &Connection),
+    secrets: &BTreeMap<String, String>,
+) -> Result<(), Problem> {
+    let effective = |connection: &Connection| {
+        settings::effective(&pack.manifest, &connection.settings, manager.hub_url())
+    };
+    let (before, after) = (effective(old), effective(new));
+    let moved = pack
+        .manifest
+        .host_settings()
+        .find(|name| before.get(*name) != after.get(*name));
+    let widened = new
+        .allowed_ranges
+        .iter()
+        .any(|range| !old.allowed_ranges.contains(range));
+    if moved.is_some() || widened {
+        person_check(caller)?;
+    }
+    let Some(setting) = moved else { return Ok(()) };
+    let kept: Vec<&str> = old
+        .secrets
+        .keys()
+        .filter(|name| !secrets.contains_key(*name))
+        .map(String::as_str)
+        .collect();
+    if kept.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::unprocessable(format!(
+        "setting `{setting}` says to which host the secrets are sent: where it changes, give them anew in the same \
+         request ({})",
+        kept.join(", ")
+    )))
+}
+
+/// Refuses programs: a token of theirs that leaks must not turn the hub towards other hosts.
+pub(super) fn person_check(caller: &Scope) -> Result<(), Problem> {
+    match caller.principal() {
+        Principal::Operator
+        | Principal::Token {
+            kind: TokenKind::Session,
+            ..
+        } => Ok(()),
+        _ => Err(Problem::forbidden(
+            "which hosts and ranges a connection may reach is for a person to say, not for a program",
+        )
+        .hint("sign in, or use `allod connection` on the hub itself")),
+    }
 }
 
 pub(super) fn check_secrets(
@@ -237,7 +294,7 @@ async fn ask_pack(
         secrets: BTreeMap::new(),
     };
     let hooks_url = probe.hooks_url(manager.hub_url());
-    let effective = crate::settings::effective(&pack.manifest, settings, manager.hub_url());
+    let effective = settings::effective(&pack.manifest, settings, manager.hub_url());
     let ready = Ready {
         connection: probe,
         pack: pack.clone(),

@@ -56,6 +56,14 @@ impl Manifest {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
+    /// The settings that say which hosts it may call.
+    pub(crate) fn host_settings(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().filter_map(|host| match host {
+            HostSpec::Setting(name) => Some(name.as_str()),
+            HostSpec::Pattern(_) => None,
+        })
+    }
+
     pub(crate) fn secret(&self, name: &str) -> Option<&SecretSpec> {
         self.secrets.iter().find(|secret| secret.name == name)
     }

@@ -1,5 +1,7 @@
 //! From the text of a `plugin.toml` to a [`Manifest`]: every mistake is named with file, line and column.
 
+mod webhook;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -7,15 +9,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::error::{ManifestError, hint, with_nearest};
-use super::raw::{RawAuth, RawFunctions, RawManifest, RawSetting, RawSignature, RawWebhook};
-use super::{Auth, Functions, HostSpec, Kind, Manifest, SecretSpec, Setting, SettingType, ValueRef, Webhook};
+use super::raw::{RawAuth, RawFunctions, RawManifest, RawSetting};
+use super::{Auth, Functions, HostSpec, Kind, Manifest, SecretSpec, Setting, SettingType, ValueRef};
 use crate::settings;
-use crate::signature::{Algorithm, Encoding, Scheme};
-use crate::xml;
 
-/// The smallest and largest limit that a webhook may set on its body, and the one that it has otherwise.
-const BODY_BYTES: Range<usize> = 1024..1024 * 1024 + 1;
-const BODY_BYTES_DEFAULT: usize = 64 * 1024;
 const RECONCILE_MINUTES: Range<u32> = 1..24 * 60 + 1;
 
 /// Reads a manifest. `file` is how errors name it; `folder` is what its id must be.
@@ -237,103 +234,6 @@ impl Reader<'_> {
         }
         let hint = hint(name, manifest.secrets.iter().map(|secret| secret.name.as_str()));
         self.refuse(place, format!("there is no secret `{name}`{hint}"))
-    }
-
-    fn webhook(&self, manifest: &Manifest, raw: RawWebhook) -> Read<Webhook> {
-        self.id(&raw.name)?;
-        let mut methods = Vec::new();
-        for method in &raw.methods {
-            methods.push(match method.get_ref().as_str() {
-                "GET" => http::Method::GET,
-                "POST" => http::Method::POST,
-                _ => return self.refuse(method, "a webhook takes GET, POST or both"),
-            });
-        }
-        let body_max_bytes = match &raw.body_max_bytes {
-            Some(bytes) if !BODY_BYTES.contains(bytes.get_ref()) => {
-                return self.refuse(bytes, "a body's limit is 1024 to 1048576 bytes");
-            }
-            Some(bytes) => *bytes.get_ref(),
-            None => BODY_BYTES_DEFAULT,
-        };
-        let signature = self.signature(manifest, &raw.signature)?;
-        let (answer_content_type, answer_body) = match raw.answer {
-            Some(answer) => {
-                if http::HeaderValue::from_str(answer.content_type.get_ref()).is_err() {
-                    return self.refuse(&answer.content_type, "this is no media type");
-                }
-                if let Some(problem) = xml::problem_of(answer.content_type.get_ref(), &answer.body) {
-                    return self.refuse(&answer.content_type, format!("the body is not XML: {problem}"));
-                }
-                (answer.content_type.into_inner(), answer.body)
-            }
-            None => ("text/plain".to_owned(), String::new()),
-        };
-        Ok(Webhook {
-            name: raw.name.into_inner(),
-            description: raw.description,
-            methods,
-            body: raw.body,
-            body_max_bytes,
-            signature,
-            function: raw.function.into_inner(),
-            answer_content_type,
-            answer_body,
-        })
-    }
-
-    fn signature(&self, manifest: &Manifest, raw: &RawSignature) -> Read<Scheme> {
-        let secret = self.secret(manifest, &raw.secret, raw.secret.get_ref())?;
-        match raw.scheme.get_ref().as_str() {
-            "twilio" => {
-                let key = raw.shared_key.as_ref();
-                let shared_key = key
-                    .map(|key| self.secret(manifest, key, key.get_ref()))
-                    .transpose()?;
-                Ok(Scheme::Twilio { secret, shared_key })
-            }
-            "hmac" => self.hmac(raw, secret),
-            other => {
-                let hint = hint(other, ["twilio", "hmac"]);
-                self.refuse(&raw.scheme, format!("unknown signature scheme `{other}`{hint}"))
-            }
-        }
-    }
-
-    fn hmac(&self, raw: &RawSignature, secret: String) -> Read<Scheme> {
-        let Some(header) = &raw.header else {
-            return self.refuse(
-                &raw.scheme,
-                "this scheme needs `header`, the header that holds the signature",
-            );
-        };
-        let Ok(header_name) = header.get_ref().parse::<http::HeaderName>() else {
-            return self.refuse(header, "this is no header's name");
-        };
-        let algorithm = match raw.algorithm.as_ref().map(|name| (name, name.get_ref().as_str())) {
-            None | Some((_, "sha256")) => Algorithm::Sha256,
-            Some((_, "sha1")) => Algorithm::Sha1,
-            Some((place, other)) => {
-                let hint = hint(other, ["sha1", "sha256"]);
-                return self.refuse(place, format!("unknown algorithm `{other}`{hint}"));
-            }
-        };
-        let encoding = match raw.encoding.as_ref().map(|name| (name, name.get_ref().as_str())) {
-            None | Some((_, "hex")) => Encoding::Hex,
-            Some((_, "base64")) => Encoding::Base64,
-            Some((place, other)) => {
-                let hint = hint(other, ["hex", "base64"]);
-                return self.refuse(place, format!("unknown encoding `{other}`{hint}"));
-            }
-        };
-        let prefix = raw.prefix.clone().unwrap_or_default();
-        Ok(Scheme::Hmac {
-            secret,
-            header: header_name,
-            algorithm,
-            encoding,
-            prefix,
-        })
     }
 
     fn id(&self, id: &Spanned<String>) -> Read<()> {

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use contracts::events::communication::Party;
-use contracts::{EntityId, RawRecordId};
-use spine::ScopedTx;
+use contracts::{AttemptId, EntityId, RawRecordId};
 use spine::ports::{
     Applied, AppliedEntity, Change, Entity, GraphError, GraphRead, GraphWrite, Identifier, KeptRecord,
-    ParkedRecord, RawRecord, RawRecords, Target,
+    ParkedRecord, RawRecord, RawRecords, SentMessages, Target,
 };
+use spine::{AccessError, Cause, ScopedTx};
 
 use super::SAM;
 
@@ -23,6 +23,7 @@ struct Inner {
     raw: Vec<(String, String, String, String)>,
     entities: Vec<(Vec<Identifier>, Entity)>,
     parked: Vec<(RawRecordId, RawRecord, String)>,
+    attempts: Vec<(AttemptId, Cause)>,
 }
 
 impl Memory {
@@ -57,6 +58,11 @@ impl Memory {
             raw,
             "an older hub did not understand it".into(),
         ));
+    }
+
+    /// An attempt to send, and because of what it was made.
+    pub(super) fn attempt(&self, id: AttemptId, cause: Cause) {
+        self.inner.lock().unwrap().attempts.push((id, cause));
     }
 
     /// Alice's message on its way out.
@@ -199,6 +205,22 @@ impl GraphRead for Memory {
 
     async fn me(&self, _: &mut ScopedTx) -> Result<EntityId, GraphError> {
         Ok(EntityId::new())
+    }
+}
+
+#[async_trait]
+impl SentMessages for Memory {
+    async fn cause(
+        &self,
+        tx: &mut ScopedTx,
+        _: EntityId,
+        attempt: Option<AttemptId>,
+        _: &str,
+    ) -> Result<Option<Cause>, AccessError> {
+        let inner = self.inner.lock().unwrap();
+        let found = inner.attempts.iter().find(|(known, _)| Some(*known) == attempt);
+        let lane = tx.cause().lane;
+        Ok(found.map(|(_, cause)| Cause { lane, ..*cause }))
     }
 }
 

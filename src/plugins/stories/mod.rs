@@ -2,6 +2,7 @@
 
 mod connections;
 mod graph;
+mod reach;
 mod reconciling;
 mod sending;
 mod stand_in;
@@ -91,6 +92,7 @@ impl Story {
             context.ports.provide_graph_write(graph.clone());
             context.ports.provide_graph_read(graph.clone());
             context.ports.provide_raw_records(graph.clone());
+            context.ports.provide_sent_messages(graph.clone());
             let mut service = crate::service(context);
             let api = std::mem::take(&mut service.api).split_for_parts().0;
             let public = std::mem::take(&mut service.public).split_for_parts().0;

@@ -290,3 +290,35 @@ async fn the_channel_log_takes_a_message_without_asking_anybody() {
     );
     assert_eq!(story.twilio.posts(), 0);
 }
+
+#[tokio::test]
+async fn a_text_goes_by_the_oldest_connection_that_works() {
+    let story = Story::begin().await;
+    let new = json!({
+        "plugin": "twilio", "name": "the other", "settings": { "account_sid": ACCOUNT, "from": OURS },
+        "secrets": { "auth_token": TOKEN },
+    });
+    let made = story.call(Method::POST, "/connections", new).await;
+    let other = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(route(&story).await.connection.to_string(), story.connection);
+    let mut superuser = story.hub.database.superuser().await;
+    for (oldest, other_health, expected) in [
+        ("needs-reauthorisation", "active", &other),
+        ("retrying", "active", &other),
+        ("retrying", "failed", &story.connection),
+        ("failed", "failed", &story.connection),
+    ] {
+        sqlx::query("UPDATE plugins.connection SET health = CASE WHEN id::text = $1 THEN $2 ELSE $3 END")
+            .bind(&story.connection)
+            .bind(oldest)
+            .bind(other_health)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+        assert_eq!(
+            route(&story).await.connection.to_string(),
+            *expected,
+            "{oldest}, {other_health}"
+        );
+    }
+}

@@ -1,8 +1,9 @@
 //! Webhooks: what is taken in, what is refused, what is answered.
 
 use super::*;
-use contracts::{AttemptId, EntityId};
+use contracts::{AttemptId, EntityId, EventId};
 use serde_json::json;
+use spine::access::{Cause, DEPTH_MAX};
 
 const SID: &str = "CA00000000000000000000000000000001";
 
@@ -267,6 +268,57 @@ async fn a_status_callback_names_its_message_and_attempt_by_the_signed_address()
         .await;
     assert_eq!(stranger.status, StatusCode::OK);
     assert_eq!(story.graph.parked().len(), 1, "a message that nobody here knows");
+}
+
+#[tokio::test]
+async fn what_a_provider_says_of_a_message_belongs_to_the_chain_that_led_to_the_message() {
+    let story = Story::begin().await;
+    let sent = Cause {
+        causation: Some(EventId::new()),
+        depth: 2,
+        ..Cause::outside()
+    };
+    let endless = Cause {
+        depth: DEPTH_MAX + 1,
+        ..sent
+    };
+    let mut told = Vec::new();
+    for (sid, cause) in [("SM1", Some(sent)), ("SM2", Some(endless)), ("SM3", None)] {
+        let (message, attempt) = (EntityId::new(), AttemptId::new());
+        story.graph.message(message);
+        if let Some(cause) = cause {
+            story.graph.attempt(attempt, cause);
+        }
+        let rest = format!("status/{attempt}?message={message}");
+        let fields = [("MessageSid", sid), ("MessageStatus", "delivered")];
+        assert_eq!(
+            story.webhook(&rest, &fields).await.status,
+            StatusCode::OK,
+            "{sid}"
+        );
+        story.hub.settle().await;
+        let events = story.hub.events(&story.alice).await;
+        told.push(
+            events
+                .into_iter()
+                .rfind(|event| event.kind == "communication.MessageStatusChanged")
+                .unwrap(),
+        );
+    }
+    assert_eq!(
+        (told[0].correlation, told[0].causation, told[0].depth),
+        (sent.correlation, sent.causation, 2)
+    );
+    assert_eq!(
+        (told[1].correlation, told[1].depth),
+        (sent.correlation, DEPTH_MAX),
+        "what is said from outside is not refused for the length of its chain"
+    );
+    assert_ne!(
+        told[2].correlation, sent.correlation,
+        "an attempt that nobody knows"
+    );
+    assert_eq!((told[2].causation, told[2].depth), (None, 0));
 }
 
 #[tokio::test]

@@ -180,6 +180,7 @@ effective_cache_size = 512MB
 max_wal_size = 512MB
 wal_compression = on
 checkpoint_timeout = 10min
+autovacuum_naptime = 15s
 random_page_cost = 1.1
 max_locks_per_transaction = 128
 jit = off

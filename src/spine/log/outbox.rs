@@ -1,48 +1,140 @@
 //! The outbox: events on their way into the log, written last in the transaction of the data that they tell of.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use contracts::NewEvent;
+use contracts::{Lane, NewEvent};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::access::{AccessError, Cause, Scope, truncate_to_micros};
 
-/// A row of the outbox and its body.
+/// An event on its way, with its body.
 #[derive(Debug)]
-pub(crate) struct Row {
+struct Row {
     event: NewEvent,
-    account: uuid::Uuid,
-    actor: String,
-    lane: &'static str,
+    /// Which of the transaction's [`Ground`]s it stands on, from 1.
+    ground: i32,
     occurred_at: DateTime<Utc>,
-    recorded_at: DateTime<Utc>,
-    cause: Cause,
     salt: [u8; 16],
     body: Vec<u8>,
     body_hash: [u8; 32],
 }
 
-impl Row {
-    pub(crate) fn new(
+/// What events of one transaction usually have in common. The database reads each once instead of once a row, which
+/// is a good part of the cost of a large commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Ground {
+    kind: &'static str,
+    version: i16,
+    actor: String,
+    lane: Lane,
+    cause: Cause,
+}
+
+/// The events of one transaction, which are of one account and one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    rows: Vec<Row>,
+    grounds: Vec<Ground>,
+    known: HashMap<Ground, i32>,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Takes an event in, to be written by [`Outbox::insert`].
+    pub(crate) fn push(
+        &mut self,
         event: NewEvent,
         scope: &Scope,
         cause: &Cause,
         now: DateTime<Utc>,
-    ) -> Result<Self, AccessError> {
+    ) -> Result<(), AccessError> {
         let body = serde_json::to_vec(&event.body)?;
         let salt: [u8; 16] = rand::random();
-        Ok(Self {
-            account: scope.account().0,
+        let ground = self.ground(Ground {
+            kind: event.kind,
+            version: event.version,
             actor: scope.principal().to_string(),
-            lane: event.lane.unwrap_or(cause.lane).as_str(),
-            occurred_at: truncate_to_micros(event.occurred_at.unwrap_or(now)),
-            recorded_at: now,
+            lane: event.lane.unwrap_or(cause.lane),
             cause: *cause,
+        });
+        self.rows.push(Row {
+            ground,
+            occurred_at: truncate_to_micros(event.occurred_at.unwrap_or(now)),
             body_hash: body_hash(&salt, &body),
             salt,
             body,
             event,
-        })
+        });
+        Ok(())
+    }
+
+    fn ground(&mut self, ground: Ground) -> i32 {
+        if let Some(known) = self.known.get(&ground) {
+            return *known;
+        }
+        self.grounds.push(ground.clone());
+        let number = i32::try_from(self.grounds.len()).unwrap_or(i32::MAX);
+        self.known.insert(ground, number);
+        number
+    }
+
+    /// Writes all rows and bodies in one statement.
+    pub(crate) async fn insert(
+        &self,
+        conn: &mut PgConnection,
+        scope: &Scope,
+        now: DateTime<Utc>,
+    ) -> Result<(), sqlx::Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        macro_rules! column {
+            ($of:ident, |$one:ident| $value:expr) => {
+                &self.$of.iter().map(|$one| $value).collect::<Vec<_>>()
+            };
+        }
+        // The rows come out of unnest in the order of the arrays, and nothing sorts them: `seq` counts in the order of
+        // publishing.
+        sqlx::query!(
+            r#"
+            WITH bodies AS (
+                INSERT INTO spine.event_body (event, account, salt, body)
+                SELECT id, $1, salt, body FROM unnest($3::uuid[], $4::bytea[], $5::bytea[]) AS fresh (id, salt, body)
+            )
+            INSERT INTO spine.outbox (id, account, recorded_at, body_hash, occurred_at, subject, subject_version,
+                type, version, actor, lane, correlation, causation, depth)
+            SELECT id, $1, $2, body_hash, occurred_at, subject, subject_version,
+                ($11::text[])[ground], ($12::smallint[])[ground], ($13::text[])[ground], ($14::text[])[ground],
+                ($15::uuid[])[ground], ($16::uuid[])[ground], ($17::smallint[])[ground]
+            FROM unnest($3::uuid[], $6::bytea[], $7::timestamptz[], $8::text[], $9::bigint[], $10::integer[])
+                AS fresh (id, body_hash, occurred_at, subject, subject_version, ground)
+            "#,
+            scope.account().0,
+            now,
+            column!(rows, |row| row.event.id.0),
+            column!(rows, |row| row.salt.as_slice()) as &[&[u8]],
+            column!(rows, |row| row.body.as_slice()) as &[&[u8]],
+            column!(rows, |row| row.body_hash.as_slice()) as &[&[u8]],
+            column!(rows, |row| row.occurred_at),
+            column!(rows, |row| row.event.subject.as_deref()) as &[Option<&str>],
+            column!(rows, |row| row.event.subject_version) as &[Option<i64>],
+            column!(rows, |row| row.ground),
+            column!(grounds, |ground| ground.kind) as &[&str],
+            column!(grounds, |ground| ground.version),
+            column!(grounds, |ground| ground.actor.as_str()) as &[&str],
+            column!(grounds, |ground| ground.lane.as_str()) as &[&str],
+            column!(grounds, |ground| ground.cause.correlation.0),
+            column!(grounds, |ground| ground.cause.causation.map(|id| id.0)) as &[Option<uuid::Uuid>],
+            column!(grounds, |ground| ground.cause.depth),
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
     }
 }
 
@@ -54,56 +146,4 @@ pub(crate) fn body_hash(salt: &[u8], body: &[u8]) -> [u8; 32] {
         .chain_update(body)
         .finalize()
         .into()
-}
-
-/// Writes all rows and bodies in one statement.
-pub(crate) async fn insert(conn: &mut PgConnection, rows: &[Row]) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            &rows.iter().map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query!(
-        r#"
-        WITH fresh AS (
-            SELECT * FROM unnest(
-                $1::uuid[], $2::text[], $3::smallint[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-                $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::uuid[], $13::smallint[], $14::bytea[],
-                $15::bytea[], $16::bytea[]
-            ) WITH ORDINALITY AS fresh (
-                id, type, version, account, lane, subject, subject_version, actor, occurred_at, recorded_at,
-                correlation, causation, depth, body_hash, salt, body, ord
-            )
-        ), bodies AS (
-            INSERT INTO spine.event_body (event, account, salt, body) SELECT id, account, salt, body FROM fresh
-        )
-        INSERT INTO spine.outbox (id, type, version, account, lane, subject, subject_version, actor, occurred_at,
-            recorded_at, correlation, causation, depth, body_hash)
-        SELECT id, type, version, account, lane, subject, subject_version, actor, occurred_at, recorded_at,
-            correlation, causation, depth, body_hash
-        FROM fresh ORDER BY ord
-        "#,
-        column!(|row| row.event.id.0),
-        column!(|row| row.event.kind.to_owned()),
-        column!(|row| row.event.version),
-        column!(|row| row.account),
-        column!(|row| row.lane.to_owned()),
-        column!(|row| row.event.subject.clone()) as &[Option<String>],
-        column!(|row| row.event.subject_version) as &[Option<i64>],
-        column!(|row| row.actor.clone()),
-        column!(|row| row.occurred_at),
-        column!(|row| row.recorded_at),
-        column!(|row| row.cause.correlation.0),
-        column!(|row| row.cause.causation.map(|id| id.0)) as &[Option<uuid::Uuid>],
-        column!(|row| row.cause.depth),
-        column!(|row| row.body_hash.to_vec()),
-        column!(|row| row.salt.to_vec()),
-        column!(|row| row.body.clone()),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -3,7 +3,7 @@
 //! Invariant: one sealer at a time (an advisory lock), which numbers only what it deleted from the outbox in the
 //! same transaction. A transaction that commits late is sealed later: no gaps, no waiting, nothing lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ use crate::backoff::Backoff;
 const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
+/// Rows that were put before others and committed so much later are found by the next look from the start.
+const LATE_ROWS: i64 = 50_000;
 /// "allod" in ASCII, so that other users of advisory locks don't meet it by accident.
 const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
@@ -32,9 +34,11 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::default();
+    let mut look = Look::new();
     while !stop.is_cancelled() {
-        match seal(&pool, &key, clock.as_ref()).await {
+        match seal(&pool, &key, clock.as_ref(), look.next()).await {
             Ok(sealed) => {
+                look.moved(sealed.last_seq);
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
                 if sealed.rows > 0 {
@@ -65,13 +69,45 @@ pub(crate) struct Sealed {
     pub(crate) head: i64,
     /// The link of the last row.
     pub(crate) link: Vec<u8>,
+    /// Where the last row lay in the outbox.
+    last_seq: i64,
 }
 
-/// Moves up to one batch. Returns at once when the outbox is empty.
+/// Where to begin looking in the outbox. What was moved leaves dead entries in its index until the next vacuum, by the
+/// million under load, and walking over them from the start would be most of a batch's work.
+struct Look {
+    begin: i64,
+    from_start: Instant,
+}
+
+impl Look {
+    fn new() -> Self {
+        Self {
+            begin: 0,
+            from_start: Instant::now(),
+        }
+    }
+
+    /// Every [`POLL`] from the start, since a transaction that took its place before many others may commit last.
+    fn next(&mut self) -> i64 {
+        if self.from_start.elapsed() >= POLL {
+            *self = Self::new();
+        }
+        self.begin
+    }
+
+    /// Usually those who commit later stand close by: they are found at once.
+    fn moved(&mut self, last_seq: i64) {
+        self.begin = self.begin.max(last_seq - LATE_ROWS);
+    }
+}
+
+/// Moves up to one batch of what lies in the outbox after `begin`. Returns at once when that is nothing.
 pub(crate) async fn seal(
     pool: &PgPool,
     key: &ChainKey,
     clock: &dyn contracts::Clock,
+    begin: i64,
 ) -> Result<Sealed, sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
@@ -81,25 +117,19 @@ pub(crate) async fn seal(
     let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head")
         .fetch_one(&mut *tx)
         .await?;
-    let mut rows = take(&mut tx).await?;
-    if rows.is_empty() {
+    let waiting = read(&mut tx, begin).await?;
+    if waiting.is_empty() {
         return Ok(Sealed {
             rows: 0,
             head: head.position,
             link: head.hash,
+            last_seq: 0,
         });
     }
-    let batch = head.batch + 1;
-    let mut links = Vec::with_capacity(rows.len());
-    let mut position = head.position;
-    let mut before = head.hash;
-    for row in &mut rows {
-        position += 1;
-        row.position = position;
-        before = chain::link(&before, row).to_vec();
-        links.push(before.clone());
-    }
-    let started = std::time::Instant::now();
+    let started = Instant::now();
+    let Linked { seqs, links, link } = link_all(waiting, head.position, &head.hash);
+    let count = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
+    let (batch, position) = (head.batch + 1, head.position + count);
     if position / PARTITION_MARGIN != head.position / PARTITION_MARGIN || head.position == 0 {
         sqlx::query!(
             "SELECT spine.log_partition_ensure($1)",
@@ -108,7 +138,7 @@ pub(crate) async fn seal(
         .execute(&mut *tx)
         .await?;
     }
-    append(&mut tx, batch, &rows, &links).await?;
+    move_rows(&mut tx, batch, head.position, &seqs, &links).await?;
     sqlx::query!(
         r#"
         WITH link AS (
@@ -122,98 +152,143 @@ pub(crate) async fn seal(
         batch,
         head.position + 1,
         position,
-        before,
+        &link[..],
         key.id(),
-        key.sign(batch, position, &before),
+        key.sign(batch, position, &link),
         clock.now(),
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    metrics::counter!("allod_events_sealed_total").increment(rows.len() as u64);
+    metrics::counter!("allod_events_sealed_total").increment(seqs.len() as u64);
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
     Ok(Sealed {
         rows: count,
         head: position,
-        link: before,
+        link: link.to_vec(),
+        last_seq: seqs.last().copied().unwrap_or_default(),
     })
 }
 
-async fn take(tx: &mut Transaction<'_, Postgres>) -> Result<Vec<chain::Row>, sqlx::Error> {
-    let mut rows = sqlx::query!(
+/// The first rows after `begin`, in order, with where they lie. They stay there until they are moved.
+async fn read(tx: &mut Transaction<'_, Postgres>, begin: i64) -> Result<Vec<(i64, chain::Row)>, sqlx::Error> {
+    let rows = sqlx::query!(
         r#"
-        DELETE FROM spine.outbox WHERE seq IN (SELECT seq FROM spine.outbox ORDER BY seq LIMIT $1)
-        RETURNING seq, id, type AS kind, version, account, lane, subject, subject_version, actor, occurred_at,
+        SELECT seq, id, type AS kind, version, account, lane, subject, subject_version, actor, occurred_at,
             recorded_at, correlation, causation, depth, body_hash
+        FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1
         "#,
-        BATCH_ROWS
+        BATCH_ROWS,
+        begin
     )
     .fetch_all(&mut **tx)
     .await?;
-    rows.sort_unstable_by_key(|row| row.seq);
     Ok(rows
         .into_iter()
-        .map(|row| chain::Row {
-            position: 0,
-            id: row.id,
-            kind: row.kind,
-            version: row.version,
-            account: row.account,
-            lane: row.lane,
-            subject: row.subject,
-            subject_version: row.subject_version,
-            actor: row.actor,
-            occurred_at: row.occurred_at,
-            recorded_at: row.recorded_at,
-            correlation: row.correlation,
-            causation: row.causation,
-            depth: row.depth,
-            body_hash: row.body_hash,
+        .map(|found| {
+            let row = chain::Row {
+                position: 0,
+                id: found.id,
+                kind: found.kind,
+                version: found.version,
+                account: found.account,
+                lane: found.lane,
+                subject: found.subject,
+                subject_version: found.subject_version,
+                actor: found.actor,
+                occurred_at: found.occurred_at,
+                recorded_at: found.recorded_at,
+                correlation: found.correlation,
+                causation: found.causation,
+                depth: found.depth,
+                body_hash: found.body_hash,
+            };
+            (found.seq, row)
         })
         .collect())
 }
 
-async fn append(
+/// Rows with their places in the chain.
+struct Linked {
+    /// Where they lie in the outbox, in order.
+    seqs: Vec<i64>,
+    /// Their links, one after the other.
+    links: Vec<u8>,
+    /// The last link.
+    link: chain::Link,
+}
+
+fn link_all(rows: Vec<(i64, chain::Row)>, head: i64, before: &[u8]) -> Linked {
+    let mut linked = Linked {
+        seqs: Vec::with_capacity(rows.len()),
+        links: Vec::with_capacity(rows.len() * size_of::<chain::Link>()),
+        link: chain::Link::default(),
+    };
+    for ((seq, mut row), position) in rows.into_iter().zip(head + 1..) {
+        row.position = position;
+        linked.link = if linked.seqs.is_empty() {
+            chain::link(before, &row)
+        } else {
+            chain::link(&linked.link, &row)
+        };
+        linked.seqs.push(seq);
+        linked.links.extend_from_slice(&linked.link);
+    }
+    linked
+}
+
+/// Moves the rows within the database: only their numbers and links go there again.
+async fn move_rows(
     tx: &mut Transaction<'_, Postgres>,
     batch: i64,
-    rows: &[chain::Row],
-    links: &[Vec<u8>],
+    head: i64,
+    seqs: &[i64],
+    links: &[u8],
 ) -> Result<(), sqlx::Error> {
-    macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            &rows.iter().map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query!(
+    let moved = sqlx::query!(
         r#"
+        WITH taken AS (
+            DELETE FROM spine.outbox WHERE seq = ANY($1) RETURNING *
+        ), numbered AS (
+            SELECT *, row_number() OVER (ORDER BY seq) AS nth FROM taken
+        )
         INSERT INTO spine.event_log (position, id, type, version, account, lane, subject, subject_version, actor,
             occurred_at, recorded_at, correlation, causation, depth, body_hash, hash, batch)
-        SELECT *, $17::bigint FROM unnest(
-            $1::bigint[], $2::uuid[], $3::text[], $4::smallint[], $5::uuid[], $6::text[], $7::text[], $8::bigint[],
-            $9::text[], $10::timestamptz[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::smallint[],
-            $15::bytea[], $16::bytea[]
-        )
+        SELECT $2 + nth, id, type, version, account, lane, subject, subject_version, actor,
+            occurred_at, recorded_at, correlation, causation, depth, body_hash,
+            substr($3::bytea, (32 * (nth - 1) + 1)::integer, 32), $4::bigint
+        FROM numbered
         "#,
-        column!(|row| row.position),
-        column!(|row| row.id),
-        column!(|row| row.kind.clone()),
-        column!(|row| row.version),
-        column!(|row| row.account),
-        column!(|row| row.lane.clone()),
-        column!(|row| row.subject.clone()) as &[Option<String>],
-        column!(|row| row.subject_version) as &[Option<i64>],
-        column!(|row| row.actor.clone()),
-        column!(|row| row.occurred_at),
-        column!(|row| row.recorded_at),
-        column!(|row| row.correlation),
-        column!(|row| row.causation) as &[Option<uuid::Uuid>],
-        column!(|row| row.depth),
-        column!(|row| row.body_hash.clone()),
+        seqs,
+        head,
         links,
         batch,
     )
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    if moved.rows_affected() == seqs.len() as u64 {
+        return Ok(());
+    }
+    // Nobody but a sealer removes rows, and the lock lets one in; links for other rows than these must never be kept.
+    Err(sqlx::Error::Protocol(
+        "rows left the outbox while they were being sealed".into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sealer_looks_close_behind_what_it_moved_and_now_and_then_from_the_start() {
+        let mut look = Look::new();
+        look.moved(LATE_ROWS + 7);
+        assert_eq!(look.next(), 7);
+        look.moved(0); // an empty pass, or a late row
+        assert_eq!(look.next(), 7, "it doesn't go back for one");
+        look.from_start -= POLL;
+        assert_eq!(look.next(), 0);
+        look.moved(LATE_ROWS - 1);
+        assert_eq!(look.next(), 0, "few rows are all close by");
+    }
 }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod cron;
+mod dead_letters;
 mod enqueue;
 mod model;
 mod registry;
@@ -21,6 +22,7 @@ mod tests;
 pub(crate) use admin::erase_account;
 pub use admin::{JobFilter, JobPage, JobView, QueueAdmin, QueueCount, RetryOutcome};
 pub use cron::{Schedule, schedule_delete, schedule_list, schedule_put};
+pub use dead_letters::DeadLetter;
 pub use enqueue::{enqueue, enqueue_all};
 pub use model::{JobContext, JobError, JobHandler, JobOptions, JobState, QueueError, RateLimit, Slot};
 pub use registry::JobRegistry;

@@ -1,0 +1,98 @@
+//! Signing in, and who may not.
+
+use axum::http::Method;
+use chrono::Duration;
+use contracts::AccountId;
+use serde_json::{Value, json};
+use spine::Scope;
+use spine::access::TokenKind;
+
+use super::{PASSWORD, house};
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_handle_answer_alike() {
+    let house = house().await;
+    house.alice().await;
+    let wrong = house.sign_in("alice", "correct horse batterx").await;
+    let unknown = house.sign_in("nobody", PASSWORD).await;
+    let odd = house.sign_in("no such/handle", PASSWORD).await;
+    assert_eq!(wrong.status, 401);
+    assert_eq!((wrong.status, &wrong.body), (unknown.status, &unknown.body));
+    assert_eq!((wrong.status, &wrong.body), (odd.status, &odd.body));
+}
+
+#[tokio::test]
+async fn who_guesses_passwords_waits_for_the_next_minute() {
+    let house = house().await;
+    house.alice().await;
+    house.clock.advance(Duration::minutes(1));
+    for _ in 0..crate::SIGN_INS_PER_HANDLE_MAX {
+        assert_eq!(house.sign_in("alice", "wrong").await.status, 401);
+    }
+    assert_eq!(
+        house.sign_in("Alice", PASSWORD).await.status,
+        429,
+        "right or wrong, in whatever case"
+    );
+    house.clock.advance(Duration::minutes(1));
+    assert_eq!(house.sign_in("alice", PASSWORD).await.status, 201);
+}
+
+#[tokio::test]
+async fn wrong_sign_ins_of_a_minute_are_one_entry_of_the_audit_with_their_count() {
+    let house = house().await;
+    house.alice().await;
+    for _ in 0..3 {
+        house.sign_in("alice", "wrong").await;
+    }
+    house.hub.context.access.refusals_flush().await.unwrap();
+    house.hub.settle().await;
+    let instance = house.hub.gate.operator(AccountId::INSTANCE);
+    let events = house.hub.events(&instance).await;
+    let refused: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == "audit.SignInsRefused")
+        .collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].body.as_ref().unwrap()["count"], 3);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_sessions_and_needs_the_old_one() {
+    let house = house().await;
+    let alice = house.alice().await;
+    let other = house.sign_in("alice", PASSWORD).await.json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let set = async |who: &Scope, body: Value| {
+        house
+            .call(who, Method::PUT, "/accounts/alice/password", body)
+            .await
+            .status
+            .as_u16()
+    };
+    assert_eq!(
+        set(&alice, json!({ "current": "wrong", "new": "a brand new one" })).await,
+        403
+    );
+    assert_eq!(set(&alice, json!({ "new": "a brand new one" })).await, 403);
+    assert_eq!(
+        set(&alice, json!({ "current": PASSWORD, "new": "short" })).await,
+        422
+    );
+    assert!(house.scope(TokenKind::Session, &other).await.is_some());
+    assert_eq!(
+        set(&alice, json!({ "current": PASSWORD, "new": "a brand new one" })).await,
+        204
+    );
+    assert!(house.scope(TokenKind::Session, &other).await.is_none());
+    assert_eq!(house.sign_in("alice", PASSWORD).await.status, 401);
+    assert_eq!(house.sign_in("alice", "a brand new one").await.status, 201);
+    let operator = house.hub.gate.operator(AccountId::INSTANCE);
+    assert_eq!(
+        set(&operator, json!({ "new": "forgot the new one" })).await,
+        204,
+        "the operator needs none"
+    );
+}

@@ -1,0 +1,193 @@
+//! Applies a change: raw record, entities with their claims and identifiers, relations; then tells what happened.
+//!
+//! Events out: `connector.DataReceived`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityRestored`,
+//! `data.EntityMerged`, `data.RelationAdded`.
+//! Invariant: all of it or, when it is refused, nothing, so that the caller may park the record in the same
+//! transaction. Two deliveries at once wait for each other at the raw record or at an identifier's row.
+//! Begin with [`Work::run`], then `entity`.
+
+pub(crate) mod entity;
+mod relation;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use contracts::events::connector::DataReceived;
+use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
+use spine::ports::{
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord,
+};
+use spine::{AccessError, ScopedTx};
+use uuid::Uuid;
+
+use crate::model::Asserter;
+use crate::schema::Types;
+use crate::{Graph, check, raw, store};
+
+#[async_trait]
+impl GraphWrite for Graph {
+    async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
+        let types = self.types(tx).await?;
+        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(types, change.by, &change.source);
+        store::savepoint(tx).await?;
+        let outcome = work.run(self, tx, &change).await;
+        work.end(tx, outcome).await
+    }
+
+    async fn park(
+        &self,
+        tx: &mut ScopedTx,
+        source: &str,
+        raw: RawRecord,
+        reason: &str,
+    ) -> Result<RawRecordId, GraphError> {
+        raw::park(self, tx, source, raw, reason).await
+    }
+}
+
+impl Graph {
+    pub(crate) async fn types(&self, tx: &mut ScopedTx) -> Result<&Types, GraphError> {
+        self.types
+            .get_or_try_init(|| async {
+                let rows = store::entity_type_list(tx).await?;
+                Types::new(rows).map_err(|error| GraphError::Access(AccessError::Payload(error)))
+            })
+            .await
+    }
+}
+
+/// A change on its way into the graph.
+pub(crate) struct Work<'a> {
+    pub(crate) types: &'a Types,
+    pub(crate) asserter: Asserter,
+    raw: Option<RawRecordId>,
+    /// The rows of all identifiers of the change, locked.
+    identifiers: BTreeMap<(String, String), Uuid>,
+    /// What will be told once everything is written.
+    pub(crate) events: Vec<NewEvent>,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(types: &'a Types, by: AssertedBy, source: &str) -> Self {
+        Self {
+            types,
+            asserter: Asserter {
+                by,
+                source: source.to_owned(),
+            },
+            raw: None,
+            identifiers: BTreeMap::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Keeps what was done, or, when it was refused, nothing of it. The savepoint was made before the work began.
+    pub(crate) async fn end<T>(
+        self,
+        tx: &mut ScopedTx,
+        outcome: Result<T, GraphError>,
+    ) -> Result<T, GraphError> {
+        match outcome {
+            Ok(done) => {
+                store::savepoint_release(tx).await?;
+                for event in self.events {
+                    tx.publish(event)?;
+                }
+                Ok(done)
+            }
+            Err(refused @ (GraphError::Invalid(_) | GraphError::NotFound(_))) => {
+                store::savepoint_rollback(tx).await?;
+                Err(refused)
+            }
+            Err(away) => Err(away),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        graph: &Graph,
+        tx: &mut ScopedTx,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
+        let mut applied = Applied::default();
+        if let Some(record) = &change.raw {
+            let taken = raw::take_in(graph, tx, &change.source, record).await?;
+            applied.raw = Some(taken.id);
+            if taken.known {
+                applied.duplicate = true;
+                return Ok(applied);
+            }
+            self.raw = Some(taken.id);
+            self.received(taken.id, &change.source, record)?;
+        }
+        self.lock_identifiers(tx, &change.entities).await?;
+        for entity in &change.entities {
+            applied.entities.push(self.entity(tx, entity).await?);
+        }
+        for relation in &change.relations {
+            applied.relations.push(self.relation(tx, relation).await?);
+        }
+        Ok(applied)
+    }
+
+    fn received(&mut self, id: RawRecordId, source: &str, record: &RawRecord) -> Result<(), GraphError> {
+        let payload = DataReceived {
+            raw_record: id,
+            connection: record.connection,
+            source: source.to_owned(),
+            stream: record.stream.clone(),
+        };
+        self.events
+            .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
+        Ok(())
+    }
+
+    /// Remembers to tell of a version of an entity.
+    pub(crate) fn tell<P: EventPayload>(
+        &mut self,
+        payload: &P,
+        entity: EntityId,
+        version: i64,
+    ) -> Result<(), GraphError> {
+        let event = NewEvent::of(payload).map_err(AccessError::Payload)?;
+        self.events.push(event.about_version(entity, version));
+        Ok(())
+    }
+
+    /// An identifier of the change, as people write it.
+    pub(crate) fn address(&self, row: Uuid) -> String {
+        let found = self.identifiers.iter().find(|(_, id)| **id == row);
+        found.map_or_else(String::new, |((scheme, value), _)| format!("{scheme} {value}"))
+    }
+
+    /// All at once and in order, so that two changes that share several identifiers can't wait for each other in a ring.
+    async fn lock_identifiers(
+        &mut self,
+        tx: &mut ScopedTx,
+        entities: &[EntityChange],
+    ) -> Result<(), GraphError> {
+        let mut keys: Vec<(String, String)> = entities
+            .iter()
+            .flat_map(|entity| &entity.identifiers)
+            .map(key)
+            .collect();
+        keys.sort();
+        keys.dedup();
+        if !keys.is_empty() {
+            self.identifiers = store::identifier_lock(tx, &keys).await?;
+        }
+        Ok(())
+    }
+
+    /// The rows of identifiers of the change.
+    pub(crate) fn rows<'i>(&self, identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<Uuid> {
+        identifiers
+            .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
+            .collect()
+    }
+}
+
+fn key(identifier: &Identifier) -> (String, String) {
+    (identifier.scheme.clone(), identifier.value.clone())
+}

@@ -1,0 +1,183 @@
+//! Asks the owner about people and organizations that may be one: names that look and sound alike, and one thing more
+//! that speaks for it.
+//!
+//! Invariant: a name alone is never enough to ask, nothing found here merges by itself, and a pair is asked about once.
+
+use async_trait::async_trait;
+use contracts::events::data::{EntityCreated, EntityMerged, EntityUpdated};
+use contracts::{EntityId, Event, EventPayload};
+use serde::Deserialize;
+use spine::ports::{AssertedBy, Entity, GraphError, GraphRead};
+use spine::{Consumer, HandleError, ScopedTx};
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::{is_somebody, names};
+use crate::Graph;
+use crate::apply::Work;
+use crate::store;
+
+/// Of the score, what each weaker signal adds.
+const SIGNAL: f64 = 0.05;
+const SCORE_MAX: f64 = 0.99;
+/// Mailboxes that anybody can have say nothing about belonging together.
+const PUBLIC_MAIL: [&str; 14] = [
+    "aol.com",
+    "fastmail.com",
+    "gmail.com",
+    "gmx.de",
+    "gmx.net",
+    "googlemail.com",
+    "hotmail.com",
+    "icloud.com",
+    "mail.ru",
+    "outlook.com",
+    "proton.me",
+    "protonmail.com",
+    "web.de",
+    "yahoo.com",
+];
+
+/// The consumer `graph.identity`.
+#[derive(Debug)]
+pub(crate) struct SuggestMerges {
+    pub(crate) graph: Arc<Graph>,
+}
+
+/// What all of these events carry.
+#[derive(Deserialize)]
+struct Subject {
+    entity: EntityId,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[async_trait]
+impl Consumer for SuggestMerges {
+    fn name(&self) -> &'static str {
+        "graph.identity"
+    }
+
+    fn types(&self) -> Vec<String> {
+        [EntityCreated::TYPE, EntityUpdated::TYPE, EntityMerged::TYPE]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        let Some(body) = &event.body else {
+            return Ok(()); // erased
+        };
+        let subject: Subject = serde_json::from_value(body.clone())?;
+        if !is_somebody(&subject.kind) {
+            return Ok(());
+        }
+        let mut work = Work::new(
+            self.graph.types(tx).await.map_err(refused)?,
+            AssertedBy::Agent,
+            "graph",
+        );
+        store::savepoint(tx).await?;
+        let outcome = self.look(&mut work, tx, &subject).await;
+        work.end(tx, outcome).await.map_err(refused)
+    }
+}
+
+impl SuggestMerges {
+    async fn look(
+        &self,
+        work: &mut Work<'_>,
+        tx: &mut ScopedTx,
+        subject: &Subject,
+    ) -> Result<(), GraphError> {
+        // Nothing is locked here: what is asked about may change before the owner answers in any case.
+        let Some(one) = store::entity_by_id(tx, subject.entity).await? else {
+            return Ok(store::name_sound_set(tx, subject.entity, None).await?);
+        };
+        let sound = one.title.as_deref().and_then(names::sound);
+        store::name_sound_set(tx, one.id, sound.as_deref()).await?;
+        let (Some(name), Some(sound)) = (one.title.clone(), sound) else {
+            return Ok(());
+        };
+        let me = self.graph.me(tx).await.ok();
+        for id in store::name_sound_alike(tx, &subject.kind, one.id, &sound).await? {
+            let Some(other) = store::entity_by_id(tx, id).await? else {
+                continue;
+            };
+            let alike = other
+                .title
+                .as_deref()
+                .map_or(0.0, |other| names::similarity(&name, other));
+            if alike < names::ALIKE {
+                continue;
+            }
+            let signals = signals(tx, &one, &other, me).await?;
+            if let Some(reason) = signals.reason() {
+                let score = SIGNAL.mul_add(signals.0.len() as f64, alike * 0.9).min(SCORE_MAX);
+                work.suggest(tx, (one.id, other.id), &reason, score as f32)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What speaks for two alike names being one person's, beside the names.
+struct Signals(Vec<String>);
+
+impl Signals {
+    fn reason(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| format!("the names are alike, and {}", self.0.join(", ")))
+    }
+}
+
+async fn signals(
+    tx: &mut ScopedTx,
+    one: &Entity,
+    other: &Entity,
+    me: Option<EntityId>,
+) -> Result<Signals, GraphError> {
+    let mine = store::entity_members(tx, one.id).await?;
+    let theirs = store::entity_members(tx, other.id).await?;
+    if store::decision_distinct(tx, &mine, &theirs).await? {
+        return Ok(Signals(Vec::new()));
+    }
+    let mut found = Vec::new();
+    for property in ["birthday", "job_title", "handle"] {
+        let value = |entity: &Entity| entity.props.get(property).cloned();
+        if value(one).is_some() && value(one) == value(other) {
+            found.push(format!("the {} is the same", property.replace('_', " ")));
+        }
+    }
+    let (a, b) = (addresses(tx, &mine).await?, addresses(tx, &theirs).await?);
+    if let Some((scheme, value)) = a.iter().find(|each| b.contains(each)) {
+        found.push(format!("both have {scheme} {value}"));
+    } else if let Some(domain) = domains(&a).find(|domain| domains(&b).any(|other| other == *domain)) {
+        found.push(format!("both have mail at {domain}"));
+    }
+    if store::have_neighbour_in_common(tx, &mine, &theirs, me.map(Uuid::from)).await? {
+        found.push("they are related to the same".to_owned());
+    }
+    Ok(Signals(found))
+}
+
+async fn addresses(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<(String, String)>, GraphError> {
+    let rows = store::identifier_list(tx, members).await?;
+    Ok(rows.into_iter().map(|row| (row.scheme, row.value)).collect())
+}
+
+fn domains(addresses: &[(String, String)]) -> impl Iterator<Item = &str> {
+    addresses
+        .iter()
+        .filter(|(scheme, _)| scheme == "email")
+        .filter_map(|(_, value)| value.rsplit_once('@'))
+        .map(|(_, domain)| domain)
+        .filter(|domain| !PUBLIC_MAIL.contains(domain))
+}
+
+fn refused(error: GraphError) -> HandleError {
+    match error {
+        GraphError::Access(error) => HandleError::Access(error),
+        other => HandleError::Poison(other.to_string()),
+    }
+}

@@ -1,0 +1,139 @@
+//! Walking `graph.relation` from entity to entity.
+
+use spine::ScopedTx;
+use uuid::Uuid;
+
+/// One step of a walk.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Which of the given entities it begins at, counted from 0.
+    pub(crate) start: usize,
+    /// Where it leads; what was merged is given as itself, so that the order of ids stays the index's.
+    pub(crate) far: Uuid,
+}
+
+/// A neighbour with how it is called and by what it is related.
+#[derive(Debug)]
+pub(crate) struct NeighbourRow {
+    pub(crate) id: Uuid,
+    pub(crate) kind: String,
+    pub(crate) title: Option<String>,
+    pub(crate) outgoing: Vec<String>,
+    pub(crate) incoming: Vec<String>,
+}
+
+/// Where the relations of each of some entities lead, in order of ids, at most `limit` in all. The first of them is
+/// walked after `after` only.
+pub(crate) async fn step_list(
+    tx: &mut ScopedTx,
+    starts: &[Uuid],
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Step>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query!(
+        r#"
+        SELECT one.nth AS "nth!", step.far AS "far!"
+        FROM unnest($2::uuid[]) WITH ORDINALITY AS one (id, nth)
+        JOIN graph.entity e ON e.account = $1 AND e.id = one.id
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT ways.far
+            FROM unnest(CASE WHEN e.absorbed = 0 THEN ARRAY[e.id] ELSE graph.entity_members($1, e.id) END) AS member (id)
+            CROSS JOIN LATERAL (
+                (SELECT DISTINCT r.to_entity AS far FROM graph.relation r
+                    WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL
+                        AND r.to_entity > CASE WHEN one.nth = 1 THEN $3::uuid
+                            ELSE '00000000-0000-0000-0000-000000000000'::uuid END
+                    ORDER BY r.to_entity LIMIT $4)
+                UNION ALL
+                (SELECT DISTINCT r.from_entity FROM graph.relation r
+                    WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL
+                        AND r.from_entity > CASE WHEN one.nth = 1 THEN $3::uuid
+                            ELSE '00000000-0000-0000-0000-000000000000'::uuid END
+                    ORDER BY r.from_entity LIMIT $4)
+            ) ways
+            ORDER BY ways.far LIMIT $4
+        ) step
+        ORDER BY one.nth, step.far LIMIT $4
+        "#,
+        account.0,
+        starts,
+        after,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Step {
+            start: usize::try_from(row.nth - 1).unwrap_or_default(),
+            far: row.far,
+        })
+        .collect())
+}
+
+/// Which of these are related to any of the members directly.
+pub(crate) async fn adjacent(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    candidates: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT one.id AS "id!" FROM unnest($3::uuid[]) AS one (id)
+        WHERE EXISTS (SELECT FROM graph.relation r WHERE r.account = $1 AND r.from_entity = ANY($2)
+                AND r.to_entity = one.id AND r.removed_at IS NULL)
+            OR EXISTS (SELECT FROM graph.relation r WHERE r.account = $1 AND r.to_entity = ANY($2)
+                AND r.from_entity = one.id AND r.removed_at IS NULL)
+        "#,
+        account.0,
+        members,
+        candidates
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// What is shown of pairs of neighbours (`vias[n]` and `fars[n]`), in their order; deleted ones are left out.
+pub(crate) async fn neighbour_list(
+    tx: &mut ScopedTx,
+    vias: &[Uuid],
+    fars: &[Uuid],
+) -> Result<Vec<(usize, NeighbourRow)>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query!(
+        r#"
+        SELECT pair.nth AS "nth!", root.id, root.type AS kind, root.title,
+            ARRAY(SELECT DISTINCT r.predicate FROM graph.relation r WHERE r.account = $1
+                AND r.from_entity = ANY(graph.entity_members($1, pair.via)) AND r.to_entity = pair.far
+                AND r.removed_at IS NULL ORDER BY r.predicate) AS "outgoing!",
+            ARRAY(SELECT DISTINCT r.predicate FROM graph.relation r WHERE r.account = $1
+                AND r.to_entity = ANY(graph.entity_members($1, pair.via)) AND r.from_entity = pair.far
+                AND r.removed_at IS NULL ORDER BY r.predicate) AS "incoming!"
+        FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS pair (via, far, nth)
+        JOIN graph.entity far ON far.account = $1 AND far.id = pair.far
+        JOIN graph.entity root ON root.account = $1 AND root.deleted_at IS NULL
+            AND root.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+        ORDER BY pair.nth
+        "#,
+        account.0,
+        vias,
+        fars
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let neighbour = NeighbourRow {
+                id: row.id,
+                kind: row.kind,
+                title: row.title,
+                outgoing: row.outgoing,
+                incoming: row.incoming,
+            };
+            (usize::try_from(row.nth - 1).unwrap_or_default(), neighbour)
+        })
+        .collect())
+}

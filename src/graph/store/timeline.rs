@@ -1,0 +1,272 @@
+//! `graph.timeline`: written with the items, read by time.
+
+use chrono::{DateTime, Utc};
+use contracts::EntityId;
+use spine::ScopedTx;
+use spine::ports::{Entity, Identifier};
+use uuid::Uuid;
+
+use super::entity::EntityRow;
+
+/// Which stretch of time to read, newest first.
+#[derive(Debug)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) kind: Option<&'a str>,
+    pub(crate) since: DateTime<Utc>,
+    /// Only what lies before this moment and id.
+    pub(crate) before: (DateTime<Utc>, Uuid),
+    pub(crate) limit: i64,
+}
+
+/// The rows of identifiers, made where they are missing; not held, so that calls to one number don't wait for each
+/// other. In the order of `identifiers`, which is the same for everybody.
+async fn identifier_rows(
+    tx: &mut ScopedTx,
+    identifiers: &[(&'static str, Identifier)],
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let account = tx.account();
+    let ids: Vec<Uuid> = identifiers.iter().map(|_| Uuid::now_v7()).collect();
+    let schemes: Vec<String> = identifiers.iter().map(|(_, one)| one.scheme.clone()).collect();
+    let values: Vec<String> = identifiers.iter().map(|(_, one)| one.value.clone()).collect();
+    let roles: Vec<String> = identifiers.iter().map(|(role, _)| (*role).to_owned()).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.identifier (account, id, scheme, value)
+        SELECT DISTINCT ON (fresh.scheme, fresh.value) $1, fresh.id, fresh.scheme, fresh.value
+        FROM unnest($2::uuid[], $3::text[], $4::text[]) AS fresh (id, scheme, value)
+        WHERE NOT EXISTS (SELECT FROM graph.identifier i
+            WHERE i.account = $1 AND i.scheme = fresh.scheme AND i.value = fresh.value)
+        ORDER BY fresh.scheme, fresh.value
+        ON CONFLICT (account, scheme, value) DO NOTHING
+        "#,
+        account.0,
+        &ids,
+        &schemes,
+        &values
+    )
+    .execute(tx.conn())
+    .await?;
+    let rows = sqlx::query!(
+        r#"
+        SELECT i.id, named.role AS "role!"
+        FROM unnest($2::text[], $3::text[], $4::text[]) AS named (role, scheme, value)
+        JOIN graph.identifier i ON i.account = $1 AND i.scheme = named.scheme AND i.value = named.value
+        "#,
+        account.0,
+        &roles,
+        &schemes,
+        &values
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.role)).collect())
+}
+
+/// Puts an item on the timelines of the addresses that it names, in place of where it stood before.
+pub(crate) async fn timeline_participants_set(
+    tx: &mut ScopedTx,
+    item: EntityId,
+    kind: &str,
+    at: DateTime<Utc>,
+    participants: &[(&'static str, Identifier)],
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    let (abouts, roles): (Vec<Uuid>, Vec<String>) = if participants.is_empty() {
+        Default::default()
+    } else {
+        identifier_rows(tx, participants).await?.into_iter().unzip()
+    };
+    sqlx::query!(
+        r#"
+        WITH gone AS (
+            DELETE FROM graph.timeline t WHERE account = $1 AND item = $2
+                AND EXISTS (SELECT FROM graph.identifier i WHERE i.account = $1 AND i.id = t.about)
+                AND NOT EXISTS (SELECT FROM unnest($3::uuid[], $4::text[]) AS kept (about, role)
+                    WHERE kept.about = t.about AND kept.role = t.role)
+        )
+        INSERT INTO graph.timeline (account, item, about, role, kind, at)
+        SELECT $1, $2, named.about, named.role, $5, $6 FROM unnest($3::uuid[], $4::text[]) AS named (about, role)
+        ON CONFLICT (account, item, about, role) DO UPDATE SET at = excluded.at
+        "#,
+        account.0,
+        item.0,
+        &abouts,
+        &roles,
+        kind,
+        at
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// An item happened at another time than was thought.
+pub(crate) async fn timeline_move(
+    tx: &mut ScopedTx,
+    item: EntityId,
+    at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "UPDATE graph.timeline SET at = $3 WHERE account = $1 AND item = $2 AND at <> $3",
+        account.0,
+        item.0,
+        at
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Puts whichever end of a relation has a time on the timeline of the other.
+pub(crate) async fn timeline_relate(
+    tx: &mut ScopedTx,
+    from: EntityId,
+    predicate: &str,
+    to: EntityId,
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.timeline (account, item, about, role, kind, at)
+        SELECT $1, item.id, ends.about, $4, item.type, item.starts_at
+        FROM (VALUES ($2::uuid, $3::uuid), ($3::uuid, $2::uuid)) AS ends (item, about)
+        JOIN graph.entity item ON item.account = $1 AND item.id = ends.item AND item.starts_at IS NOT NULL
+        ON CONFLICT (account, item, about, role) DO NOTHING
+        "#,
+        account.0,
+        from.0,
+        to.0,
+        predicate
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes a relation's item off the timeline again.
+pub(crate) async fn timeline_unrelate(
+    tx: &mut ScopedTx,
+    one: &[Uuid],
+    predicate: &str,
+    other: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        DELETE FROM graph.timeline WHERE account = $1 AND role = $3
+            AND ((item = ANY($2) AND about = ANY($4)) OR (item = ANY($4) AND about = ANY($2)))
+        "#,
+        account.0,
+        one,
+        predicate,
+        other
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Under which ids items stand about an entity: those of its members, and of the addresses that they bear.
+pub(crate) async fn timeline_abouts(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT about AS "about!" FROM (
+            SELECT unnest($2::uuid[]) AS about
+            UNION ALL
+            SELECT identifier FROM graph.entity_identifier
+                WHERE account = $1 AND entity = ANY($2) AND valid_to IS NULL
+        ) abouts LIMIT 1000
+        "#,
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// What happened around something, newest first.
+pub(crate) async fn timeline_about(
+    tx: &mut ScopedTx,
+    abouts: &[Uuid],
+    stretch: &Stretch<'_>,
+) -> Result<Vec<Entity>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query_as!(
+        EntityRow,
+        r#"
+        SELECT DISTINCT ON (found.at, e.id) e.id AS "id!", e.type AS "kind!", e.title, e.props AS "props!",
+            e.version AS "version!", e.starts_at, e.created_at AS "created_at!", e.updated_at AS "updated_at!"
+        FROM unnest($2::uuid[]) AS one (about)
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (t.at, t.item) t.at, t.item
+            FROM graph.timeline t
+            JOIN graph.entity item ON item.account = $1 AND item.id = t.item
+                AND item.deleted_at IS NULL AND item.merged_into IS NULL
+            WHERE t.account = $1 AND t.about = one.about AND ($3::text IS NULL OR t.kind = $3)
+                AND (t.at, t.item) < ($4, $5) AND t.at >= $6
+            ORDER BY t.at DESC, t.item DESC LIMIT $7
+        ) found
+        JOIN graph.entity e ON e.account = $1 AND e.id = found.item
+        ORDER BY found.at DESC, e.id DESC LIMIT $7
+        "#,
+        account.0,
+        abouts,
+        stretch.kind,
+        stretch.before.0,
+        stretch.before.1,
+        stretch.since,
+        stretch.limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Everything that happened, newest first. With and without a type, each has its own statement and index.
+pub(crate) async fn timeline_all(
+    tx: &mut ScopedTx,
+    stretch: &Stretch<'_>,
+) -> Result<Vec<Entity>, sqlx::Error> {
+    let account = tx.account();
+    let rows = if let Some(kind) = stretch.kind {
+        sqlx::query_as!(
+            EntityRow,
+            r#"
+            SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
+            FROM graph.entity
+            WHERE account = $1 AND type = $2 AND starts_at IS NOT NULL AND deleted_at IS NULL
+                AND merged_into IS NULL AND (starts_at, id) < ($3, $4) AND starts_at >= $5
+            ORDER BY starts_at DESC, id DESC LIMIT $6
+            "#,
+            account.0,
+            kind,
+            stretch.before.0,
+            stretch.before.1,
+            stretch.since,
+            stretch.limit
+        )
+        .fetch_all(tx.conn())
+        .await?
+    } else {
+        sqlx::query_as!(
+            EntityRow,
+            r#"
+            SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
+            FROM graph.entity
+            WHERE account = $1 AND starts_at IS NOT NULL AND deleted_at IS NULL AND merged_into IS NULL
+                AND (starts_at, id) < ($2, $3) AND starts_at >= $4
+            ORDER BY starts_at DESC, id DESC LIMIT $5
+            "#,
+            account.0,
+            stretch.before.0,
+            stretch.before.1,
+            stretch.since,
+            stretch.limit
+        )
+        .fetch_all(tx.conn())
+        .await?
+    };
+    Ok(rows.into_iter().map(Into::into).collect())
+}

@@ -1,0 +1,76 @@
+//! What the operator may do, and what accounts may do with themselves alone.
+
+use super::*;
+
+#[tokio::test]
+async fn the_operator_acts_in_the_account_that_she_names() {
+    let house = house(None).await;
+    let bobs = house.happens(&house.bob).await.to_string();
+    house.subjects("bob-api", "/api/v1/events", 1).await;
+    let id = house.bob.account().to_string();
+    let list = async |account| json(house.operate(account, Method::GET, "/api/v1/events", "").await).await;
+    assert_eq!(list(Some("bob")).await["items"][0]["subject"], bobs);
+    assert_eq!(list(Some(id.as_str())).await["items"][0]["subject"], bobs);
+    assert_eq!(
+        list(None).await["items"],
+        serde_json::json!([]),
+        "the owner's, when she names nobody"
+    );
+    let nobody = house
+        .operate(Some("mallory"), Method::GET, "/api/v1/events", "")
+        .await;
+    assert_eq!(problem(nobody).await, 404);
+}
+
+#[tokio::test]
+async fn what_concerns_the_whole_hub_is_for_the_operator() {
+    let house = house(None).await;
+    for (method, path) in [
+        (Method::GET, "/api/v1/audit/verify"),
+        (Method::POST, "/api/v1/events/replay"),
+    ] {
+        let body = r#"{"consumer":"nobody","after":0}"#;
+        let refused = with_token(request(method.clone(), path, body), "alice-session");
+        assert_eq!(
+            problem(call(&house.edge.network, refused).await).await,
+            403,
+            "{path}"
+        );
+    }
+    house.happens(&house.alice).await;
+    house.subjects("alice-api", "/api/v1/events", 1).await;
+    let proof = json(house.operate(None, Method::GET, "/api/v1/audit/verify", "").await).await;
+    assert_eq!(
+        (&proof["faults"], &proof["rows"]),
+        (&serde_json::json!([]), &serde_json::json!(1))
+    );
+    let replay = house.operate(
+        None,
+        Method::POST,
+        "/api/v1/events/replay",
+        r#"{"consumer":"nobody","after":0}"#,
+    );
+    assert_eq!(problem(replay.await).await, 404);
+}
+
+#[tokio::test]
+async fn an_account_is_erased_by_itself_or_the_operator_and_by_nobody_else() {
+    let house = house(None).await;
+    for (secret, status) in [("bob-session", 404), ("alice-api", 403)] {
+        let refused = house.call(secret, Method::DELETE, "/api/v1/accounts/alice").await;
+        assert_eq!(problem(refused).await, status, "{secret}");
+    }
+    house.happens(&house.alice).await;
+    house.subjects("alice-api", "/api/v1/events", 1).await;
+    let erased = json(
+        house
+            .call("alice-session", Method::DELETE, "/api/v1/accounts/alice")
+            .await,
+    )
+    .await;
+    assert_eq!(erased["rows"]["spine.event_body"], 1, "{erased}");
+    let operator = house
+        .operate(Some("bob"), Method::DELETE, "/api/v1/accounts/bob", "")
+        .await;
+    assert_eq!(operator.status(), StatusCode::OK);
+}

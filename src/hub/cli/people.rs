@@ -1,0 +1,128 @@
+//! Accounts, tokens and connections.
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Make an account.
+    Create {
+        /// The handle: letters, digits, - and _.
+        handle: String,
+        /// The name that people read [default: the handle].
+        #[arg(long)]
+        name: Option<String>,
+        /// The time zone, such as Europe/Lisbon [default: UTC].
+        #[arg(long)]
+        zone: Option<String>,
+    },
+    /// Change an account's name or time zone.
+    Change {
+        /// The handle or id.
+        handle: String,
+        /// The name that people read.
+        #[arg(long)]
+        name: Option<String>,
+        /// The time zone, such as Europe/Lisbon.
+        #[arg(long)]
+        zone: Option<String>,
+    },
+    /// List accounts.
+    List,
+    /// Print a new one-time set-up link for the first owner.
+    SetupLink,
+    /// Set an account's password, read as a line from the standard input or asked for.
+    SetPassword {
+        /// The handle or id.
+        handle: String,
+    },
+    /// Erase an account with everything in it: rows, bodies, jobs, secrets. There is no way back.
+    Erase {
+        /// The handle or id.
+        handle: String,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Issue a token; its secret is shown this once.
+    Create {
+        /// device (reports to /device-events) or api (uses /api/v1).
+        #[arg(long, default_value = "api")]
+        kind: String,
+        /// What it is for, such as "Alice's phone".
+        name: String,
+    },
+    /// List tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// The token's id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Connection {
+    /// List the plugins that can be connected.
+    Plugins,
+    /// Connect a plugin.
+    Add {
+        /// The plugin's id, such as twilio.
+        plugin: String,
+        /// What you call it [default: the plugin's id].
+        #[arg(long)]
+        name: Option<String>,
+        /// A setting.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+        /// A secret to ask for, or to read as a line from the standard input; never given as an argument.
+        #[arg(long = "secret", value_name = "NAME")]
+        secrets: Vec<String>,
+        /// A private address range that it may reach, such as 192.168.1.0/24; none is allowed by itself.
+        #[arg(long = "allow-range", value_name = "CIDR")]
+        ranges: Vec<String>,
+    },
+    /// List connections with their health.
+    List,
+    /// Show a connection: settings, health, webhook addresses.
+    Show {
+        /// The connection's id.
+        id: String,
+    },
+    /// Set secrets in place of the ones before, such as a rotated auth token; those not named stay.
+    Secret {
+        /// The connection's id.
+        id: String,
+        /// A secret to ask for, or to read as a line from the standard input; never given as an argument.
+        #[arg(required = true, value_name = "NAME")]
+        secrets: Vec<String>,
+    },
+    /// Ask the provider whether the settings and secrets are right.
+    Test {
+        /// The connection's id.
+        id: String,
+    },
+    /// Pause a connection.
+    Pause {
+        /// The connection's id.
+        id: String,
+    },
+    /// Let a paused connection go on.
+    Resume {
+        /// The connection's id.
+        id: String,
+    },
+    /// Fetch what the provider may have said while the hub was away.
+    Reconcile {
+        /// The connection's id.
+        id: String,
+    },
+    /// Remove a connection with its secrets; what it brought stays.
+    Remove {
+        /// The connection's id.
+        id: String,
+    },
+}

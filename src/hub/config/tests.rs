@@ -1,0 +1,123 @@
+//! What is set where, which wins, and what is refused.
+
+use toml::Value;
+
+use super::environment::KEYS;
+use super::load::load_from;
+use super::{Config, Database, Flags};
+
+fn load_text(
+    text: &str,
+    environment: &[(&str, &str)],
+    set: &[(&'static str, &str)],
+) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("allod.toml");
+    std::fs::write(&file, text).unwrap();
+    let flags = Flags {
+        file: Some(file),
+        set: set
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect(),
+    };
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    load_from(&flags, &environment)
+        .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), ""))
+}
+
+#[test]
+fn flags_win_over_environment_and_environment_over_the_file() {
+    let text = "listen = \"127.0.0.1:1\"\ndomain = \"file.example\"\n[jobs]\nrealtime = 2\n";
+    let environment = [
+        ("ALLOD_DOMAIN", "env.example"),
+        ("ALLOD_JOBS_REALTIME", "3"),
+        ("ALLOD_LISTEN", "127.0.0.1:2"),
+    ];
+    let config = load_text(text, &environment, &[("listen", "127.0.0.1:3")]).unwrap();
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.domain.as_deref(), Some("env.example"));
+    assert_eq!(config.jobs.realtime, 3);
+    assert_eq!(config.public_url(config.listen), "https://env.example");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
+    let error = load_text("domain = \"a.example\"\nlisen = \"127.0.0.1:1\"\n", &[], &[]).unwrap_err();
+    assert!(
+        error.starts_with("/allod.toml:2: unknown field `lisen`"),
+        "{error}"
+    );
+    assert!(error.contains("did you mean `listen`?"), "{error}");
+    let error = load_text("[log]\n\nformt = \"json\"\n", &[], &[]).unwrap_err();
+    assert!(
+        error.contains("allod.toml:3:") && error.contains("did you mean `format`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_bad_value_is_refused_where_it_stands() {
+    let error = load_text("\nlisten = \"nowhere\"\n", &[], &[]).unwrap_err();
+    assert!(error.starts_with("/allod.toml:2:"), "{error}");
+    let error = load_text("", &[("ALLOD_JOBS_REALTIME", "many")], &[]).unwrap_err();
+    assert!(
+        error.contains("ALLOD_JOBS_REALTIME") && error.contains("`many`"),
+        "{error}"
+    );
+    let error = load_text("", &[("ALLOD_LOG_FORMAT", "xml")], &[]).unwrap_err();
+    assert!(
+        error.contains("ALLOD_LOG_FORMAT") && error.contains("json"),
+        "{error}"
+    );
+    assert!(
+        load_text("domain = \"not a domain\"", &[], &[])
+            .unwrap_err()
+            .contains("domain")
+    );
+    assert!(
+        load_text("[jobs]\nrealtime = 0", &[], &[])
+            .unwrap_err()
+            .contains("between 1 and 200")
+    );
+}
+
+#[test]
+fn an_unknown_variable_is_refused_with_the_nearest_one() {
+    let error = load_text("", &[("ALLOD_DATADIR", "/x")], &[]).unwrap_err();
+    assert!(
+        error.contains("ALLOD_DATADIR") && error.contains("ALLOD_DATA_DIR"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_key_can_be_set_from_the_environment() {
+    let shown = Value::try_from(Config {
+        domain: Some("a.b".into()),
+        public_url: Some("x".into()),
+        packs_dir: Some("x".into()),
+        recipes_dir: Some("x".into()),
+        postgres_bin: Some("x".into()),
+        database: Database {
+            url: Some("x".into()),
+            ..Database::default()
+        },
+        ..Config::default()
+    })
+    .unwrap();
+    let mut keys = Vec::new();
+    for (key, value) in shown.as_table().unwrap() {
+        match value {
+            Value::Table(section) => keys.extend(section.keys().map(|inner| format!("{key}.{inner}"))),
+            _ => keys.push(key.clone()),
+        }
+    }
+    keys.sort();
+    let mut listed: Vec<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+    listed.sort();
+    assert_eq!(keys, listed);
+}

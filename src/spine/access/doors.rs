@@ -1,0 +1,128 @@
+//! Doors: the scope that a credential or an address stands for.
+//!
+//! Invariant: asked before anybody is known, so each look-up is a function of the database that tells one account and
+//! nothing else.
+
+use chrono::{DateTime, Utc};
+use contracts::{AccountId, ConnectionId, TokenId};
+
+use super::{Access, AccessError, Principal, Scope, TokenKind};
+
+impl Access {
+    /// The scope of a token that was presented as `secret`, if it is good for this door.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scope_by_token(&self, kind: TokenKind, secret: &str) -> Result<Option<Scope>, AccessError> {
+        let hash = token_hash(secret);
+        let row = sqlx::query!(
+            r#"SELECT token AS "token!", account AS "account!" FROM accounts.token_lookup($1, $2, $3)"#,
+            kind.as_str(),
+            &hash[..],
+            self.inner.clock.now(),
+        )
+        .fetch_optional(&self.inner.app)
+        .await?;
+        Ok(row.map(|row| {
+            Scope::new(
+                AccountId(row.account),
+                Principal::Token {
+                    id: TokenId(row.token),
+                    kind,
+                },
+            )
+        }))
+    }
+
+    /// Somebody whom nobody knows yet, in an account that doesn't exist (its id is fresh): sees no row, but may ask the
+    /// look-ups that come before a sign-in, and is who the first account is made by.
+    pub fn scope_of_stranger(&self, part: &str) -> Scope {
+        Scope::new(AccountId::new(), Principal::System(part.to_owned()))
+    }
+
+    /// The scope of a connection that a webhook's address names. The address proves nothing: the caller checks the
+    /// signature before it writes.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scope_by_connection(
+        &self,
+        plugin: &str,
+        connection: ConnectionId,
+    ) -> Result<Option<Scope>, AccessError> {
+        let account = sqlx::query_scalar!("SELECT plugins.connection_lookup($1, $2)", plugin, connection.0)
+            .fetch_one(&self.inner.app)
+            .await?;
+        Ok(account.map(|account| {
+            Scope::new(
+                AccountId(account),
+                Principal::Connection {
+                    plugin: plugin.to_owned(),
+                    id: connection,
+                },
+            )
+        }))
+    }
+
+    /// The scopes of a plugin's connections whose provider was not asked since a moment: for the hub's own timekeeper,
+    /// which queues that it be asked. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_connections(
+        &self,
+        plugin: &str,
+        before: DateTime<Utc>,
+    ) -> Result<Vec<(Scope, ConnectionId)>, AccessError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT account AS "account!", connection AS "connection!" FROM plugins.connections_due($1, $2)
+            "#,
+            plugin,
+            before
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account, id| {
+            Scope::new(
+                AccountId(account),
+                Principal::Connection {
+                    plugin: plugin.to_owned(),
+                    id,
+                },
+            )
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                (
+                    scope(row.account, ConnectionId(row.connection)),
+                    ConnectionId(row.connection),
+                )
+            })
+            .collect())
+    }
+
+    /// The scopes of accounts in which something planned has come due, for the hub's own timekeeper, which tells of it.
+    /// At most 1,000, those that wait longest first.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_intentions(&self) -> Result<Vec<Scope>, AccessError> {
+        let now = self.now();
+        let accounts = sqlx::query_scalar!(
+            r#"SELECT account AS "account!" FROM intentions.accounts_due($1)"#,
+            now
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("intentions".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
+}
+
+/// What is stored of a token: the SHA-256 of its secret. Secrets have 256 random bits, so no slow hash is needed.
+pub fn token_hash(secret: &str) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(secret.as_bytes()).into()
+}

@@ -1,0 +1,224 @@
+//! The scoped transaction: rows, events, audit entries and jobs of one account, in one commit.
+
+use chrono::{DateTime, Utc};
+use contracts::events::audit::AccessRecorded;
+use contracts::{AccountId, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
+use crate::log::outbox::Outbox;
+use crate::queue::JobOptions;
+
+/// A transaction bound to a [`Scope`]. Dropped without [`ScopedTx::commit`], it never was.
+pub struct ScopedTx {
+    tx: Transaction<'static, Postgres>,
+    now: DateTime<Utc>,
+    scope: Scope,
+    cause: Cause,
+    events: Outbox,
+    classes_queued: Vec<JobClass>,
+    access: Access,
+}
+
+impl std::fmt::Debug for ScopedTx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScopedTx")
+            .field("scope", &self.scope)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ScopedTx {
+    pub(super) fn new(
+        tx: Transaction<'static, Postgres>,
+        access: Access,
+        scope: Scope,
+        cause: Cause,
+    ) -> Self {
+        Self {
+            tx,
+            now: access.now(),
+            scope,
+            cause,
+            events: Outbox::default(),
+            classes_queued: Vec::new(),
+            access,
+        }
+    }
+
+    /// The connection, for the SQL of a `store.rs`.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// When the transaction began, in microseconds: "now" for everything in it.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Whose data, and who acts.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The account, for an `INSERT`.
+    pub fn account(&self) -> AccountId {
+        self.scope.account
+    }
+
+    /// Because of what this happens.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// What follows is because of this: the next event of a consumer's batch, or what a provider's word belongs to.
+    pub fn follow(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
+    /// Publishes on another lane than the cause's, as an import does.
+    pub fn set_lane(&mut self, lane: Lane) {
+        self.cause.lane = lane;
+    }
+
+    /// A part of the hub goes on in the name of one of the owner's rules. Only narrows: a token or connection stays
+    /// what it is.
+    pub fn act_as_rule(&mut self, rule: &str) {
+        if matches!(self.scope.principal, Principal::System(_) | Principal::Rule(_)) {
+            self.scope.principal = Principal::Rule(rule.to_owned());
+        }
+    }
+
+    /// A keyed hash of personal data, for idempotency and limit keys. Can't be guessed from without the key.
+    pub fn pseudonym(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
+        self.access.inner.vault.pseudonym(purpose, data)
+    }
+
+    /// Publishes an event with the commit. Returns its id, for rows that name it.
+    ///
+    /// # Errors
+    /// [`AccessError::Payload`] when the payload can't be written as JSON; [`AccessError::TooDeep`] when the chain of
+    /// causes is longer than [`DEPTH_MAX`].
+    pub fn publish(&mut self, event: NewEvent) -> Result<EventId, AccessError> {
+        self.refuse_depth()?;
+        let id = event.id;
+        self.events.push(event, &self.scope, &self.cause, self.now)?;
+        Ok(id)
+    }
+
+    /// Publishes a payload that is about `subject`, now.
+    ///
+    /// # Errors
+    /// As [`ScopedTx::publish`].
+    pub fn publish_about<P: EventPayload>(
+        &mut self,
+        subject: impl ToString,
+        payload: &P,
+    ) -> Result<EventId, AccessError> {
+        self.publish(NewEvent::of(payload)?.about(subject))
+    }
+
+    /// Records a write or action in the audit: `action` is `read`, `write` or `act`; `on` a noun and an id.
+    ///
+    /// # Errors
+    /// As [`ScopedTx::publish`].
+    pub fn audit(
+        &mut self,
+        action: &str,
+        on: impl Into<String>,
+        count: Option<u64>,
+    ) -> Result<(), AccessError> {
+        self.publish(NewEvent::of(&AccessRecorded {
+            action: action.to_owned(),
+            on: on.into(),
+            count,
+        })?)?;
+        Ok(())
+    }
+
+    /// True the first time that this account meets `key` from `source`; the second time false.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn claim(&mut self, source: &str, key: &[u8]) -> Result<bool, AccessError> {
+        let fresh = self.claim_all(source, &[key]).await?;
+        Ok(fresh.first().is_some_and(|fresh| *fresh))
+    }
+
+    /// Claims many keys from `source` in one statement. Says of each, in the order given, what [`ScopedTx::claim`]
+    /// would have said one after the other: a key that stands twice in `keys` is new the first time only.
+    ///
+    /// Who claims a key that another transaction has claimed and not yet committed waits for it: it is new if that
+    /// one is rolled back. Two batches with keys in common never wait for each other in a circle, whatever their
+    /// order; two calls within one transaction may, and then the database refuses one
+    /// ([`AccessError::is_transient`]).
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn claim_all(
+        &mut self,
+        source: &str,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<bool>, AccessError> {
+        let hashes: Vec<[u8; 32]> = keys
+            .iter()
+            .map(|key| self.pseudonym(source, key.as_ref()))
+            .collect();
+        let mut fresh = claims::insert(self, source, &hashes).await?;
+        Ok(hashes.iter().map(|hash| fresh.remove(hash)).collect())
+    }
+
+    /// Queues a job with the commit. `None`: a job with the same singleton or debounce key is there already.
+    ///
+    /// # Errors
+    /// [`AccessError::Queue`].
+    pub async fn enqueue<P: JobPayload>(
+        &mut self,
+        payload: &P,
+        options: JobOptions,
+    ) -> Result<Option<JobId>, AccessError> {
+        self.refuse_depth()?;
+        let (account, cause) = (self.account(), self.cause);
+        let job = crate::queue::enqueue(&mut self.tx, account, cause, payload, options).await?;
+        if job.is_some() && !self.classes_queued.contains(&P::CLASS) {
+            self.classes_queued.push(P::CLASS);
+        }
+        Ok(job)
+    }
+
+    fn refuse_depth(&self) -> Result<(), AccessError> {
+        if self.cause.depth > DEPTH_MAX {
+            Err(AccessError::TooDeep)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Where the log stood when asked: everything up to here is sealed.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn log_head(&mut self) -> Result<Position, AccessError> {
+        Ok(sqlx::query_scalar!("SELECT position FROM spine.log_head")
+            .fetch_one(self.conn())
+            .await?)
+    }
+
+    /// Commits rows, events and jobs, and wakes whoever waits for them.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`]; then nothing happened (or, when the connection broke during the commit, the
+    /// outcome is unknown and the idempotency keys decide on the second try).
+    pub async fn commit(mut self) -> Result<(), AccessError> {
+        self.events.insert(&mut self.tx, &self.scope, self.now).await?;
+        self.tx.commit().await?;
+        if !self.events.is_empty() {
+            self.access.wake().sealer();
+        }
+        for class in self.classes_queued {
+            self.access.wake().queue(class);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! One consumer on one lane: reads a stretch, handles it, moves the position with the effects.
+//!
+//! Invariant: the position moves from where it was read and from nowhere else. Whoever reads the same stretch in
+//! another process, or sets the position back meanwhile, wins; this one then reads again what the database holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{Event, Lane, Position};
+use sqlx::PgExecutor;
+use tokio::sync::watch;
+
+use super::{Consumer, HandleError, Runtime, store};
+use crate::access::{AccessError, Cause, Principal, Scope, ScopedTx};
+use crate::backoff::Backoff;
+use crate::log::reader;
+
+/// Events a batch at the most.
+const BATCH_EVENTS: i64 = 200;
+/// The floor when no wake-up comes.
+const POLL: Duration = Duration::from_secs(1);
+/// A position that moved over events of no interest is written down this often: reading them again costs little.
+const IDLE_SAVE: i64 = 10_000;
+
+/// Runs one consumer on one lane until it is stopped.
+pub(crate) async fn run(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lane) {
+    let mut lane = LaneReader::new(runtime, consumer, lane);
+    let mut backoff = Backoff::default();
+    let stop = lane.runtime.stop.clone();
+    while !stop.is_cancelled() {
+        match lane.step().await {
+            Ok(Step::More) => backoff.succeeded(lane.consumer.name()),
+            Ok(Step::Idle) => {
+                backoff.succeeded(lane.consumer.name());
+                lane.wait().await;
+            }
+            Err(error) => {
+                lane.position = None; // read again what the database holds
+                backoff.failed(lane.consumer.name(), &error, &stop).await;
+            }
+        }
+    }
+}
+
+enum Step {
+    More,
+    Idle,
+}
+
+struct LaneReader {
+    runtime: Runtime,
+    consumer: Arc<dyn Consumer>,
+    lane: Lane,
+    types: Vec<String>,
+    /// How far it has come, and how far the database knows.
+    position: Option<(Position, Position)>,
+    head: watch::Receiver<Position>,
+    gate: Option<watch::Receiver<Position>>,
+    rewinds: watch::Receiver<u64>,
+    passed: watch::Sender<Position>,
+}
+
+impl LaneReader {
+    fn new(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lane) -> Self {
+        Self {
+            types: consumer.types(),
+            position: None,
+            head: runtime.wake.head(),
+            gate: consumer
+                .after()
+                .map(|other| runtime.wake.passed(other, lane).subscribe()),
+            rewinds: runtime.wake.rewinds(),
+            passed: runtime.wake.passed(consumer.name(), lane),
+            runtime,
+            consumer,
+            lane,
+        }
+    }
+
+    /// Up to where it may read now.
+    fn limit(&self) -> Position {
+        let head = *self.head.borrow();
+        self.gate.as_ref().map_or(head, |gate| head.min(*gate.borrow()))
+    }
+
+    async fn wait(&mut self) {
+        let gate = async {
+            match &mut self.gate {
+                Some(gate) => drop(gate.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.head.changed() => {}
+            _ = self.rewinds.changed() => self.position = None,
+            () = gate => {}
+            () = tokio::time::sleep(POLL) => {}
+            () = self.runtime.stop.cancelled() => {}
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, AccessError> {
+        let (position, saved) = match self.position {
+            Some(position) => position,
+            None => {
+                let saved =
+                    store::position_or_start(&self.runtime.pool, self.consumer.name(), self.lane).await?;
+                self.passed.send_replace(saved);
+                (saved, saved)
+            }
+        };
+        self.position = Some((position, saved));
+        let limit = self.limit();
+        if limit <= position {
+            return Ok(Step::Idle);
+        }
+        let events = reader::events_for_consumer(
+            &self.runtime.pool,
+            self.lane,
+            position,
+            limit,
+            &self.types,
+            BATCH_EVENTS,
+        )
+        .await?;
+        let full = events.len() as i64 == BATCH_EVENTS;
+        let mut from = saved;
+        for stretch in events.chunk_by(|a, b| a.account == b.account) {
+            from = self.handle_stretch(stretch, from).await?;
+        }
+        let reached = if full {
+            events.last().map_or(limit, |event| event.position)
+        } else {
+            limit
+        };
+        if events.is_empty() && reached - saved >= IDLE_SAVE {
+            self.move_position(&self.runtime.pool, reached, saved).await?;
+            from = reached;
+        }
+        self.position = Some((reached, from));
+        self.passed.send_replace(reached);
+        metrics::gauge!("allod_consumer_position", "consumer" => self.consumer.name(), "lane" => self.lane.as_str())
+            .set(reached as f64);
+        Ok(if full { Step::More } else { Step::Idle })
+    }
+
+    /// Handles consecutive events of one account in one transaction; if that fails, each in its own.
+    async fn handle_stretch(&self, events: &[Event], saved: Position) -> Result<Position, AccessError> {
+        let error = match self.try_together(events, saved).await {
+            Ok(position) => return Ok(position),
+            Err(HandleError::Access(error)) if error.is_transient() => return Err(error),
+            Err(HandleError::Access(AccessError::Erased)) => return self.skip(events, saved).await,
+            Err(error) => error,
+        };
+        if let [event] = events {
+            return self.park(event, saved, &error).await;
+        }
+        let mut saved = saved;
+        for event in events {
+            saved = match self.try_together(std::slice::from_ref(event), saved).await {
+                Ok(position) => position,
+                Err(HandleError::Access(error)) if error.is_transient() => return Err(error),
+                Err(error) => self.park(event, saved, &error).await?,
+            };
+        }
+        Ok(saved)
+    }
+
+    /// Passes over events of an account that was erased.
+    async fn skip(&self, events: &[Event], saved: Position) -> Result<Position, AccessError> {
+        let to = events.last().map_or(saved, |event| event.position);
+        self.move_position(&self.runtime.pool, to, saved).await?;
+        Ok(to)
+    }
+
+    async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, HandleError> {
+        let Some((first, last)) = events.first().zip(events.last()) else {
+            return Ok(saved);
+        };
+        let mut tx = self.begin(first).await?;
+        for event in events {
+            tx.follow(Cause::event(event));
+            self.consumer.handle(&mut tx, event).await?;
+        }
+        self.move_position(tx.conn(), last.position, saved).await?;
+        tx.commit().await?;
+        contracts::failpoint::hit(&format!("{} committed", self.consumer.name()));
+        Ok(last.position)
+    }
+
+    async fn begin(&self, event: &Event) -> Result<ScopedTx, AccessError> {
+        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
+        self.runtime.access.begin(&scope, Cause::event(event)).await
+    }
+
+    async fn move_position(
+        &self,
+        on: impl PgExecutor<'_>,
+        to: Position,
+        from: Position,
+    ) -> Result<(), AccessError> {
+        if store::position_move(on, self.consumer.name(), self.lane, to, from).await? {
+            return Ok(());
+        }
+        Err(AccessError::Database(sqlx::Error::Protocol(
+            "this consumer's position was moved by somebody else".into(),
+        )))
+    }
+
+    async fn park(
+        &self,
+        event: &Event,
+        saved: Position,
+        error: &HandleError,
+    ) -> Result<Position, AccessError> {
+        tracing::warn!(consumer = self.consumer.name(), event = %event.id, %error, "event parked");
+        metrics::counter!("allod_events_parked_total", "consumer" => self.consumer.name()).increment(1);
+        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
+        let mut tx = self.runtime.access.begin(&scope, Cause::outside()).await?;
+        store::parked_upsert(&mut tx, self.consumer.name(), event, &error.to_string()).await?;
+        self.move_position(tx.conn(), event.position, saved).await?;
+        tx.commit().await?;
+        Ok(event.position)
+    }
+}

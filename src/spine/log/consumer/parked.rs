@@ -1,0 +1,78 @@
+//! Parked events: kept with their reason until somebody retries them.
+
+use contracts::{AccountId, EventId, Position};
+
+use super::{Consumer, HandleError, store};
+use crate::access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
+use crate::log::reader;
+
+/// An event that a consumer could not handle.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct Parked {
+    /// The consumer.
+    pub consumer: String,
+    /// The event.
+    pub event: EventId,
+    /// Its place in the log.
+    pub position: Position,
+    /// Why it was parked.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: i32,
+    /// Since when it lies here.
+    pub parked_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// The account's parked events, oldest first, at most 500.
+///
+/// # Errors
+/// [`AccessError::Database`].
+pub async fn parked_list(tx: &mut ScopedTx) -> Result<Vec<Parked>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_as!(
+        Parked,
+        r#"
+        SELECT consumer, event AS "event: uuid::Uuid", position, reason, tries, parked_at
+        FROM spine.parked_event WHERE account = $1 ORDER BY position LIMIT 500
+        "#,
+        account.0
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Handles a parked event again. True: it is handled now; false: it was not parked.
+///
+/// # Errors
+/// [`HandleError`]: it failed again; the new reason and the count of tries are kept.
+pub(crate) async fn parked_retry(
+    access: &Access,
+    consumer: &dyn Consumer,
+    account: AccountId,
+    event: EventId,
+) -> Result<bool, HandleError> {
+    let scope = Scope::new(account, Principal::System(consumer.name().to_owned()));
+    let mut tx = access.begin(&scope, Cause::outside()).await?;
+    if !store::parked_delete(&mut tx, consumer.name(), event).await? {
+        return Ok(false);
+    }
+    let Some(event) = reader::event_by_id(&mut tx, event).await? else {
+        return Ok(false);
+    };
+    tx.follow(Cause::event(&event));
+    match consumer.handle(&mut tx, &event).await {
+        Ok(()) => {
+            tx.commit().await?;
+            Ok(true)
+        }
+        Err(error) => {
+            drop(tx);
+            if !error.is_transient() {
+                let mut tx = access.begin(&scope, Cause::outside()).await?;
+                store::parked_upsert(&mut tx, consumer.name(), &event, &error.to_string()).await?;
+                tx.commit().await?;
+            }
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The chain: whoever changes the log behind the hub's back is found.
+
+use contracts::NewEvent;
+use contracts::events::device::PositionReported;
+use sqlx::{Connection, Executor};
+
+use super::super::verify::Fault;
+use super::{marking_hub, rules_change};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
+    let (hub, _) = marking_hub().await;
+    let alice = hub.somebody();
+    for rule in ["zero", "one", "two", "three", "four", "five"] {
+        rules_change(&hub, &alice, &[rule]).await;
+    }
+    assert!(hub.admin.verify().await.unwrap().faults.is_empty());
+    let events = hub.events(&alice).await;
+    let id = |position: i64| {
+        events
+            .iter()
+            .find(|event| event.position == position)
+            .unwrap()
+            .id
+            .0
+    };
+
+    let tampered = async |statements: &[&str]| {
+        let mut superuser = hub.database.superuser().await;
+        let mut tx = superuser.begin().await.unwrap();
+        tx.execute("SET LOCAL session_replication_role = replica")
+            .await
+            .unwrap(); // triggers off
+        for statement in statements {
+            tx.execute(*statement).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        hub.admin.verify().await.unwrap().faults
+    };
+    // Changed.
+    let faults = tampered(&["UPDATE spine.event_log SET actor = 'user:mallory' WHERE position = 3"]).await;
+    assert_eq!(
+        faults,
+        [Fault::Changed {
+            position: 3,
+            event: id(3)
+        }]
+    );
+    let actor = &events[2].actor;
+    let faults = tampered(&[&format!(
+        "UPDATE spine.event_log SET actor = '{actor}' WHERE position = 3"
+    )])
+    .await;
+    assert!(faults.is_empty(), "put right again: {faults:?}");
+    // A body changed.
+    let faults = tampered(&[
+        "CREATE TABLE kept AS SELECT * FROM spine.event_body",
+        &format!(
+            "UPDATE spine.event_body SET body = '{{}}' WHERE event = '{}'",
+            id(4)
+        ),
+    ])
+    .await;
+    assert_eq!(
+        faults,
+        [Fault::BodyChanged {
+            position: 4,
+            event: id(4)
+        }]
+    );
+    // Erased, which is no fault.
+    let faults = tampered(&[&format!("DELETE FROM spine.event_body WHERE event = '{}'", id(4))]).await;
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(hub.admin.verify().await.unwrap().erased, 1);
+    // Put in another order.
+    let faults = tampered(&[
+        "UPDATE spine.event_log SET position = 1000 WHERE position = 1",
+        "UPDATE spine.event_log SET position = 1 WHERE position = 2",
+        "UPDATE spine.event_log SET position = 2 WHERE position = 1000",
+    ])
+    .await;
+    assert!(
+        faults.contains(&Fault::Changed {
+            position: 1,
+            event: id(2)
+        }),
+        "{faults:?}"
+    );
+    assert!(
+        faults.contains(&Fault::Changed {
+            position: 2,
+            event: id(1)
+        }),
+        "{faults:?}"
+    );
+    // Removed.
+    let faults = tampered(&["DELETE FROM spine.event_log WHERE position = 5"]).await;
+    assert!(faults.contains(&Fault::Removed { from: 5, to: 5 }), "{faults:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tamperer_who_computes_the_links_again_lacks_the_key() {
+    let (hub, _) = marking_hub().await;
+    let alice = hub.somebody();
+    rules_change(&hub, &alice, &["only"]).await;
+    let mut superuser = hub.database.superuser().await;
+    let mut tx = superuser.begin().await.unwrap();
+    tx.execute("SET LOCAL session_replication_role = replica")
+        .await
+        .unwrap();
+    // The last row is changed, and every link that can be computed without the key is computed again.
+    tx.execute(
+        "UPDATE spine.event_log SET actor = 'user:mallory', hash = sha256('forged')
+         WHERE position = (SELECT max(position) FROM spine.event_log);
+         UPDATE spine.chain_batch SET hash = sha256('forged') WHERE batch = (SELECT max(batch) FROM spine.chain_batch);
+         UPDATE spine.log_head SET hash = sha256('forged')",
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let faults = hub.admin.verify().await.unwrap().faults;
+    assert!(
+        faults.iter().any(|fault| matches!(fault, Fault::Unsigned { .. })),
+        "{faults:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_cut_off_is_missed() {
+    let (mut hub, _) = marking_hub().await;
+    let alice = hub.somebody();
+    for rule in ["one", "two"] {
+        rules_change(&hub, &alice, &[rule]).await;
+    }
+    hub.stop().await; // which writes the anchor
+    let head = hub.admin.verify().await.unwrap().head;
+    let mut superuser = hub.database.superuser().await;
+    let mut tx = superuser.begin().await.unwrap();
+    tx.execute("SET LOCAL session_replication_role = replica")
+        .await
+        .unwrap();
+    // The last batch goes with its link, and the head is set back to the one before: all of it signed once.
+    tx.execute(
+        "DELETE FROM spine.event_log WHERE batch = (SELECT batch FROM spine.log_head);
+         DELETE FROM spine.chain_batch WHERE batch = (SELECT batch FROM spine.log_head);
+         UPDATE spine.log_head SET (position, batch, hash) =
+             (SELECT position, batch, hash FROM spine.event_log ORDER BY position DESC LIMIT 1)",
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let report = hub.admin.verify().await.unwrap();
+    assert_eq!(
+        report.faults,
+        [Fault::Removed {
+            from: report.head + 1,
+            to: head
+        }]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_are_kept_to_the_microsecond_that_is_hashed() {
+    let (hub, _) = marking_hub().await;
+    let alice = hub.somebody();
+    let mut tx = hub.begin(&alice).await;
+    let fix = chrono::DateTime::from_timestamp_nanos(1_700_000_000_123_456_789);
+    let report = PositionReported {
+        reading: contracts::EntityId::new(),
+        device: contracts::EntityId::new(),
+        latitude: 38.7,
+        longitude: -9.1,
+        accuracy_m: None,
+        battery_percent: None,
+    };
+    tx.publish(NewEvent::of(&report).unwrap().occurred(fix)).unwrap();
+    tx.commit().await.unwrap();
+    hub.settle().await;
+    assert_eq!(
+        hub.events(&alice).await[0].occurred_at.timestamp_micros(),
+        fix.timestamp_micros()
+    );
+    assert!(hub.admin.verify().await.unwrap().faults.is_empty());
+}

@@ -1,0 +1,125 @@
+//! Raw records: what came from a source, kept as received, so that it can be understood better later.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use contracts::{ConnectionId, RawRecordId};
+
+use super::{Applied, AppliedEntity, AssertedBy, Change, GraphError, Identifier};
+use crate::access::ScopedTx;
+
+/// What came from a source, as received, before it meant anything.
+#[derive(Debug, Clone)]
+pub struct RawRecord {
+    /// The connection that it came by, if by one.
+    pub connection: Option<ConnectionId>,
+    /// The stream within the source, such as `calls`.
+    pub stream: String,
+    /// The source's own id of the thing.
+    pub remote_id: String,
+    /// Distinguishes revisions of the same thing, such as an etag or a status; empty when there is but one.
+    pub revision: String,
+    /// The media type of the body.
+    pub media_type: String,
+    /// The bytes as received. Stored sealed.
+    pub body: Vec<u8>,
+}
+
+/// A raw record that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedRecord {
+    /// The record.
+    pub id: RawRecordId,
+    /// The connection that it came by, if by one.
+    pub connection: Option<ConnectionId>,
+    /// The source that it came from.
+    pub source: String,
+    /// The stream within the source.
+    pub stream: String,
+    /// Why it was parked.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: i32,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A raw record as received, opened.
+#[derive(Debug, Clone)]
+pub struct KeptRecord {
+    /// The source that it came from.
+    pub source: String,
+    /// Why it is parked; `None`: it was processed.
+    pub parked: Option<String>,
+    /// The record. Given to [`super::GraphWrite::apply`] again, a parked one becomes processed.
+    pub record: RawRecord,
+}
+
+/// Reads raw records, so that the service that maps them can try a parked one again.
+#[async_trait]
+pub trait RawRecords: Send + Sync {
+    /// The account's parked records, oldest first, at most 500.
+    async fn parked(&self, tx: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError>;
+
+    /// A record with its bytes; `None`: it isn't there.
+    async fn record(&self, tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<KeptRecord>, GraphError>;
+}
+
+/// A record that was written down to be understood later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// The record.
+    pub id: RawRecordId,
+    /// True if this revision of it was there already: nothing was written.
+    pub known: bool,
+}
+
+/// What a source says that it no longer has.
+#[derive(Debug, Clone)]
+pub struct Withdrawal {
+    /// Who says so.
+    pub by: AssertedBy,
+    /// Through what; only its own word is taken back.
+    pub source: String,
+    /// The type of what is gone.
+    pub kind: String,
+    /// By what the source knows it.
+    pub identifier: Identifier,
+}
+
+/// Takes records in first and understands them later, in the caller's transaction. What is live goes by
+/// [`super::GraphWrite::apply`] instead, in one commit.
+#[async_trait]
+pub trait RecordIntake: Send + Sync {
+    /// Writes a record down as received and publishes `connector.DataReceived`, in the lane of the transaction.
+    async fn receive(
+        &self,
+        tx: &mut ScopedTx,
+        source: &str,
+        record: RawRecord,
+    ) -> Result<Received, GraphError>;
+
+    /// Applies what a record means, however often: a better reading of it adds nothing twice. `change.raw` is not
+    /// looked at. The record counts as processed then.
+    async fn understand(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError>;
+
+    /// Says why a received record can't be understood; it is kept, and can be tried again.
+    async fn park_received(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        reason: &str,
+    ) -> Result<(), GraphError>;
+
+    /// Takes a source's word about an entity back. The entity stays while anybody else speaks of it; else it is
+    /// deleted in the source's name, and comes back when the source has it again. `None`: nothing to take back.
+    async fn withdraw(
+        &self,
+        tx: &mut ScopedTx,
+        withdrawal: Withdrawal,
+    ) -> Result<Option<AppliedEntity>, GraphError>;
+}
