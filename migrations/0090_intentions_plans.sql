@@ -27,6 +27,8 @@ CREATE TABLE intentions.plan (
     progress_by_hand boolean NOT NULL DEFAULT false,
     -- What a source said that can't be understood, in words.
     problem text,
+    -- In which local times were read.
+    zone text NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (account, entity)
 );
@@ -37,27 +39,34 @@ CREATE TABLE intentions.moment (
     account uuid NOT NULL,
     entity uuid NOT NULL,
     kind text NOT NULL CHECK (kind IN ('due', 'overdue', 'reminder')),
+    -- What was said that led to it: the due, the reminder. The same words are told of once, in whichever zone they are
+    -- read afterwards.
+    occasion text NOT NULL,
     at timestamptz NOT NULL,
     -- Of a reminder: as it was said.
     said text,
     told_at timestamptz,
-    PRIMARY KEY (account, entity, kind, at),
+    PRIMARY KEY (account, entity, kind, occasion),
     FOREIGN KEY (account, entity) REFERENCES intentions.plan (account, entity)
 );
 CREATE INDEX moment_next ON intentions.moment (at, account) WHERE told_at IS NULL;
 CREATE INDEX moment_upcoming ON intentions.moment (account, at) WHERE told_at IS NULL;
 
--- part-of and depends-on between tasks and goals, as of a position of the log.
+-- part-of and depends-on between tasks and goals, as of a position of the log. The roots are the ends as they are now:
+-- an end that was merged into another entity counts as that one.
 CREATE TABLE intentions.link (
     account uuid NOT NULL,
     from_entity uuid NOT NULL,
     predicate text NOT NULL CHECK (predicate IN ('part-of', 'depends-on')),
     to_entity uuid NOT NULL,
+    from_root uuid NOT NULL,
+    to_root uuid NOT NULL,
     live boolean NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (account, from_entity, predicate, to_entity)
 );
-CREATE INDEX link_to ON intentions.link (account, to_entity, predicate) WHERE live;
+CREATE INDEX link_from ON intentions.link (account, from_root, predicate);
+CREATE INDEX link_to ON intentions.link (account, to_root, predicate);
 
 -- What was done: tasks, and each occurrence of a recurring one (`occurrence`: its due as it was said, or empty).
 CREATE TABLE intentions.completion (

@@ -247,3 +247,74 @@ async fn a_task_that_came_due_is_told_by_the_running_hub() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_task_that_is_merged_deleted_or_restored_takes_its_plan_along() {
+    let world = World::new().await;
+    let goal = world.ok("POST", "/goals", json!({"title": "Move house"})).await;
+    let goal = format!("/goals/{}", goal["id"].as_str().unwrap());
+    let own = world.ok("POST", "/tasks", json!({"title": "Sign", "due_at": "2026-05-02"})).await;
+    let part = json!({"title": "Sign the lease", "due_at": "2026-05-02", "goal": goal.rsplit('/').next()});
+    let twin = world.ok("POST", "/tasks", part).await;
+    let wait = json!({"title": "Carry", "depends_on": [twin["id"]]});
+    let wait = world.ok("POST", "/tasks", wait).await;
+    let id = |task: &Value| task["id"].as_str().unwrap().to_owned();
+    world.hub.settle().await;
+
+    world
+        .ok("POST", &format!("/entities/{}/merge", id(&own)), json!({"other": twin["id"]}))
+        .await;
+    world.hub.settle().await;
+    let open = world.ok("GET", "/tasks", Value::Null).await;
+    assert_eq!(open["items"].as_array().unwrap().len(), 2, "{open}");
+    let shown = world.ok("GET", &format!("/tasks/{}", id(&own)), Value::Null).await;
+    assert_eq!(shown["goals"][0]["title"], "Move house");
+    world
+        .ok("POST", &format!("/tasks/{}/complete", id(&own)), json!({}))
+        .await;
+    assert_eq!(world.ok("GET", &goal, Value::Null).await["progress"], 1.0);
+    let waiting = world.ok("GET", &format!("/tasks/{}", id(&wait)), Value::Null).await;
+    assert_eq!(
+        (&waiting["blocked"], &waiting["depends_on"][0]["id"]),
+        (&json!(false), &own["id"])
+    );
+
+    world
+        .ok("POST", &format!("/entities/{}/unmerge", id(&twin)), json!({}))
+        .await;
+    world.hub.settle().await;
+    let shown = world.ok("GET", &goal, Value::Null).await;
+    assert_eq!((&shown["tasks"][0]["id"], &shown["total"]), (&twin["id"], &json!(1)));
+
+    world
+        .ok("DELETE", &format!("/entities/{}", id(&twin)), Value::Null)
+        .await;
+    world.hub.settle().await;
+    assert_eq!(world.ok("GET", &goal, Value::Null).await["total"], 0);
+    world
+        .ok("POST", &format!("/entities/{}/restore", id(&twin)), json!({}))
+        .await;
+    world.hub.settle().await;
+    assert_eq!(world.ok("GET", &goal, Value::Null).await["total"], 1);
+    let status = world.hub.admin.status().await.unwrap();
+    assert!(status.consumers.iter().all(|one| one.parked == 0), "{status:?}");
+}
+
+#[tokio::test]
+async fn who_changes_the_accounts_zone_is_reminded_by_the_new_clock() {
+    let world = World::new().await;
+    let account = json!({"handle": "alice", "zone": "Europe/Vienna"});
+    let made = world.ok("POST", "/accounts", account).await;
+    let id: contracts::AccountId = made["id"].as_str().unwrap().parse().unwrap();
+    let world = World {
+        alice: world.alice.in_account(id).unwrap(),
+        ..world
+    };
+    let body = json!({"title": "Lunch", "due_at": "2026-05-01T12:00"});
+    let task = world.ok("POST", "/tasks", body).await;
+    assert_eq!(task["due_at"], "2026-05-01T10:00:00Z");
+    let zone = json!({"zone": "Europe/Lisbon"});
+    world.ok("PATCH", &format!("/accounts/{id}"), zone).await;
+    let task: EntityId = task["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(world.task(task).await["due_at"], "2026-05-01T11:00:00Z");
+}

@@ -8,9 +8,10 @@ macro_rules! names {
 }
 
 /// Their names, in order of their domains.
-pub(crate) const NAMES: [&str; 32] = names![
+pub(crate) const NAMES: [&str; 33] = names![
     accounts::AccountCreated,
     accounts::AccountErased,
+    accounts::ZoneChanged,
     accounts::TokenIssued,
     accounts::TokenRevoked,
     audit::AccessRecorded,

@@ -10,7 +10,7 @@ use spine::ScopedTx;
 use spine::ports::GraphError;
 use uuid::Uuid;
 
-use crate::planner::Planner;
+use crate::planner::{Done, Planner};
 use crate::store;
 
 pub(crate) const PART_OF: &str = "part-of";
@@ -33,9 +33,45 @@ impl Planner {
             return Ok(());
         }
         store::plan::account_lock(tx).await?;
-        let changed = store::link::link_set(tx, from, predicate, to, live, position).await?;
-        if changed && predicate == PART_OF {
-            self.count(tx, to).await?;
+        let link = store::link::Link {
+            from,
+            predicate,
+            to,
+            from_root: self.root(tx, from).await?,
+            to_root: self.root(tx, to).await?,
+            live,
+            position,
+        };
+        let set = store::link::link_set(tx, link).await?;
+        let dropped = !live && store::link::link_drop(tx, link).await?;
+        if (set || dropped) && predicate == PART_OF {
+            self.count(tx, link.to_root).await?;
+        }
+        Ok(())
+    }
+
+    /// As what an entity stands in the graph now: itself, or what it was merged into.
+    async fn root(&self, tx: &mut ScopedTx, id: EntityId) -> Result<EntityId, GraphError> {
+        let found = self.ports.graph_read().entity(tx, id).await?;
+        Ok(found.map_or(id, |entity| entity.id))
+    }
+
+    /// Two entities became one, or one two again: their plans, their links, and the goals that these concern.
+    pub(crate) async fn regroup(
+        &self,
+        tx: &mut ScopedTx,
+        survivor: EntityId,
+        other: EntityId,
+    ) -> Result<(), GraphError> {
+        store::plan::account_lock(tx).await?;
+        for end in store::link::end_list(tx, &[survivor.0, other.0]).await? {
+            let root = self.root(tx, end).await?;
+            store::link::end_root(tx, end, root).await?;
+        }
+        for id in [other, survivor] {
+            self.fold(tx, id, Done::Stays).await?;
+            self.count_goals_of(tx, id).await?;
+            self.count(tx, id).await?;
         }
         Ok(())
     }

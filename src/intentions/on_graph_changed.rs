@@ -6,7 +6,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::events::data::{EntityCreated, EntityDeleted, EntityUpdated, RelationAdded, RelationRemoved};
+use contracts::events::accounts::ZoneChanged;
+use contracts::events::data::{
+    EntityCreated, EntityDeleted, EntityMerged, EntityRestored, EntityUnmerged, EntityUpdated, RelationAdded,
+    RelationRemoved,
+};
 use contracts::{Event, EventPayload, Lane};
 use spine::ports::GraphError;
 use spine::{Consumer, HandleError, ScopedTx};
@@ -28,8 +32,12 @@ impl Consumer for PlanFold {
             EntityCreated::TYPE,
             EntityUpdated::TYPE,
             EntityDeleted::TYPE,
+            EntityRestored::TYPE,
+            EntityMerged::TYPE,
+            EntityUnmerged::TYPE,
             RelationAdded::TYPE,
             RelationRemoved::TYPE,
+            ZoneChanged::TYPE,
         ]
         .map(str::to_owned)
         .to_vec()
@@ -69,7 +77,31 @@ impl PlanFold {
             let linked = self.0.link(tx, from, &predicate, to, false, event.position).await;
             linked.map_err(graph_refused)
         } else {
-            Ok(()) // erased
+            self.regroup(tx, event).await
+        }
+    }
+
+    /// Merged, unmerged, restored, or the owner moved to another zone.
+    async fn regroup(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        let regrouped = if let Some(merged) = event.payload::<EntityMerged>() {
+            let merged = merged?;
+            Kind::from_name(&merged.kind).map(|_| (merged.entity, merged.absorbed))
+        } else if let Some(unmerged) = event.payload::<EntityUnmerged>() {
+            let unmerged = unmerged?;
+            Kind::from_name(&unmerged.kind).map(|_| (unmerged.entity, unmerged.separated))
+        } else if let Some(restored) = event.payload::<EntityRestored>() {
+            let restored = restored?;
+            return self
+                .entity(tx, &restored.kind, restored.entity, Done::Stays)
+                .await;
+        } else if event.payload::<ZoneChanged>().is_some() {
+            return self.0.move_to_zone(tx).await.map_err(graph_refused);
+        } else {
+            None // erased
+        };
+        match regrouped {
+            Some((survivor, other)) => self.0.regroup(tx, survivor, other).await.map_err(graph_refused),
+            None => Ok(()),
         }
     }
 

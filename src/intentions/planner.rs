@@ -52,7 +52,7 @@ impl Planner {
         let completed = intention.status == Status::Completed;
         let known = before
             .as_ref()
-            .is_some_and(|plan| !plan.gone && plan.version >= entity.version);
+            .is_some_and(|plan| !plan.gone && plan.version >= entity.version && plan.zone == zone.name());
         if !known {
             store::plan::plan_upsert(tx, &plan_of(&entity, &intention, zone)).await?;
             store::moment::moment_replace(tx, id, &moments(&intention, zone)).await?;
@@ -80,6 +80,29 @@ impl Planner {
         }
         self.tell(tx, id).await?;
         self.wake(tx, &intention, zone);
+        Ok(())
+    }
+
+    /// Plans again what was read in another zone: the owner moved. What was told stays told.
+    pub(crate) async fn move_to_zone(&self, tx: &mut ScopedTx) -> Result<(), GraphError> {
+        let zone = self.ports.account_directory().zone(tx).await?;
+        // Bounded: each turn reads up to a thousand in the new zone.
+        loop {
+            let elsewhere = store::plan::plan_elsewhere_list(tx, zone.name()).await?;
+            if elsewhere.is_empty() {
+                break;
+            }
+            for id in elsewhere {
+                self.fold(tx, id, Done::Stays).await?;
+            }
+        }
+        let now = tx.now();
+        for mut schedule in store::schedule::schedule_list(tx).await? {
+            if schedule.zone.is_none() && schedule.next_at.is_some_and(|next| next > now) {
+                self.plan_schedule(tx, &mut schedule, now).await?;
+                store::schedule::schedule_update(tx, &schedule).await?;
+            }
+        }
         Ok(())
     }
 
@@ -187,7 +210,7 @@ impl Planner {
             .await
     }
 
-    async fn count_goals_of(&self, tx: &mut ScopedTx, task: EntityId) -> Result<(), GraphError> {
+    pub(crate) async fn count_goals_of(&self, tx: &mut ScopedTx, task: EntityId) -> Result<(), GraphError> {
         for goal in store::link::goal_list(tx, task).await? {
             self.count(tx, goal.id).await?;
         }
@@ -281,6 +304,7 @@ fn plan_of(entity: &Entity, intention: &Intention, zone: Tz) -> Plan {
         progress: 0.0,
         progress_by_hand: false,
         problem: (!intention.problems.is_empty()).then(|| intention.problems.join("; ")),
+        zone: zone.name().to_owned(),
         created_at: entity.created_at,
     }
 }

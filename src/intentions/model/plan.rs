@@ -263,6 +263,8 @@ impl MomentKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) kind: MomentKind,
+    /// What was said that led to it.
+    pub(crate) occasion: String,
     pub(crate) at: DateTime<Utc>,
     /// Of a reminder: as it was said.
     pub(crate) said: Option<String>,
@@ -273,18 +275,31 @@ pub(crate) fn moments(intention: &Intention, zone: Tz) -> Vec<Moment> {
     if intention.kind == Kind::Goal || !intention.status.is_open() {
         return Vec::new();
     }
+    let said_due = intention.due.map(|due| due.to_string()).unwrap_or_default();
+    let moment = |kind, occasion: &str, at| Moment {
+        kind,
+        occasion: occasion.to_owned(),
+        at,
+        said: None,
+    };
     let due = intention
         .due
-        .map(|due| (MomentKind::Due, due.instant(zone), None));
+        .map(|due| moment(MomentKind::Due, &said_due, due.instant(zone)));
     let overdue = intention
         .overdue_at(zone)
-        .map(|at| (MomentKind::Overdue, at, None));
+        .map(|at| moment(MomentKind::Overdue, &said_due, at));
     let reminders = intention.reminders.iter().filter_map(|(said, reminder)| {
-        let at = reminder.moment(intention.due.or(intention.start), zone)?;
-        Some((MomentKind::Reminder, at, Some(said.clone())))
+        let from = intention.due.or(intention.start);
+        let occasion = match (reminder, from) {
+            (Reminder::Offset { .. }, Some(from)) => format!("{said} of {from}"),
+            _ => said.clone(),
+        };
+        Some(Moment {
+            said: Some(said.clone()),
+            ..moment(MomentKind::Reminder, &occasion, reminder.moment(from, zone)?)
+        })
     });
-    let all = due.into_iter().chain(overdue).chain(reminders);
-    let mut moments: Vec<Moment> = all.map(|(kind, at, said)| Moment { kind, at, said }).collect();
+    let mut moments: Vec<Moment> = due.into_iter().chain(overdue).chain(reminders).collect();
     moments.sort_by_key(|moment| (moment.at, moment.kind));
     moments.dedup_by(|a, b| (a.at, a.kind) == (b.at, b.kind));
     moments

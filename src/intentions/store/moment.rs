@@ -19,29 +19,34 @@ pub(crate) async fn moment_replace(
         .iter()
         .map(|moment| moment.kind.as_str().to_owned())
         .collect();
+    let occasions: Vec<String> = moments.iter().map(|moment| moment.occasion.clone()).collect();
     let times: Vec<DateTime<Utc>> = moments.iter().map(|moment| moment.at).collect();
     let said: Vec<Option<String>> = moments.iter().map(|moment| moment.said.clone()).collect();
     sqlx::query!(
         r#"
-        DELETE FROM intentions.moment AS m WHERE account = $1 AND entity = $2 AND told_at IS NULL
-            AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::timestamptz[]) AS n (kind, at) WHERE n.kind = m.kind AND n.at = m.at)
+        DELETE FROM intentions.moment AS m WHERE account = $1 AND entity = $2 AND told_at IS NULL AND NOT EXISTS (
+            SELECT FROM unnest($3::text[], $4::text[]) AS n (kind, occasion)
+            WHERE n.kind = m.kind AND n.occasion = m.occasion
+        )
         "#,
         account.0,
         entity.0,
         &kinds,
-        &times
+        &occasions
     )
     .execute(tx.conn())
     .await?;
     sqlx::query!(
         r#"
-        INSERT INTO intentions.moment (account, entity, kind, at, said)
-        SELECT $1, $2, n.kind, n.at, n.said FROM unnest($3::text[], $4::timestamptz[], $5::text[]) AS n (kind, at, said)
-        ON CONFLICT DO NOTHING
+        INSERT INTO intentions.moment AS m (account, entity, kind, occasion, at, said)
+        SELECT $1, $2, n.kind, n.occasion, n.at, n.said
+        FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS n (kind, occasion, at, said)
+        ON CONFLICT (account, entity, kind, occasion) DO UPDATE SET at = excluded.at WHERE m.told_at IS NULL
         "#,
         account.0,
         entity.0,
         &kinds,
+        &occasions,
         &times,
         &said as &[Option<String>]
     )
@@ -57,15 +62,15 @@ pub(crate) async fn moment_take_due(tx: &mut ScopedTx, entity: EntityId) -> Resu
     let rows = sqlx::query!(
         r#"
         WITH due AS (
-            SELECT kind, at FROM intentions.moment
+            SELECT kind, occasion FROM intentions.moment
             WHERE account = $1 AND entity = $2 AND told_at IS NULL AND at <= $3
             ORDER BY at, kind LIMIT 100 FOR UPDATE SKIP LOCKED
         ), told AS (
             UPDATE intentions.moment AS m SET told_at = $3 FROM due
-            WHERE m.account = $1 AND m.entity = $2 AND m.kind = due.kind AND m.at = due.at AND m.told_at IS NULL
-            RETURNING m.kind, m.at, m.said
+            WHERE m.account = $1 AND m.entity = $2 AND m.kind = due.kind AND m.occasion = due.occasion AND m.told_at IS NULL
+            RETURNING m.kind, m.occasion, m.at, m.said
         )
-        SELECT kind AS "kind!", at AS "at!", said FROM told ORDER BY at, kind
+        SELECT kind AS "kind!", occasion AS "occasion!", at AS "at!", said FROM told ORDER BY at, kind
         "#,
         account.0,
         entity.0,
@@ -73,15 +78,16 @@ pub(crate) async fn moment_take_due(tx: &mut ScopedTx, entity: EntityId) -> Resu
     )
     .fetch_all(tx.conn())
     .await?;
-    let moment = |kind: String, at, said| Moment {
+    let moment = |kind: String, occasion, at, said| Moment {
         kind: MomentKind::from_name(&kind),
+        occasion,
         at,
         said,
     };
-    Ok(rows
+    let moments = rows
         .into_iter()
-        .map(|row| moment(row.kind, row.at, row.said))
-        .collect())
+        .map(|row| moment(row.kind, row.occasion, row.at, row.said));
+    Ok(moments.collect())
 }
 
 /// Tasks of the account with a moment that has come, those that wait longest first, at most 500.

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) progress: f64,
     pub(crate) progress_by_hand: bool,
     pub(crate) problem: Option<String>,
+    /// In which local times were read.
+    pub(crate) zone: String,
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -48,7 +50,7 @@ pub(crate) async fn plan_by_id(tx: &mut ScopedTx, id: EntityId) -> Result<Option
         Plan,
         r#"
         SELECT entity, kind, version, gone, title, status, priority, percent, due, due_at, overdue_at, starts_at,
-            completed_at, recurrence, progress, progress_by_hand, problem, created_at
+            completed_at, recurrence, progress, progress_by_hand, problem, zone, created_at
         FROM intentions.plan WHERE account = $1 AND entity = $2
         "#,
         account.0,
@@ -64,13 +66,13 @@ pub(crate) async fn plan_upsert(tx: &mut ScopedTx, plan: &Plan) -> Result<(), Ac
     sqlx::query!(
         r#"
         INSERT INTO intentions.plan (account, entity, kind, version, title, status, priority, percent, due, due_at,
-            overdue_at, starts_at, completed_at, recurrence, problem, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            overdue_at, starts_at, completed_at, recurrence, problem, created_at, zone)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         ON CONFLICT (account, entity) DO UPDATE SET kind = excluded.kind, version = excluded.version, gone = false,
             title = excluded.title, status = excluded.status, priority = excluded.priority, percent = excluded.percent,
             due = excluded.due, due_at = excluded.due_at, overdue_at = excluded.overdue_at,
             starts_at = excluded.starts_at, completed_at = excluded.completed_at, recurrence = excluded.recurrence,
-            problem = excluded.problem
+            problem = excluded.problem, zone = excluded.zone
         "#,
         account.0,
         plan.entity,
@@ -87,7 +89,8 @@ pub(crate) async fn plan_upsert(tx: &mut ScopedTx, plan: &Plan) -> Result<(), Ac
         plan.completed_at,
         plan.recurrence,
         plan.problem,
-        plan.created_at
+        plan.created_at,
+        plan.zone
     )
     .execute(tx.conn())
     .await?;
@@ -130,6 +133,23 @@ pub(crate) async fn plan_progress(
     Ok(())
 }
 
+/// Open tasks and goals that were read in another zone, at most 1,000.
+pub(crate) async fn plan_elsewhere_list(tx: &mut ScopedTx, zone: &str) -> Result<Vec<EntityId>, AccessError> {
+    let account = tx.account();
+    let found = sqlx::query_scalar!(
+        r#"
+        SELECT entity FROM intentions.plan
+        WHERE account = $1 AND NOT gone AND zone <> $2 AND status IN ('needs-action', 'in-process')
+        ORDER BY entity LIMIT 1000
+        "#,
+        account.0,
+        zone
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(found.into_iter().map(EntityId).collect())
+}
+
 /// Which plans to list.
 #[derive(Debug, Default)]
 pub(crate) struct PlanFilter<'a> {
@@ -155,13 +175,13 @@ pub(crate) async fn plan_list(tx: &mut ScopedTx, filter: &PlanFilter<'_>) -> Res
         Plan,
         r#"
         SELECT entity, kind, version, gone, title, status, priority, percent, due, due_at, overdue_at, starts_at,
-            completed_at, recurrence, progress, progress_by_hand, problem, created_at
+            completed_at, recurrence, progress, progress_by_hand, problem, zone, created_at
         FROM intentions.plan AS p
         WHERE account = $1 AND kind = $2 AND NOT gone AND status = ANY ($3)
             AND ($4::timestamptz IS NULL OR due_at < $4)
             AND ($5::uuid IS NULL OR EXISTS (
                 SELECT FROM intentions.link AS l
-                WHERE l.account = $1 AND l.from_entity = p.entity AND l.predicate = 'part-of' AND l.to_entity = $5 AND l.live
+                WHERE l.account = $1 AND l.from_root = p.entity AND l.predicate = 'part-of' AND l.to_root = $5 AND l.live
             ))
             AND ($7::uuid IS NULL OR (coalesce(due_at, 'infinity'), entity) > (coalesce($6, 'infinity'::timestamptz), $7))
         ORDER BY coalesce(due_at, 'infinity'), entity LIMIT $8

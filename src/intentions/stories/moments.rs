@@ -229,3 +229,57 @@ async fn a_task_that_is_due_already_is_told_of_at_once() {
     let names: Vec<_> = world.moments().await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["TaskDue", "TaskOverdue"]);
 }
+
+#[tokio::test]
+async fn who_moves_to_another_zone_is_told_by_its_clock_and_of_nothing_twice() {
+    let world = World::at("2026-05-01T06:00").await;
+    world
+        .task(json!({"title": "Told before", "due_at": "2026-05-01T08:30"}))
+        .await;
+    world
+        .task(json!({"title": "Local", "due_at": "2026-05-01T12:00"}))
+        .await;
+    world
+        .task(json!({"title": "Instant", "due_at": "2026-05-01T10:30:00Z"}))
+        .await;
+    world
+        .ok(
+            "POST",
+            "/schedules",
+            json!({"name": "noon", "cron": "0 12 * * *"}),
+        )
+        .await;
+    world
+        .ok(
+            "POST",
+            "/schedules",
+            json!({"name": "there", "cron": "0 12 * * *", "zone": "Europe/Vienna"}),
+        )
+        .await;
+    world.until("2026-05-01T07:00").await;
+    world.move_to(chrono_tz::Europe::Lisbon).await;
+    for now in ["2026-05-01T10:00", "2026-05-01T10:30", "2026-05-01T11:00"] {
+        world.until(now).await;
+    }
+    let due = |told: Vec<(String, chrono::DateTime<chrono::Utc>, serde_json::Value)>, name: &str| {
+        let found = told
+            .into_iter()
+            .map(|(_, at, body)| (body[name].as_str().unwrap().to_owned(), at));
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        due(world.told(&["TaskDue"]).await, "title"),
+        [
+            ("Told before".to_owned(), utc("2026-05-01T06:30")),
+            ("Instant".to_owned(), utc("2026-05-01T10:30")),
+            ("Local".to_owned(), utc("2026-05-01T11:00")),
+        ]
+    );
+    assert_eq!(
+        due(world.told(&["ScheduleFired"]).await, "name"),
+        [
+            ("there".to_owned(), utc("2026-05-01T10:00")),
+            ("noon".to_owned(), utc("2026-05-01T11:00"))
+        ]
+    );
+}

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use chrono::{DateTime, Duration, Utc};
+use contracts::events::accounts::ZoneChanged;
 use contracts::events::communication::Party;
 use contracts::events::data::{EntityCreated, EntityDeleted, EntityUpdated, RelationAdded, RelationRemoved};
 use contracts::{AccountId, EntityId, Event, Lane, ManualClock, NewEvent, RawRecordId, RelationId};
@@ -118,12 +119,12 @@ impl GraphRead for Graph {
     }
 }
 
-/// Everybody lives in Vienna.
-#[derive(Debug)]
-struct Vienna;
+/// Where everybody lives: in Vienna, until they move.
+#[derive(Debug, Clone)]
+struct Zone(Arc<Mutex<chrono_tz::Tz>>);
 
 #[async_trait]
-impl AccountDirectory for Vienna {
+impl AccountDirectory for Zone {
     async fn account_by_name(&self, _: &str) -> Result<Option<AccountId>, AccessError> {
         Ok(None)
     }
@@ -133,7 +134,7 @@ impl AccountDirectory for Vienna {
     }
 
     async fn zone(&self, _: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError> {
-        Ok(chrono_tz::Europe::Vienna)
+        Ok(*self.0.lock().unwrap())
     }
 }
 
@@ -143,6 +144,7 @@ pub(super) struct World {
     pub(super) alarm: Arc<Alarm>,
     pub(super) alice: Scope,
     graph: Graph,
+    lives_in: Zone,
     api: Router,
 }
 
@@ -164,12 +166,15 @@ impl World {
     async fn with(now: &str, timekeeper: bool) -> Self {
         let clock = Arc::new(ManualClock::at(utc(now)));
         let graph = Graph::default();
+        let lives_in = Zone(Arc::new(Mutex::new(chrono_tz::Europe::Vienna)));
         let wired = graph.clone();
         let mut parts = None;
         let hub = hub_at(clock.clone(), |context| {
             context.ports.provide_graph_read(Arc::new(wired.clone()));
             context.ports.provide_graph_write(Arc::new(wired));
-            context.ports.provide_account_directory(Arc::new(Vienna));
+            context
+                .ports
+                .provide_account_directory(Arc::new(lives_in.clone()));
             let (mut service, alarm) = crate::build(context);
             let api = std::mem::take(&mut service.api).split_for_parts().0;
             if !timekeeper {
@@ -187,6 +192,7 @@ impl World {
             alarm,
             alice,
             graph,
+            lives_in,
             api,
         }
     }
@@ -356,6 +362,15 @@ impl World {
         };
         self.publish(NewEvent::of(&deleted).unwrap().about_version(id, version))
             .await;
+    }
+
+    /// Alice moves to another zone.
+    pub(super) async fn move_to(&self, zone: chrono_tz::Tz) {
+        *self.lives_in.0.lock().unwrap() = zone;
+        let moved = ZoneChanged {
+            account: self.alice.account(),
+        };
+        self.publish(NewEvent::of(&moved).unwrap()).await;
     }
 
     /// The owner takes a relation away in the graph.
