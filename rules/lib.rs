@@ -27,6 +27,7 @@ pub mod bench_api;
 pub use lint::{Diagnostic, Severity, check};
 
 use runs::on_event::OnEvent;
+use runs::retention;
 use runs::runner::Runner;
 
 /// The service.
@@ -36,11 +37,13 @@ pub fn service(context: &Context) -> Service {
         clock: context.clock.clone(),
         catalog: Arc::default(),
     };
+    let swept = context.clone();
     Service {
         name: "rules",
         consumers: vec![Arc::new(OnEvent {
             runner: runner.clone(),
         })],
+        tasks: vec![Box::new(move |stop| Box::pin(retention::run(swept, stop)))],
         api: http::routes(context, runner),
         personal_tables: &[
             "rules.journal_entry",

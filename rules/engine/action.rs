@@ -4,10 +4,9 @@
 //! the script when it called.
 
 use contracts::ConnectionId;
+use contracts::tel::{self, SMS_CHARS_MAX};
 use serde_json::Value;
 
-/// Ten SMS joined; providers refuse more.
-const SMS_CHARS_MAX: usize = 1_530;
 /// A line of the log channel.
 const LOG_CHARS_MAX: usize = 4_000;
 
@@ -106,18 +105,7 @@ fn phone(to: &Value) -> Option<String> {
         }),
         _ => None,
     };
-    address
-        .filter(|address| is_international(address))
-        .map(str::to_owned)
-}
-
-/// E.164: a plus sign and 7 to 15 digits of which the first is not 0.
-fn is_international(number: &str) -> bool {
-    number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && !digits.starts_with('0')
-    })
+    address.filter(|address| tel::is_e164(address)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -167,6 +155,11 @@ mod tests {
                 .unwrap_err()
                 .contains("empty")
         );
+        assert!(
+            check_sms(&[json!("+15550100"), json!("x".repeat(1_600))]).is_ok(),
+            "what the channel takes"
+        );
+        assert!(check_sms(&[json!("+15550100"), json!("x".repeat(1_601))]).is_err());
         assert!(
             check_log(&[json!("x".repeat(LOG_CHARS_MAX + 1))])
                 .unwrap_err()

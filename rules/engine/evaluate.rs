@@ -1,6 +1,6 @@
 //! Entering a rule's function: it ends, fails, or waits for an answer and is then entered again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::{Arg, Budget, Outcome};
 use serde_json::Value;
@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::host::{Host, Read};
 use super::rule::{Rule, engine};
 
-/// What one entry of a function may use: far more than a rule needs, far less than what would hold up the others.
-const BUDGET: Budget = Budget {
-    operations: 100_000,
-    time: Duration::from_millis(250),
-};
+/// Operations of one entry of a function: far more than a rule needs.
+const OPERATIONS_MAX: u64 = 100_000;
+/// Time of a run, over all entries of its functions: far less than what would hold up the others.
+pub(crate) const RUN_TIME_MAX: Duration = Duration::from_millis(250);
+/// An entry that takes longer marks its rule as slow.
+const SLOW: Duration = Duration::from_millis(5);
 
 /// How a function was left.
 #[derive(Debug)]
@@ -34,24 +35,38 @@ pub(crate) struct Fault {
     pub(crate) mismatch: bool,
 }
 
-/// Enters `function` from the top, with what `host` has learned so far.
+/// Enters `function` from the top, with what `host` has learned so far and what is left of the run's time.
 pub(crate) fn enter(rule: &Rule, function: &str, args: &[Arg], host: &mut Host) -> Entered {
     host.rewind();
-    let run = engine().call(&rule.script, function, args, host, &BUDGET);
+    let budget = Budget {
+        operations: OPERATIONS_MAX,
+        time: RUN_TIME_MAX.saturating_sub(host.time_used()),
+    };
+    if budget.time.is_zero() {
+        return failed(
+            format!("the run took more than {} ms", RUN_TIME_MAX.as_millis()),
+            false,
+        );
+    }
+    let begun = Instant::now();
+    let run = engine().call(&rule.script, function, args, host, &budget);
+    let took = begun.elapsed();
+    host.use_time(took);
+    if took > SLOW {
+        rule.mark_slow();
+    }
     match run.outcome {
         Ok(Outcome::Returned(value)) => Entered::Returned(value),
         Ok(Outcome::Suspended { .. }) => match host.take_read() {
             Some(read) => Entered::Asks(read),
-            None => Entered::Failed(Fault {
-                reason: "the script was suspended without a question".to_owned(),
-                mismatch: false,
-            }),
+            None => failed("the script was suspended without a question".to_owned(), false),
         },
-        Err(error) => Entered::Failed(Fault {
-            reason: error.to_string(),
-            mismatch: host.is_mismatch(),
-        }),
+        Err(error) => failed(error.to_string(), host.is_mismatch()),
     }
+}
+
+fn failed(reason: String, mismatch: bool) -> Entered {
+    Entered::Failed(Fault { reason, mismatch })
 }
 
 /// Whether `when` held: it must say true or false.

@@ -3,6 +3,7 @@
 //! Invariant: a header that was read is complete and sound; what is wrong with another is told all at once, each
 //! with its line and column.
 
+use contracts::nearest;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::filter::{Literal, Term};
 use super::input::Input;
 use super::limit::{self, Limit};
 use super::path::Path;
-use super::{duration, event_types, nearest};
+use super::{duration, event_types};
 
 /// Keys that a header may have.
 const KEYS: [&str; 10] = [

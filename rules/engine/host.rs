@@ -6,6 +6,8 @@
 //! Invariant: with the same journal a script does the same; nothing here touches the database or the clock.
 //! Begin with [`api`], then [`Host::step`].
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sandbox::{Call, HostApi, HostResult, Interrupt};
 use serde_json::{Value, json};
@@ -86,6 +88,7 @@ pub(crate) struct Host {
     entries: Vec<Entry>,
     cursor: usize,
     used: Used,
+    time_used: Duration,
     acting: bool,
     asked: Option<Read>,
     answers: Vec<(String, Value, Value)>,
@@ -110,6 +113,7 @@ impl Host {
     /// Begins with another rule.
     pub(crate) fn begin_rule(&mut self) {
         self.used = Used::default();
+        self.time_used = Duration::ZERO;
         self.mismatch = false;
         self.begin_function(false);
     }
@@ -124,6 +128,16 @@ impl Host {
     /// The script is entered again from the top.
     pub(crate) fn rewind(&mut self) {
         self.cursor = 0;
+    }
+
+    /// How long the rule's functions took so far, all entries together.
+    pub(crate) fn time_used(&self) -> Duration {
+        self.time_used
+    }
+
+    /// An entry took so long.
+    pub(crate) fn use_time(&mut self, took: Duration) {
+        self.time_used = self.time_used.saturating_add(took);
     }
 
     /// What the function learned and did.

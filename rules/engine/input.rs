@@ -1,11 +1,10 @@
 //! Inputs: what a rule's owner may set without touching the script.
 
+use contracts::nearest;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use super::nearest;
 
 /// A text that an owner sets is at most this long.
 const TEXT_CHARS_MAX: usize = 4_000;

@@ -1,6 +1,7 @@
 //! A rule, compiled: its header, its script, and how its functions are called.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use sandbox::{Arg, Engine, Limits, Script, SharedValue};
@@ -38,6 +39,8 @@ pub(crate) struct Rule {
     pub(crate) inputs: SharedValue,
     /// The terms of its `when`, if it is a chain of them.
     pub(crate) conditions: Vec<Condition>,
+    /// It was seen to take long.
+    pub(crate) slow: AtomicBool,
 }
 
 /// Why a stored rule can't run: said to its owner.
@@ -72,8 +75,19 @@ impl Rule {
             enabled_at: None,
             inputs,
             conditions,
+            slow: AtomicBool::new(false),
             script,
         })
+    }
+
+    /// True if it was seen to take long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// It took long.
+    pub(crate) fn mark_slow(&self) {
+        self.slow.store(true, Ordering::Relaxed);
     }
 
     /// True if it has a `when`.

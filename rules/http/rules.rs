@@ -166,6 +166,7 @@ pub(super) async fn rule_list(
 
 /// A rule's text.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RuleText {
     /// The text.
     source: String,
@@ -255,6 +256,7 @@ pub(super) async fn rule_delete(
 
 /// With what a rule is enabled.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Enable {
     /// Values of inputs; those that are not named keep theirs.
     #[schema(value_type = Option<Object>)]
@@ -296,6 +298,7 @@ pub(super) async fn rule_disable(
 
 /// On what a rule is tried: an event of the log, or a body of one's own.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Occasion {
     /// An event of the log.
     event: Option<EventId>,

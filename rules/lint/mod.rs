@@ -4,6 +4,7 @@
 //! Invariant: a rule without errors here compiles, and fails later only by the values that it meets.
 //! Begin with [`check`].
 
+use contracts::nearest;
 use std::collections::BTreeMap;
 
 use sandbox::{ErrorKind, Function, Position, Script, ScriptError};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::header::RuleHeader;
 use crate::engine::host::{EFFECTS, WAITS};
-use crate::engine::nearest;
 use crate::engine::rule::engine;
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub(crate) fn of_where(rule: &Rule, body: &Value, at: DateTime<Utc>) -> Vec<Entr
     rule.header.terms.iter().map(entry).collect()
 }
 
-/// Why the event is too late for the rule, with the entry that says so; `None`: it is in time.
+/// Why the event is too late for the rule, with the entry that says so; `None`: it is in time. `now`: when the hub meets
+/// the event, since one that it heard in time and comes to only after an outage is too late as well.
 pub(crate) fn too_late(
     rule: &Rule,
     occurred_at: DateTime<Utc>,
@@ -34,9 +35,8 @@ pub(crate) fn too_late(
     let allowed = rule.header.max_age?;
     let age = (now - occurred_at).to_std().ok().filter(|age| *age > allowed)?;
     let (age, allowed) = (duration::write(age), duration::write(allowed));
-    let reason = format!(
-        "too late: it happened {age} before the hub heard of it, and the rule's max_age is {allowed}"
-    );
+    let reason =
+        format!("too late: it happened {age} before the hub came to it, and the rule's max_age is {allowed}");
     let args = json!({ "max_age": allowed });
     let entry = Entry {
         kind: Kind::Condition,

@@ -1,6 +1,7 @@
 //! A rule tried on an event without doing anything: the value of every condition, and what would be queued.
 //!
-//! Invariant: nothing of it stays: its caller drops the transaction.
+//! Invariant: nothing of it stays: its caller drops the transaction. All is judged as of the moment at which the event was
+//! recorded, which is when a rule meets it on a hub that keeps up: its age, `now()`, the limit, the present.
 
 use contracts::{CorrelationId, Event};
 use sandbox::SharedValue;
@@ -72,7 +73,7 @@ async fn outcome(
     occasion: &Occasion<'_>,
     steps: &mut Vec<Entry>,
 ) -> Result<Outcome, HandleError> {
-    let (event, body, now) = (occasion.event, occasion.body.json(), tx.now());
+    let (event, body, now) = (occasion.event, occasion.body.json(), occasion.event.recorded_at);
     if event.kind != rule.header.on {
         return Ok((
             NOT,
@@ -110,7 +111,7 @@ async fn outcome(
         reason
     });
     if let Some(limit) = &rule.header.limit {
-        let (used, _) = runner.limit_used(tx, rule, limit, body).await?;
+        let used = runner.limit_used_before(tx, rule, limit, body, now).await?;
         steps.push(conditions::limit(&limit.text, used, now));
         if used >= limit.runs {
             skipped.get_or_insert_with(|| format!("the limit {} is used up", limit.text));
@@ -148,7 +149,13 @@ async fn when_terms(
             .await?;
         host.take_entries();
         let fields = terms::fields(&term.text, rule.event_name(), occasion.body.json());
-        let mut entry = conditions::condition(&term.text, Value::Object(fields), true, term.line, tx.now());
+        let mut entry = conditions::condition(
+            &term.text,
+            Value::Object(fields),
+            true,
+            term.line,
+            occasion.event.recorded_at,
+        );
         entry.value = ended.unwrap_or_else(|fault| Value::String(fault.reason));
         entries.push(entry);
     }

@@ -9,6 +9,7 @@ pub(crate) mod dry_run;
 pub(crate) mod model;
 pub(crate) mod on_event;
 pub(crate) mod reads;
+pub(crate) mod retention;
 pub(crate) mod runner;
 pub(crate) mod store;
 pub(crate) mod trace;

@@ -9,6 +9,7 @@ use sandbox::SharedValue;
 use spine::access::ScopedTx;
 use spine::{Consumer, HandleError};
 
+use super::retention;
 use super::runner::{Occasion, Runner};
 use crate::engine::host::Host;
 
@@ -36,6 +37,9 @@ impl Consumer for OnEvent {
         let (Some(body), true) = (&event.body, event.account != AccountId::INSTANCE) else {
             return Ok(());
         };
+        if retention::is_past(event.recorded_at, tx.now()) {
+            return Ok(());
+        }
         let rules = self.runner.catalog.of(tx).await?;
         let matching = rules.index.matching(event);
         if matching.is_empty() {

@@ -12,11 +12,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use contracts::events::rules::{RuleChanged, RunFinished};
 use contracts::{Clock, Event, Position, RunId};
-use sandbox::SharedValue;
+use sandbox::{Arg, SharedValue};
 use serde_json::Value;
 use spine::access::{AccessError, DEPTH_MAX, ScopedTx};
 use spine::log::consumer::HandleError;
 use spine::ports::Ports;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::model::{Purpose, Status, Step, storable};
 use super::store::NewRun;
@@ -53,6 +54,15 @@ pub(crate) struct Runner {
 struct End {
     status: Status,
     reason: Option<String>,
+}
+
+/// Under which keys a run is counted.
+#[derive(Debug, Clone, Copy)]
+struct Keys<'a> {
+    /// The rule's own key, for the breaker.
+    run: &'a [u8; 32],
+    /// The limit's.
+    limit: Option<&'a [u8; 32]>,
 }
 
 impl End {
@@ -115,11 +125,15 @@ impl Runner {
         if !store::run_begin(tx, &new).await? {
             return Ok(());
         }
-        let end = match early {
-            Some(end) => end,
+        let (end, limit) = match early {
+            Some(end) => (end, None),
             None => self.then(tx, rule, occasion, host, &mut journal).await?,
         };
-        self.finish(tx, rule, run, &new.key, journal, end).await
+        let keys = Keys {
+            run: &new.key,
+            limit: limit.as_ref(),
+        };
+        self.finish(tx, rule, run, keys, journal, end).await
     }
 
     /// Whether the rule's `when` holds; what it read and what held is added to the journal.
@@ -146,7 +160,7 @@ impl Runner {
         Ok(held)
     }
 
-    /// Lets the rule act, within its limit.
+    /// Lets the rule act, within its limit. Also the key under which the limit counts the run, if it completes.
     async fn then(
         &self,
         tx: &mut ScopedTx,
@@ -154,22 +168,22 @@ impl Runner {
         occasion: &Occasion<'_>,
         host: &mut Host,
         journal: &mut Vec<Entry>,
-    ) -> Result<End, HandleError> {
-        let limit = rule.header.limit.as_ref();
-        if let Some(limit) = limit {
+    ) -> Result<(End, Option<[u8; 32]>), HandleError> {
+        let mut counted = None;
+        if let Some(limit) = &rule.header.limit {
             let (used, key) = self.limit_used(tx, rule, limit, occasion.body.json()).await?;
             journal.push(conditions::limit(&limit.text, used, tx.now()));
             if used >= limit.runs {
-                return Ok(End::skipped(format!("the limit {} is used up", limit.text)));
+                return Ok((End::skipped(format!("the limit {} is used up", limit.text)), None));
             }
-            store::limit_take(tx, &rule.header.id, Purpose::Limit, &key).await?;
+            counted = Some(key);
         }
         host.begin_function(true);
         let ended = self
             .play(tx, rule, "then", &occasion.body, occasion.event.position, host)
             .await?;
         journal.append(&mut host.take_entries());
-        Ok(ended.map_or_else(End::failed, |_| End::completed()))
+        Ok((ended.map_or_else(End::failed, |_| End::completed()), counted))
     }
 
     /// Enters a function again and again, each time with one more answer, until it ends.
@@ -183,9 +197,9 @@ impl Runner {
         host: &mut Host,
     ) -> Result<Result<Value, Fault>, HandleError> {
         let args = rule.args(function, body);
-        // Bounded: each turn adds an entry to the journal, which is.
+        // Bounded: each turn adds an entry to the journal, which is, and takes of the run's time, which is, too.
         loop {
-            match enter(rule, function, &args, host) {
+            match enter_gently(rule, function, &args, host) {
                 Entered::Returned(value) => return Ok(Ok(value)),
                 Entered::Failed(fault) => return Ok(Err(fault)),
                 Entered::Asks(read) => {
@@ -215,13 +229,27 @@ impl Runner {
         Ok((used, key))
     }
 
+    /// How much of a limit was used when an event of that moment came.
+    pub(crate) async fn limit_used_before(
+        &self,
+        tx: &mut ScopedTx,
+        rule: &Rule,
+        limit: &Limit,
+        body: &Value,
+        at: DateTime<Utc>,
+    ) -> Result<usize, AccessError> {
+        let key = key_of(tx, &rule.header.id, limit.per.as_ref(), body);
+        let window = (before(at, limit.window), at);
+        store::limit_used_between(tx, &rule.header.id, Purpose::Limit, &key, window).await
+    }
+
     /// Queues what a completed run recorded, writes its journal, and tells that it ended.
     async fn finish(
         &self,
         tx: &mut ScopedTx,
         rule: &Rule,
         run: RunId,
-        key: &[u8; 32],
+        keys: Keys<'_>,
         journal: Vec<Entry>,
         mut end: End,
     ) -> Result<(), HandleError> {
@@ -235,13 +263,16 @@ impl Runner {
                     status: Status::Failed,
                     reason: Some(reason),
                 };
-            } else if self.breaker_trips(tx, rule, key).await? {
+            } else if self.breaker_trips(tx, rule, keys.run).await? {
                 end = End::skipped(format!(
                     "the breaker stopped the rule: more than {BREAKER_RUNS} runs in a minute"
                 ));
             } else {
                 queued = actions::queue(&self.ports, tx, id, run, &mut steps).await?;
             }
+        }
+        if let (Status::Completed, Some(key)) = (end.status, keys.limit) {
+            store::limit_take(tx, id, Purpose::Limit, key).await?; // a run that did nothing doesn't count
         }
         store::journal_insert(tx, run, &steps).await?;
         store::run_finish(
@@ -298,6 +329,18 @@ impl Runner {
             self.catalog.forget(tx.account());
         }
         Ok(true)
+    }
+}
+
+/// Enters a function; one of a rule that was seen to be slow lets the other work of its thread go on elsewhere, which is
+/// not worth its price for the usual microseconds.
+fn enter_gently(rule: &Rule, function: &str, args: &[Arg], host: &mut Host) -> Entered {
+    let may_move =
+        || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if rule.is_slow() && may_move() {
+        tokio::task::block_in_place(|| enter(rule, function, args, host))
+    } else {
+        enter(rule, function, args, host)
     }
 }
 

@@ -223,23 +223,65 @@ pub(crate) async fn limit_used(
     key: &[u8; 32],
     since: DateTime<Utc>,
 ) -> Result<usize, AccessError> {
-    let account = tx.account();
+    let (account, now) = (tx.account(), tx.now());
+    // What is counted now is of use for one window more.
+    let keep_until = now
+        .checked_add_signed(now - since)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC);
     let hits = sqlx::query_scalar!(
         r#"
-        INSERT INTO rules.limit_counter AS counter (account, rule, purpose, key, hits) VALUES ($1, $2, $3, $4, '{}')
+        INSERT INTO rules.limit_counter AS counter (account, rule, purpose, key, hits, keep_until)
+        VALUES ($1, $2, $3, $4, '{}', $6)
         ON CONFLICT (account, rule, purpose, key)
-        DO UPDATE SET hits = ARRAY(SELECT hit FROM unnest(counter.hits) AS hit WHERE hit > $5)
+        DO UPDATE SET hits = ARRAY(SELECT hit FROM unnest(counter.hits) AS hit WHERE hit > $5), keep_until = $6
         RETURNING cardinality(hits) AS "count!"
         "#,
         account.0,
         rule,
         purpose.as_str(),
         &key[..],
-        since
+        since,
+        keep_until
     )
     .fetch_one(tx.conn())
     .await?;
     Ok(usize::try_from(hits).unwrap_or(0))
+}
+
+/// How often something limited happened after the one moment and before the other, as far as it is still known.
+pub(crate) async fn limit_used_between(
+    tx: &mut ScopedTx,
+    rule: &str,
+    purpose: Purpose,
+    key: &[u8; 32],
+    (after, before): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<usize, AccessError> {
+    let account = tx.account();
+    let hits = sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!" FROM rules.limit_counter AS counter, unnest(counter.hits) AS hit
+        WHERE account = $1 AND rule = $2 AND purpose = $3 AND key = $4 AND hit > $5 AND hit < $6
+        "#,
+        account.0,
+        rule,
+        purpose.as_str(),
+        &key[..],
+        after,
+        before
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(usize::try_from(hits).unwrap_or(0))
+}
+
+/// Removes runs of all accounts that ended before a moment, with their journals, and counters that count nothing any
+/// more; some at a time. How many.
+pub(crate) async fn prune(tx: &mut ScopedTx, runs_before: DateTime<Utc>) -> Result<i64, AccessError> {
+    let now = tx.now();
+    let pruned = sqlx::query_scalar!(r#"SELECT rules.prune($1, $2) AS "count!""#, runs_before, now)
+        .fetch_one(tx.conn())
+        .await?;
+    Ok(pruned)
 }
 
 /// Counts one more.

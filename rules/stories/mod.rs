@@ -1,5 +1,6 @@
 //! Stories of rules on a running hub.
 
+mod judging;
 mod keeping;
 mod running;
 mod stopping;

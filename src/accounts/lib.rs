@@ -8,6 +8,7 @@
 
 mod create;
 mod directory;
+mod guard;
 mod http;
 mod model;
 mod pages;
@@ -19,21 +20,14 @@ mod stories;
 
 use std::sync::Arc;
 
-use spine::limit::MinuteLimit;
 use spine::{AccessError, Cause, Context, Service};
-
-/// Tries per minute for one handle from one source: a person mistypes a few times.
-const SIGN_INS_PER_HANDLE_MAX: u32 = 10;
-/// Tries per minute from one source, whatever the handle: an office behind one address still gets in.
-const SIGN_INS_PER_SOURCE_MAX: u32 = 60;
 
 /// What the routes share.
 #[derive(Debug, Clone)]
 struct Accounts {
     context: Context,
     hasher: password::Hasher,
-    per_handle: Arc<MinuteLimit>,
-    per_source: Arc<MinuteLimit>,
+    guard: guard::Guard,
 }
 
 /// The accounts service.
@@ -41,8 +35,7 @@ pub fn service(context: &Context) -> Service {
     let accounts = Accounts {
         context: context.clone(),
         hasher: password::Hasher::default(),
-        per_handle: Arc::new(MinuteLimit::new(SIGN_INS_PER_HANDLE_MAX)),
-        per_source: Arc::new(MinuteLimit::new(SIGN_INS_PER_SOURCE_MAX)),
+        guard: guard::Guard::default(),
     };
     context
         .ports

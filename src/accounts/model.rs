@@ -9,6 +9,8 @@ use spine::access::TokenKind;
 use utoipa::ToSchema;
 
 const HANDLE_CHARS_MAX: usize = 30;
+/// Names the hub itself where the operator names an account.
+const RESERVED: &str = "instance";
 const NAME_CHARS_MAX: usize = 100;
 const LOCALE_CHARS_MAX: usize = 35;
 /// NIST SP 800-63B section 3.1.1.2: at least 15 characters for a password alone would be its advice for new systems;
@@ -23,10 +25,12 @@ const TOKEN_LIFE_S_MAX: i64 = 10 * 366 * 24 * 3600;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refused {
     #[error(
-        "a handle has 1 to {HANDLE_CHARS_MAX} letters, digits, dots, hyphens or underscores, and begins and ends with a letter, digit or underscore"
+        "a handle has 1 to {HANDLE_CHARS_MAX} letters, digits, dots, hyphens or underscores, and begins and ends with a letter, digit or underscore; {RESERVED} is no handle"
     )]
     Handle,
-    #[error("the {0} has 1 to {NAME_CHARS_MAX} characters, none of them a control character")]
+    #[error(
+        "the {0} has 1 to {NAME_CHARS_MAX} characters, none of them a control character or one that turns the direction of text"
+    )]
     Name(&'static str),
     #[error("{0:?} is not a time zone; zones are named as in the IANA database, such as Europe/Vienna")]
     Zone(String),
@@ -51,7 +55,8 @@ impl Handle {
         let good = (1..=HANDLE_CHARS_MAX).contains(&text.len())
             && text.chars().all(|c| word(c) || c == '.' || c == '-')
             && text.starts_with(word)
-            && text.ends_with(word);
+            && text.ends_with(word)
+            && !text.eq_ignore_ascii_case(RESERVED);
         if good {
             Ok(Self(text.to_owned()))
         } else {
@@ -67,12 +72,18 @@ impl Handle {
 /// A name for people: trimmed, not empty, not endless.
 pub(crate) fn name(what: &'static str, text: &str) -> Result<String, Refused> {
     let text = text.trim();
-    let good = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let good = (1..=NAME_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(misleads);
     if good {
         Ok(text.to_owned())
     } else {
         Err(Refused::Name(what))
     }
+}
+
+/// Control characters, and those with which text shows itself in another order or hides (Unicode TR 36, 2.5).
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// An IANA time zone by its name.
@@ -214,6 +225,9 @@ mod tests {
             "älice",
             "a b",
             "a@b",
+            "instance",
+            "Instance",
+            "a\0b",
             &"x".repeat(31),
         ] {
             assert_eq!(Handle::parse(bad), Err(Refused::Handle), "{bad}");
@@ -241,6 +255,8 @@ mod tests {
         assert_eq!(name("name", " Älice Ø ").unwrap(), "Älice Ø");
         assert!(name("name", "a\nb").is_err());
         assert!(name("name", "  ").is_err());
+        assert!(name("name", "evil\u{202e}ecila").is_err());
+        assert!(name("name", "a\u{200b}b").is_err());
         assert!(locale("de-AT").is_ok());
         assert!(locale("de_AT").is_err());
         assert!(locale("").is_err());

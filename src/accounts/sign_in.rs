@@ -5,7 +5,7 @@
 //! leaves a session of a minute whose secret nobody was told.
 
 use contracts::events::accounts::TokenIssued;
-use contracts::{Problem, TokenId};
+use contracts::{AccountId, Problem, TokenId};
 use spine::access::TokenKind;
 use spine::edge::Peer;
 use spine::limit::TooMany;
@@ -50,20 +50,14 @@ pub(crate) async fn sign_in(
     handle: &str,
     password: &str,
 ) -> Result<IssuedToken, SignInError> {
-    limit(accounts, peer, handle)?;
+    let turn = accounts.guard.turn(&accounts.context, peer, handle).await?;
     let access = &accounts.context.access;
-    let mut tx = access
-        .begin(&access.scope_of_stranger("sign-in"), Cause::outside())
-        .await?;
-    let found = store::login_lookup(&mut tx, handle.trim()).await?;
-    // No transaction is open while the password is hashed: that takes a while.
-    tx.commit().await?;
-    let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), hash));
-    let right = accounts.hasher.verify(password, hash).await?;
-    let (true, Some(account)) = (right, account) else {
+    let Some(account) = account_of(accounts, handle, password).await? else {
         access.sign_in_refused(&peer.to_string());
+        turn.failed()?;
         return Err(SignInError::Wrong);
     };
+    drop(turn);
 
     let (token, secret) = (TokenId::new(), model::token_secret(TokenKind::Session));
     let mut tx = access
@@ -72,6 +66,30 @@ pub(crate) async fn sign_in(
     store::session_open(&mut tx, account, token, "sign-in", &secret).await?;
     tx.commit().await?;
     confirm(accounts, token, secret).await
+}
+
+/// Whose handle and password these are. A handle that can't exist takes as long as one that doesn't.
+async fn account_of(
+    accounts: &Accounts,
+    handle: &str,
+    password: &str,
+) -> Result<Option<AccountId>, SignInError> {
+    let found = match model::Handle::parse(handle) {
+        Err(_) => None,
+        Ok(handle) => {
+            let access = &accounts.context.access;
+            let mut tx = access
+                .begin(&access.scope_of_stranger("sign-in"), Cause::outside())
+                .await?;
+            let found = store::login_lookup(&mut tx, handle.as_str()).await?;
+            // No transaction is open while the password is hashed: that takes a while.
+            tx.commit().await?;
+            found
+        }
+    };
+    let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), hash));
+    let right = accounts.hasher.verify(password, hash).await?;
+    Ok(account.filter(|_| right))
 }
 
 async fn confirm(accounts: &Accounts, token: TokenId, secret: String) -> Result<IssuedToken, SignInError> {
@@ -98,16 +116,4 @@ async fn confirm(accounts: &Accounts, token: TokenId, secret: String) -> Result<
         token: session,
         secret,
     })
-}
-
-/// Counts the try, right or wrong, so that many at once get no more than many in a row. Per source and per handle
-/// from that source, so that strangers can't lock the owner out from elsewhere.
-fn limit(accounts: &Accounts, peer: Peer, handle: &str) -> Result<(), TooMany> {
-    let (source, now) = (peer.limit_key(), accounts.context.clock.now());
-    accounts.per_source.hit(&source, now)?;
-    // Only handles that could exist make a key of their own.
-    let handle = model::Handle::parse(handle)
-        .map(|handle| handle.as_str().to_lowercase())
-        .unwrap_or_default();
-    accounts.per_handle.hit(&format!("{source} {handle}"), now)
 }

@@ -31,6 +31,7 @@ pub(crate) fn routes(context: &Context) -> OpenApiRouter {
 
 /// A message to send. Either `to` or `to_person`.
 #[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct NewMessage {
     /// The recipient's address: for `sms` a phone number with its country code.
     to: Option<String>,
@@ -155,7 +156,7 @@ async fn recipient(context: &Context, tx: &mut ScopedTx, request: &NewMessage) -
         .graph_read()
         .party(tx, &Identifier::new(scheme, address))
         .await?;
-    if is_e164(&party.address) {
+    if contracts::tel::is_e164(&party.address) {
         return Ok(party.address);
     }
     Err(Problem::unprocessable("the address is not a phone number")
@@ -168,12 +169,6 @@ fn channel_check(channel: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::unprocessable("the channel is not a channel's name").hint("such as sms or log"))
-}
-
-fn is_e164(address: &str) -> bool {
-    address.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
-    })
 }
 
 fn channel_problem(error: ChannelError) -> Problem {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use contracts::tel::SMS_CHARS_MAX;
 use contracts::{AttemptId, ConnectionId};
 use serde::Serialize;
 use spine::ports::{Entity, Found};
@@ -16,8 +17,6 @@ pub(crate) const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// How long a request to send may take. Shorter than a job may (`SendOutgoingMessage::RETRY.expire_in`), so that no
 /// second run begins while the first one's request is under way.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(30);
-/// Characters of an SMS: what providers take for one message of several parts.
-const SMS_CHARS: usize = 1_600;
 /// Characters of a message by any other channel.
 const TEXT_CHARS: usize = 10_000;
 
@@ -255,7 +254,11 @@ pub(crate) fn outgoing(entity: &Entity) -> Result<OutgoingMessage, String> {
 
 /// Refuses texts that no provider of the channel takes.
 pub(crate) fn text_check(channel: &str, text: &str) -> Result<(), String> {
-    let most = if channel == "sms" { SMS_CHARS } else { TEXT_CHARS };
+    let most = if channel == "sms" {
+        SMS_CHARS_MAX
+    } else {
+        TEXT_CHARS
+    };
     let chars = text.chars().count();
     if text.trim().is_empty() {
         return Err("the text is empty".to_owned());

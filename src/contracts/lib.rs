@@ -12,10 +12,13 @@ pub mod failpoint;
 pub mod id;
 pub mod job;
 pub mod jobs;
+pub mod nearest;
 pub mod problem;
+pub mod tel;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{Event, EventPayload, Lane, NewEvent, Position};
 pub use id::*;
 pub use job::{JobClass, JobPayload, RetryPolicy};
+pub use nearest::nearest;
 pub use problem::Problem;

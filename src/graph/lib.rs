@@ -13,6 +13,7 @@ mod apply;
 mod check;
 mod http;
 mod identity;
+mod intake;
 mod model;
 mod normalise;
 mod participants;
@@ -39,6 +40,7 @@ pub fn service(context: &Context) -> Service {
     context.ports.provide_graph_write(graph.clone());
     context.ports.provide_graph_read(graph.clone());
     context.ports.provide_raw_records(graph.clone());
+    context.ports.provide_record_intake(graph.clone());
     Service {
         name: "graph",
         consumers: vec![Arc::new(identity::on_somebody_changed::SuggestMerges {

@@ -5,28 +5,11 @@
 //! as they are.
 //! Invariant: normalising twice gives the same as once. Pure. Begin with [`normalise`].
 
-use phonenumber::Type;
 use spine::ports::Identifier;
 
 const SCHEME_LEN_MAX: usize = 64;
 const VALUE_LEN_MAX: usize = 512;
-/// E.164 allows 15 digits; fewer than 7 are no subscriber anywhere.
-const TEL_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
-/// The kinds of numbers that `is_valid` knows.
-const SUBSCRIBER_KINDS: [Type; 10] = [
-    Type::FixedLine,
-    Type::Mobile,
-    Type::TollFree,
-    Type::PremiumRate,
-    Type::SharedCost,
-    Type::PersonalNumber,
-    Type::Voip,
-    Type::Pager,
-    Type::Uan,
-    Type::Voicemail,
-];
-
 /// Mailboxes of a role rather than of a person (RFC 2142, and those that machines write from).
 const ROLES: [&str; 18] = [
     "abuse",
@@ -64,7 +47,7 @@ pub(crate) fn normalise(identifier: &Identifier) -> Result<Identifier, String> {
         ));
     }
     let value = match scheme.as_str() {
-        "tel" => tel(value)?,
+        "tel" => contracts::tel::normalise(value)?,
         "tel.short" => short_code(value)?,
         "email" => email(value)?,
         _ => value.to_owned(),
@@ -98,76 +81,6 @@ fn scheme(scheme: &str) -> Result<String, String> {
     Err(format!(
         "an identifier's scheme is 1 to {SCHEME_LEN_MAX} letters, digits, dots or hyphens, such as `tel` or `twilio.call`"
     ))
-}
-
-/// E.164. Only digits reach the parser: it was written for people's input and reads letters and extensions, too.
-fn tel(text: &str) -> Result<String, String> {
-    let Some(digits) = international_digits(text) else {
-        return Err(format!(
-            "`tel` {text} is not a possible phone number: write it internationally, with + and the country's code, \
-             such as +49 30 901820"
-        ));
-    };
-    if !TEL_DIGITS.contains(&digits.len()) {
-        return Err(format!(
-            "`tel` {text} is not a possible phone number: it has {} digits, and a number with its country's code has \
-             {} to {}",
-            digits.len(),
-            TEL_DIGITS.start(),
-            TEL_DIGITS.end()
-        ));
-    }
-    let number = phonenumber::parse(None, format!("+{digits}"))
-        .map_err(|_| format!("`tel` {text} is not a possible phone number: no country has this code"))?;
-    valid(&number, &digits).or_else(|| valid_as_given(number.country().code(), &digits)).ok_or_else(|| {
-        format!(
-            "`tel` {text} is not a possible phone number: country code {} has no numbers of this length and \
-             beginning; check it digit by digit",
-            number.country().code()
-        )
-    })
-}
-
-/// The number in E.164, if it can exist and has the digits that were given (but for a trunk zero, which many write).
-fn valid(number: &phonenumber::PhoneNumber, digits: &str) -> Option<String> {
-    let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
-    let given = e164.strip_prefix('+').is_some_and(|read| {
-        let code = number.country().code().to_string();
-        read == digits
-            || read
-                .strip_prefix(&code)
-                .is_some_and(|rest| digits == format!("{code}0{rest}"))
-    });
-    (given && phonenumber::is_valid(number)).then_some(e164)
-}
-
-/// The digits as they are, if a region with this code has such numbers. The parser takes leading digits that look like
-/// a country's national prefix away, also where none belongs: +7 800 … loses its 8 and is no number any more.
-fn valid_as_given(code: u16, digits: &str) -> Option<String> {
-    let national = digits.strip_prefix(&code.to_string())?;
-    let regions = phonenumber::metadata::DATABASE.by_code(&code)?;
-    let exists = regions.iter().map(|region| region.descriptors()).any(|kinds| {
-        let of_kind = |kind| kinds.get(kind).is_some_and(|pattern| pattern.is_match(national));
-        kinds.general().is_match(national) && SUBSCRIBER_KINDS.into_iter().any(of_kind)
-    });
-    exists.then(|| format!("+{digits}"))
-}
-
-/// The digits after + (or 00, or `tel:+`), without separators and without the trunk zero in `(0)`.
-fn international_digits(text: &str) -> Option<String> {
-    let text = text.strip_prefix("tel:").unwrap_or(text).trim();
-    let rest = text
-        .strip_prefix('+')
-        .or_else(|| text.strip_prefix("00"))?
-        .replace("(0)", "");
-    let separator = |c: char| {
-        matches!(
-            c,
-            ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}' | '\u{2010}' | '\u{2011}' | '\u{202f}'
-        )
-    };
-    let digits: String = rest.chars().filter(|c| !separator(*c)).collect();
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)
 }
 
 fn short_code(text: &str) -> Result<String, String> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use contracts::events::connector::RecordParked;
 use contracts::{AccountId, RawRecordId};
 use spine::ScopedTx;
-use spine::ports::{GraphError, KeptRecord, ParkedRecord, RawRecord, RawRecords};
+use spine::ports::{GraphError, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received};
 use spine::vault::VaultError;
 
 use crate::{Graph, check, store};
@@ -33,7 +33,7 @@ pub(crate) async fn take_in(
     source: &str,
     record: &RawRecord,
 ) -> Result<Taken, GraphError> {
-    let row = row(graph, tx, source, record, None)?;
+    let row = row(graph, tx, source, record, "processed", None)?;
     if store::raw_insert(tx, &row).await? {
         return Ok(Taken {
             id: row.id,
@@ -50,6 +50,29 @@ pub(crate) async fn take_in(
     })
 }
 
+/// Writes the record down, to be understood later.
+pub(crate) async fn receive(
+    graph: &Graph,
+    tx: &mut ScopedTx,
+    source: &str,
+    record: &RawRecord,
+) -> Result<Received, GraphError> {
+    let row = row(graph, tx, source, record, "received", None)?;
+    if store::raw_insert(tx, &row).await? {
+        return Ok(Received {
+            id: row.id,
+            known: false,
+        });
+    }
+    let id = store::raw_by_key(tx, &row).await?.id;
+    Ok(Received { id, known: true })
+}
+
+/// A reason as it is kept: printable and bounded.
+pub(crate) fn reason(reason: &str) -> String {
+    printable(reason, REASON_CHARS_MAX)
+}
+
 /// Keeps the record with its reason. Parking it again counts the try; a new reason is told, the same one is not.
 pub(crate) async fn park(
     graph: &Graph,
@@ -59,8 +82,8 @@ pub(crate) async fn park(
     reason: &str,
 ) -> Result<RawRecordId, GraphError> {
     check::name("source", source).map_err(GraphError::Invalid)?;
-    let reason = printable(reason, REASON_CHARS_MAX);
-    let row = row(graph, tx, source, &record, Some(reason.clone()))?;
+    let reason = self::reason(reason);
+    let row = row(graph, tx, source, &record, "parked", Some(reason.clone()))?;
     let id = if store::raw_insert(tx, &row).await? {
         row.id
     } else {
@@ -128,6 +151,7 @@ fn row(
     tx: &ScopedTx,
     source: &str,
     record: &RawRecord,
+    status: &'static str,
     reason: Option<String>,
 ) -> Result<store::RawRow, GraphError> {
     check::name("stream", &record.stream).map_err(GraphError::Invalid)?;
@@ -159,6 +183,7 @@ fn row(
         remote_id: seal("remote_id", record.remote_id.as_bytes())?,
         body: seal("body", &record.body)?,
         body_key,
+        status,
         reason,
     })
 }

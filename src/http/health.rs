@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use contracts::Position;
 use serde::Serialize;
 use spine::Admin;
 use tokio::sync::Mutex;
@@ -21,6 +22,9 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 const KEEP: Duration = Duration::from_secs(1);
 /// More events than this waiting to be sealed: rules and state are minutes behind.
 const UNSEALED_MAX: i64 = 100_000;
+
+/// Events wait and none was sealed for so long: sealing fails.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Something that must be well before the hub takes requests.
 #[async_trait]
@@ -66,7 +70,8 @@ struct Inner {
 
 impl Health {
     pub(crate) fn new(admin: Admin, mut checks: Vec<Arc<dyn HealthCheck>>) -> Self {
-        checks.insert(0, Arc::new(Log(admin)));
+        let moved = Mutex::new((0, Instant::now()));
+        checks.insert(0, Arc::new(Log { admin, moved }));
         Self {
             inner: Arc::new(Inner {
                 checks,
@@ -110,7 +115,11 @@ async fn ask(check: &dyn HealthCheck) -> PartHealth {
 
 /// The log can be read, and the sealer keeps up.
 #[derive(Debug)]
-struct Log(Admin);
+struct Log {
+    admin: Admin,
+    /// The last head that was seen, and when the log was last seen to be well or moving.
+    moved: Mutex<(Position, Instant)>,
+}
 
 #[async_trait]
 impl HealthCheck for Log {
@@ -119,18 +128,28 @@ impl HealthCheck for Log {
     }
 
     async fn check(&self) -> Result<String, String> {
-        let status = self.0.status().await.map_err(|error| {
+        let status = self.admin.status().await.map_err(|error| {
             tracing::warn!(%error, "the log did not answer a health check");
             "not available".to_owned()
         })?;
-        if status.unsealed > UNSEALED_MAX {
-            return Err(format!("{} events wait to be sealed", status.unsealed));
+        let now = Instant::now();
+        let mut moved = self.moved.lock().await;
+        if status.unsealed == 0 || moved.0 != status.head {
+            *moved = (status.head, now);
         }
-        Ok(format!(
-            "ends at {}, {} to be sealed",
-            status.head, status.unsealed
-        ))
+        // How many, and how long the log is, is for those who may ask `/api/v1/status`.
+        judge(status.unsealed, now.duration_since(moved.1))
     }
+}
+
+fn judge(unsealed: i64, stands_still: Duration) -> Result<String, String> {
+    if unsealed > UNSEALED_MAX {
+        return Err("too many events wait to be sealed".to_owned());
+    }
+    if stands_still > STANDSTILL {
+        return Err("events wait to be sealed, and none is".to_owned());
+    }
+    Ok("answers".to_owned())
 }
 
 /// `/health`, `/health/live`, `/health/ready`: for anybody.
@@ -153,4 +172,18 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_too_long_or_stands_still_is_not_well_and_tells_no_number() {
+        let calm = Duration::from_secs(1);
+        assert_eq!(judge(5, calm), Ok("answers".to_owned()));
+        assert!(judge(5, STANDSTILL + calm).is_err());
+        let behind = judge(UNSEALED_MAX + 1, calm).unwrap_err();
+        assert!(!behind.contains(|c: char| c.is_ascii_digit()), "{behind}");
+    }
 }

@@ -9,6 +9,7 @@ mod landing;
 mod layers;
 mod metrics;
 mod openapi;
+mod serve;
 mod spine_routes;
 mod sse;
 #[cfg(test)]
@@ -27,11 +28,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 use health::Health;
 pub use health::HealthCheck;
+pub use layers::client::TrustedProxies;
 pub use metrics::{Metrics, MetricsError};
+pub use serve::{Limits, serve};
 
 /// No body is larger unless its route says so.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// Wrong tokens from one source in a minute. They can't be guessed; this spares the database.
+/// Wrong tokens from one source in a minute that are told so; more are told to wait. They can't be guessed, and a
+/// right one is never refused for what others tried.
 const REFUSALS_PER_SOURCE_MAX: u32 = 60;
 
 /// What the edge is built from.
@@ -49,6 +53,10 @@ pub struct Parts {
     pub checks: Vec<Arc<dyn HealthCheck>>,
     /// The metrics to show; `None`: there is no `/metrics`.
     pub metrics: Option<Metrics>,
+    /// True: metrics are for everybody. Else a token opens them.
+    pub metrics_public: bool,
+    /// From whom `X-Forwarded-For` is believed.
+    pub proxies: TrustedProxies,
 }
 
 /// The services' routes.
@@ -86,8 +94,7 @@ impl std::fmt::Debug for Routes {
 /// The two doors of the hub: the same routes, other ways to say who one is.
 #[derive(Debug)]
 pub struct Edge {
-    /// For the network: callers have a bearer token. Serve it with
-    /// `into_make_service_with_connect_info::<SocketAddr>()`, so that limits know their sources.
+    /// For the network: callers have a bearer token. Serve it with [`serve`], so that limits know their sources.
     pub network: Router,
     /// For the control socket, which only the operator may open.
     pub control: Router,
@@ -103,9 +110,11 @@ struct State {
     gate: Arc<Gate>,
     health: Health,
     metrics: Option<Metrics>,
+    metrics_public: bool,
     refusals: Arc<MinuteLimit>,
-    places: Arc<tokio::sync::Semaphore>,
+    places: sse::Places,
     streams: CancellationToken,
+    proxies: TrustedProxies,
 }
 
 /// Puts it all together.
@@ -116,9 +125,11 @@ pub fn build(parts: Parts) -> Edge {
         admin: parts.admin,
         gate: Arc::new(parts.gate),
         metrics: parts.metrics,
+        metrics_public: parts.metrics_public,
         refusals: Arc::new(MinuteLimit::new(REFUSALS_PER_SOURCE_MAX)),
-        places: Arc::new(tokio::sync::Semaphore::new(sse::STREAMS_MAX)),
+        places: sse::Places::default(),
         streams: CancellationToken::new(),
+        proxies: parts.proxies,
     };
     let mut api = parts.routes.api.merge(spine_routes::api(state.clone()));
     openapi::require_bearer(api.get_openapi_mut());
@@ -149,5 +160,5 @@ fn door_router(api: OpenApiRouter, public: OpenApiRouter, state: &State, door: l
         .fallback(layers::problems::not_found)
         .method_not_allowed_fallback(layers::problems::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    layers::around(router)
+    layers::around(router, state.proxies.clone())
 }

@@ -24,7 +24,14 @@ pub(crate) fn base() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API token, or the session of somebody who signed in."))
         .build();
+    // Those that stand in paths alone: a parameter's schema is referred to and not collected.
     let components = ComponentsBuilder::new()
+        .schema_from::<contracts::ConnectionId>()
+        .schema_from::<contracts::EntityId>()
+        .schema_from::<contracts::EventId>()
+        .schema_from::<contracts::JobId>()
+        .schema_from::<contracts::RawRecordId>()
+        .schema_from::<contracts::TokenId>()
         .security_scheme(BEARER, SecurityScheme::Http(bearer))
         .build();
     OpenApiBuilder::new()

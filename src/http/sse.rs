@@ -3,21 +3,24 @@
 //! Invariant: nothing is left out and nothing comes twice: the stream reads the log from a position on, and being
 //! woken only makes it read sooner. It ends after [`LIFE`], so that a revoked token is noticed when the client returns.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::response::IntoResponse;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
-use contracts::{Event, Position};
+use contracts::{AccountId, Event, Position};
 use spine::log::reader::{self, Filter};
 use spine::{AccessError, Cause, Context, Scope};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Streams at once, on the whole hub.
-pub(crate) const STREAMS_MAX: usize = 200;
+const STREAMS_MAX: usize = 200;
+/// Streams at once of one account: nobody takes every place.
+pub(crate) const STREAMS_PER_ACCOUNT_MAX: usize = 40;
 /// How long one stream lives.
 const LIFE: Duration = Duration::from_secs(600);
 /// The floor of polling, should nobody wake us.
@@ -25,6 +28,45 @@ const POLL: Duration = Duration::from_secs(1);
 /// A comment this often keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const BATCH_EVENTS: i64 = 100;
+
+/// How many follow now, in all and by account. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(Arc<Mutex<HashMap<AccountId, usize>>>);
+
+/// One stream's place; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Places,
+    account: AccountId,
+}
+
+impl Places {
+    /// A place, unless the account or the hub has none left.
+    pub(crate) fn take(&self, account: AccountId) -> Option<Place> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(&account).copied().unwrap_or_default();
+        if own >= STREAMS_PER_ACCOUNT_MAX || taken.values().sum::<usize>() >= STREAMS_MAX {
+            return None;
+        }
+        taken.insert(account, own + 1);
+        Some(Place {
+            places: self.clone(),
+            account,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.account) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                taken.remove(&self.account);
+            }
+        }
+    }
+}
 
 /// Somebody who follows an account's events.
 #[derive(Debug)]
@@ -35,7 +77,7 @@ pub(crate) struct Live {
     pub(crate) after: Position,
     pub(crate) head: watch::Receiver<Position>,
     pub(crate) stop: CancellationToken,
-    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) _place: Place,
 }
 
 struct Reading {
@@ -110,5 +152,28 @@ fn message(event: &Event) -> Message {
             tracing::error!(%error, position = event.position, "an event can't be written as JSON");
             Message::default().id(id).comment("this event can't be shown")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_account_leaves_room_for_the_others_and_the_hub_has_an_end() {
+        let places = Places::default();
+        let (alice, bob) = (AccountId::new(), AccountId::new());
+        let mut taken: Vec<_> = (0..STREAMS_PER_ACCOUNT_MAX)
+            .map(|_| places.take(alice).unwrap())
+            .collect();
+        assert!(places.take(alice).is_none());
+        assert!(places.take(bob).is_some());
+        taken.pop();
+        assert!(places.take(alice).is_some(), "a stream that ended made room");
+        let others = std::iter::repeat_with(|| places.take(AccountId::new()));
+        let others: Vec<_> = others.take(STREAMS_MAX).collect();
+        assert!(others.iter().any(Option::is_some) && others.last().unwrap().is_none());
+        drop((taken, others));
+        assert!(places.0.lock().unwrap().is_empty());
     }
 }

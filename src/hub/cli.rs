@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Record};
+pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
 pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
@@ -39,7 +39,7 @@ pub(crate) struct Global {
     /// A configuration file instead of DATA_DIR/allod.toml [env: ALLOD_CONFIG].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The account to act in, by handle or id; needed when there are several.
+    /// The account to act in, by handle or id; `instance` is the hub itself. Without it, the owner's.
     #[arg(long, global = true, env = "ALLOD_ACCOUNT", value_name = "HANDLE")]
     pub(crate) account: Option<String>,
     /// Print JSON instead of text.
@@ -69,6 +69,11 @@ pub(crate) enum Command {
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),
+    /// What happened, newest first: everything, or around somebody or something.
+    Timeline(Timeline),
+    /// Who may be one and the same: look at suggestions and answer them.
+    #[command(subcommand)]
+    Merges(Merges),
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
@@ -144,6 +149,15 @@ impl Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
+    /// Show who read, wrote and did what, and what was refused; with --account instance the hub's own.
+    List {
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+        /// Go on with new entries until stopped.
+        #[arg(long, short = 'f')]
+        follow: bool,
+    },
     /// Compute every link and signature of the log again; exits 1 when a row was changed, removed or moved.
     Verify,
 }

@@ -1,6 +1,7 @@
 //! The CLI's side of the control socket: HTTP over a unix socket in the data directory.
 //!
-//! Invariant: the CLI never touches the database; what it can do, `/api/v1` can do.
+//! Invariant: commands never touch the database; what they can do, `/api/v1` can do. (`demo --check` alone looks into the
+//! database of the hub that it started itself: `demo/leftovers.rs`.)
 
 use std::path::{Path, PathBuf};
 
@@ -34,9 +35,42 @@ pub(crate) enum ClientError {
 fn told(problem: &Problem) -> String {
     let detail = problem.detail.as_deref().unwrap_or(&problem.title);
     match &problem.hint {
-        Some(hint) => format!("{detail}\n  hint: {hint}"),
+        Some(hint) => format!("{detail}\n  hint: {}", in_command_words(hint)),
         None => detail.to_owned(),
     }
+}
+
+/// Hints are written for whoever uses the API; these few name something that is called otherwise here.
+const WORDS: [(&str, &str); 6] = [
+    (
+        "/api/v1/openapi.json lists what there is",
+        "`allod --help` lists what there is; the hub may be older than this command",
+    ),
+    (
+        "/api/v1/openapi.json lists what is",
+        "`allod --help` lists what there is; the hub may be older than this command",
+    ),
+    (
+        "address your own Person as /entities/me",
+        "`allod entity show me` is your own Person; who has none makes an account first: `allod account create NAME`",
+    ),
+    (
+        "name the account: header Allod-Account, or --account on the command line",
+        "name the account with --account; `allod account list` shows them, `allod account create NAME` makes one",
+    ),
+    (
+        "sign in (POST /api/v1/sessions), or use the allod command on the hub's machine",
+        "use the allod command on the hub's machine",
+    ),
+    (
+        "resume it; that asks its provider, too",
+        "`allod connection resume` lets it go on, and asks its provider, too",
+    ),
+];
+
+fn in_command_words(hint: &str) -> &str {
+    let found = WORDS.iter().find(|(api, _)| *api == hint);
+    found.map_or(hint, |(_, command)| command)
 }
 
 /// Speaks to the hub of one data directory, for one account.

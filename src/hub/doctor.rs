@@ -8,6 +8,9 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::render;
 
+/// Room that a database and its log need to grow for some days.
+const SPACE_MB_MIN: u64 = 500;
+
 /// One thing that was looked at.
 struct Finding {
     well: bool,
@@ -81,15 +84,18 @@ fn space(config: &Config) -> Finding {
         let Some(parent) = at.parent() else { break };
         at = parent;
     }
-    match rustix::fs::statvfs(at) {
-        Ok(stat) => {
-            let megabytes = stat.f_bavail.saturating_mul(stat.f_frsize) / 1_000_000;
-            let detail = format!("{megabytes} MB below {}", at.display());
-            Finding {
-                well: megabytes >= 500,
-                what,
-                detail,
+    match crate::health::free_bytes(at) {
+        Ok(free) => {
+            let megabytes = free / 1_000_000;
+            let well = megabytes >= SPACE_MB_MIN;
+            let mut detail = format!("{megabytes} MB below {}", at.display());
+            if !well {
+                detail.push_str(
+                    ": the disk is full or soon will be; make room, or stop the hub and move the data directory to a larger \
+                     disk. What was taken in is safe, and the hub goes on by itself when there is room",
+                );
             }
+            Finding { well, what, detail }
         }
         Err(error) => Finding {
             well: false,

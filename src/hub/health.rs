@@ -1,6 +1,8 @@
-//! How the hub is doing: the database's part of `/health/ready`, and `/api/v1/status` for the operator.
+//! How the hub is doing: the database's and the disk's part of `/health/ready`, and `/api/v1/status` for the operator.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use axum::extract::State;
@@ -32,6 +34,58 @@ impl edge::HealthCheck for DatabaseCheck {
             Err("does not answer".to_owned())
         }
     }
+}
+
+/// Less free space than this and the database may refuse any moment.
+pub(crate) const SPACE_BYTES_MIN: u64 = 100 << 20;
+/// What is written to see whether writing works.
+const PROBE: [u8; 4096] = [b'a'; 4096];
+
+/// The data directory: something can be written to it, and there is room.
+#[derive(Debug)]
+pub(crate) struct DiskCheck(pub(crate) PathBuf);
+
+#[async_trait]
+impl edge::HealthCheck for DiskCheck {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    async fn check(&self) -> Result<String, String> {
+        let folder = self.0.clone();
+        tokio::task::spawn_blocking(move || disk(&folder, SPACE_BYTES_MIN))
+            .await
+            .unwrap_or_else(|_| Err("can't be asked".to_owned()))
+    }
+}
+
+fn disk(folder: &Path, least: u64) -> Result<String, String> {
+    let free = free_bytes(folder).map_err(|_| "can't be asked".to_owned())?;
+    if free < least {
+        return Err("disk full".to_owned());
+    }
+    let probe = folder.join("health-probe");
+    let written = std::fs::File::create(&probe).and_then(|mut file| {
+        file.write_all(&PROBE)?;
+        file.sync_data()
+    });
+    let _ = std::fs::remove_file(&probe);
+    match written {
+        Ok(()) => Ok("can be written".to_owned()),
+        Err(error) => {
+            tracing::error!(%error, "the data directory can't be written");
+            Err(match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "disk full".to_owned(),
+                _ => "can't be written".to_owned(),
+            })
+        }
+    }
+}
+
+/// The space that the hub's user may still fill.
+pub(crate) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[derive(Debug, Clone)]
@@ -89,4 +143,22 @@ async fn show(State(status): State<Status>, caller: Caller) -> Result<Json<Value
         "log": { "head": spine.head, "unsealed": spine.unsealed, "consumers": spine.consumers },
         "jobs": { "queues": jobs },
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_or_away_is_not_well() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(disk(dir.path(), 1), Ok("can be written".to_owned()));
+        assert_eq!(disk(dir.path(), u64::MAX), Err("disk full".to_owned()));
+        assert!(disk(&dir.path().join("nowhere"), 1).is_err());
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "nothing is left behind"
+        );
+    }
 }

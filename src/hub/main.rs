@@ -12,6 +12,7 @@ mod health;
 mod render;
 mod serve;
 mod services;
+mod terminal;
 mod unprivileged;
 
 use std::io::IsTerminal;
@@ -79,7 +80,7 @@ async fn dispatch(cli: Cli, config: Config) -> ExitCode {
             let played = play(&demo, &session).await;
             played.map_or_else(|error| failed(&error, 1), |()| ExitCode::SUCCESS)
         }
-        Command::Config(command) => show_config(&command, &config),
+        Command::Config(command) => show_config(&command, &config, cli.global.json),
         Command::Db(command) => database(&command, &config).await,
         Command::Rule(Rule::Check { files }) => ended(commands::rule_check(&session, &files)),
         command => ended(commands::run(&session, command).await),
@@ -118,10 +119,10 @@ fn code(well: bool) -> ExitCode {
 /// Says what went wrong, with everything below it.
 #[expect(clippy::print_stderr, reason = "this is where a command's error goes")]
 fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("error: {error}");
+    eprintln!("error: {}", render::printable(&error.to_string()));
     let mut source = error.source();
     while let Some(cause) = source {
-        eprintln!("  because: {cause}");
+        eprintln!("  because: {}", render::printable(&cause.to_string()));
         source = cause.source();
     }
     ExitCode::from(code)
@@ -158,9 +159,22 @@ fn log_to_stderr(config: &Config) {
     drop(installed); // only a second one in the same process could fail
 }
 
-fn show_config(command: &ConfigCommand, config: &Config) -> ExitCode {
+fn show_config(command: &ConfigCommand, config: &Config, json: bool) -> ExitCode {
+    let missing = config.missing();
     match command {
+        ConfigCommand::Check if !missing.is_empty() => {
+            let text = format!(
+                "the configuration names what isn't there:\n  {}",
+                missing.join("\n  ")
+            );
+            return failed(&CommandError::Usage(text), USAGE);
+        }
+        ConfigCommand::Check if json => render::json(&serde_json::json!({ "valid": true })),
         ConfigCommand::Check => render::line("the configuration is valid"),
+        ConfigCommand::Show if json => match serde_json::to_value(config.without_secrets()) {
+            Ok(value) => render::json(&value),
+            Err(error) => return failed(&error, 1),
+        },
         ConfigCommand::Show => match toml::to_string_pretty(&config.without_secrets()) {
             Ok(text) => render::line(text.trim_end()),
             Err(error) => return failed(&error, 1),

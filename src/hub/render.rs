@@ -9,10 +9,7 @@ pub(crate) type Column = (&'static str, &'static str);
 
 /// Prints a list as a table, or says that there is nothing and what to do about it.
 pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
-    let rows: Vec<Vec<String>> = list(rows)
-        .iter()
-        .map(|row| columns.iter().map(|(_, path)| cell(row, path)).collect())
-        .collect();
+    let rows: Vec<Vec<String>> = list(rows).iter().map(|row| cells(row, columns)).collect();
     if rows.is_empty() {
         line(empty);
         return;
@@ -37,6 +34,16 @@ pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
     for row in &rows {
         line(joined(row.iter().map(String::as_str).collect()));
     }
+}
+
+/// A row's values, each in one line.
+fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
+    let one = |(_, path): &Column| {
+        printable(&cell(row, path))
+            .replace('\n', "\\n")
+            .replace('\t', " ")
+    };
+    columns.iter().map(one).collect()
 }
 
 /// The rows of a list answer: the array itself, or the one under `items`.
@@ -74,12 +81,62 @@ pub(crate) fn time(value: &Value) -> String {
     )
 }
 
-/// Prints JSON.
+/// Prints JSON. What a terminal would obey or show in another order is written as an escape, which means the same.
 pub(crate) fn json(value: &Value) {
-    line(format_args!("{value:#}"));
+    let text = format!("{value:#}");
+    let safe = escaped(&text, |c, out| {
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    });
+    let _ = writeln!(std::io::stdout(), "{safe}");
 }
 
 /// Prints a line. A reader that went away (`allod event tail | head`) wants no more, and that is no error.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", printable(&text.to_string()));
+}
+
+/// The text without what a terminal would obey or show in another order: data comes from strangers.
+pub(crate) fn printable(text: &str) -> String {
+    escaped(text, |c, out| out.extend(c.escape_unicode()))
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if misleads(c) {
+            escape(c, &mut out);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn misleads(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_from_strangers_moves_no_cursor_and_turns_no_text() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}\rc"), "a\\u{1b}[2Jb\\u{7}\\u{d}c");
+        assert_eq!(printable("x\u{9b}31m \u{202e}evil"), "x\\u{9b}31m \\u{202e}evil");
+        assert_eq!(
+            printable("Älice\n\tØ 日本 👩\u{200d}🚀"),
+            "Älice\n\tØ 日本 👩\u{200d}🚀"
+        );
+    }
+
+    #[test]
+    fn a_cell_is_one_line_whatever_it_holds() {
+        let row = serde_json::json!({ "name": "Sam\nrule evil  enabled" });
+        assert_eq!(cells(&row, &[("NAME", "name")]), ["Sam\\nrule evil  enabled"]);
+    }
 }

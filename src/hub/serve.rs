@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::SystemClock;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spine::database::{Database, DatabaseConfig, DatabaseError, ExternalDatabase, HubLock};
 use spine::queue::{Concurrency, RunnerOptions};
 use spine::vault::Vault;
@@ -73,6 +74,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), ServeError> {
 
 async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
     let lock = HubLock::acquire(&config.data_dir)?;
+    make_private(&config.data_dir.join("keys"))?;
     let vault = Vault::open_or_create(&config.data_dir.join("keys/master"))?;
     let listener = listen(config.listen).await?;
     let listen = listener
@@ -123,13 +125,20 @@ async fn furnish(
     }
     let metrics = edge::Metrics::install().map_err(|error| ServeError::Start(Box::new(error)))?;
     let status = health::status_routes(config, listen, database.clone(), spine.admin().clone());
+    let ranges: Vec<_> = config.trusted_proxies.iter().map(|range| range.0).collect();
+    let proxies = edge::TrustedProxies::new(&ranges);
     let edge = edge::build(edge::Parts {
         context: context.clone(),
         admin: spine.admin().clone(),
         gate,
         routes: edge::Routes::take(&mut services).merge_api(status),
-        checks: vec![Arc::new(health::DatabaseCheck(database.clone()))],
+        checks: vec![
+            Arc::new(health::DatabaseCheck(database.clone())),
+            Arc::new(health::DiskCheck(config.data_dir.clone())),
+        ],
         metrics: Some(metrics.clone()),
+        metrics_public: config.metrics_public,
+        proxies: proxies.clone(),
     });
     let jobs = RunnerOptions {
         concurrency: Concurrency {
@@ -148,12 +157,8 @@ async fn furnish(
     let doors = edge.streams.clone();
     let mut serving = tokio::task::JoinSet::new();
     let (network_stop, control_stop) = (doors.clone(), doors.clone());
-    serving.spawn(async move {
-        let service = edge.network.into_make_service_with_connect_info::<SocketAddr>();
-        let _ = axum::serve(listener, service)
-            .with_graceful_shutdown(network_stop.cancelled_owned())
-            .await;
-    });
+    let limits = edge::Limits::new(descriptors(), proxies);
+    serving.spawn(edge::serve(listener, edge.network, limits, network_stop));
     serving.spawn(async move {
         let _ = axum::serve(control, edge.control)
             .with_graceful_shutdown(control_stop.cancelled_owned())
@@ -195,6 +200,26 @@ impl Hub {
         self.database.stop().await;
         let _ = std::fs::remove_file(control);
     }
+}
+
+/// A folder that the hub's user alone may enter, whatever it was before.
+fn make_private(folder: &Path) -> Result<(), ServeError> {
+    let failed = |error| ServeError::File(folder.display().to_string(), error);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+/// How many descriptors the process may open, after raising that to what the system grants.
+fn descriptors() -> u64 {
+    let granted = getrlimit(Resource::Nofile);
+    let wished = Rlimit {
+        current: granted.maximum,
+        maximum: granted.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wished) {
+        tracing::warn!(%error, "the limit of open files can't be raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -5,11 +5,10 @@
 //! Events out: those of `intake.rs`; `audit.WebhooksRefused` by way of the spine's counts.
 //! Invariant: without a right signature nothing is written but a count; a 2xx means that everything is on disk.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, OriginalUri, Path, Request, State};
+use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use contracts::{ConnectionId, Problem};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -17,6 +16,7 @@ use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use spine::access::{AccessError, Cause, Scope};
+use spine::edge::Peer;
 use spine::ports::RawRecord;
 use url::form_urlencoded;
 
@@ -165,9 +165,8 @@ async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -
         .signature
         .verify(&signed, |name| secrets.get(name).map(|secret| secret.as_slice()))
     {
-        let source = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let source = source.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
-        access.webhook_refused(&scope, connection, &source);
+        let peer = Peer::of(&parts.extensions);
+        access.webhook_refused(&scope, connection, &peer.to_string());
         return Err(Problem::forbidden("the signature is missing or wrong").into());
     }
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())

@@ -130,7 +130,7 @@ fn expected_functions(manifest: &Manifest) -> Vec<(String, usize)> {
     let named = [
         (&functions.send, 2),
         (&functions.find, 3),
-        (&functions.reconcile, 2),
+        (&functions.reconcile, 3),
         (&functions.test, 1),
         (&functions.check, 1),
     ];

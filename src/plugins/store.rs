@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use contracts::ConnectionId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spine::ScopedTx;
 use spine::access::AccessError;
@@ -257,6 +258,44 @@ pub(crate) async fn secret_put(
         name,
         sealed,
         now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A history that is being read: since when, up to when it will have been, and the pack's own word for where to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reading {
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
+    pub(crate) next: Value,
+}
+
+/// The reading that is under way. One of another shape is as none: the history is read from its beginning.
+pub(crate) async fn reading_by_connection(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+) -> Result<Option<Reading>, AccessError> {
+    let reading = sqlx::query_scalar!("SELECT reading FROM plugins.connection WHERE id = $1", id.0)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(reading
+        .flatten()
+        .and_then(|reading| Reading::deserialize(reading).ok()))
+}
+
+/// Where to go on; `None`: the reading is at its end, or begins anew.
+pub(crate) async fn reading_put(
+    tx: &mut ScopedTx,
+    id: ConnectionId,
+    reading: Option<&Reading>,
+) -> Result<(), AccessError> {
+    let reading = reading.map(serde_json::to_value).transpose()?;
+    sqlx::query!(
+        "UPDATE plugins.connection SET reading = $2 WHERE id = $1",
+        id.0,
+        reading
     )
     .execute(tx.conn())
     .await?;

@@ -178,7 +178,7 @@ impl Script {
                     Position::default(),
                     format!("the script has no function `{name}`"),
                 );
-                match lint::nearest(name, self.functions.iter().map(|f| f.name.as_str())) {
+                match contracts::nearest(name, self.functions.iter().map(|f| f.name.as_str())) {
                     Some(near) => error.with_hint(format!("did you mean `{near}`?")),
                     None => error,
                 }

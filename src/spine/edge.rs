@@ -74,13 +74,22 @@ pub fn request_correlation() -> Option<CorrelationId> {
     CORRELATION.try_with(|id| *id).ok()
 }
 
-/// The peer's address as the hub's socket saw it; never what a header claims. `None` on the control socket.
+/// The peer's address as the hub's socket saw it, or as a proxy that the owner trusts gives it; never what a stranger's
+/// header claims. `None` on the control socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub Option<IpAddr>);
 
 impl Peer {
     /// The peer of the request with these extensions.
     pub fn of(extensions: &axum::http::Extensions) -> Self {
+        extensions
+            .get::<Self>()
+            .copied()
+            .unwrap_or_else(|| Self::of_socket(extensions))
+    }
+
+    /// The other end of the socket, whoever it speaks for.
+    pub fn of_socket(extensions: &axum::http::Extensions) -> Self {
         Self(
             extensions
                 .get::<ConnectInfo<SocketAddr>>()
@@ -129,10 +138,26 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequest<
         let bytes = axum::body::Bytes::from_request(request, state)
             .await
             .map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        if holds_nul(&bytes) {
+            return Err(Problem::bad_request("the body has a NUL character (\\u0000)"));
+        }
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| Problem::bad_request(format!("the body is not the expected JSON: {error}")))
     }
+}
+
+/// True for the escape of the one character that PostgreSQL's text can't hold.
+fn holds_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at..].starts_with(b"\\u0000") {
+            return true;
+        }
+        // What follows a backslash begins no escape of its own.
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
@@ -145,6 +170,10 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         if error.is_transient() {
             tracing::warn!(%error, cause = std::error::Error::source(&error).map(ToString::to_string), "answered 503");
+            if is_disk_full(&error) {
+                return Self::unavailable("the hub's disk is full; nothing was taken in", 60)
+                    .hint("`allod doctor` on the hub's machine says what to do");
+            }
             return Self::unavailable(
                 "the hub's database is not available right now; nothing was taken in",
                 5,
@@ -157,6 +186,14 @@ impl From<AccessError> for Problem {
     }
 }
 
+/// PostgreSQL's `disk_full`.
+fn is_disk_full(error: &AccessError) -> bool {
+    let AccessError::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    error.code().is_some_and(|code| code == "53100")
+}
+
 impl From<GraphError> for Problem {
     fn from(error: GraphError) -> Self {
         match error {
@@ -164,5 +201,31 @@ impl From<GraphError> for Problem {
             GraphError::Invalid(_) => Self::unprocessable(error.to_string()),
             GraphError::NotFound(_) => Self::not_found(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_escape_of_nul_is_found_and_a_text_about_it_is_not() {
+        for nul in [r#"{"a":"\u0000"}"#, r#"{"a":"b\\\u0000"}"#, r#"{"\u0000":1}"#] {
+            assert!(holds_nul(nul.as_bytes()), "{nul}");
+        }
+        for none in [r#"{"a":"\\u0000"}"#, r#"{"a":"\u0001"}"#, r#"{"a":"\"#, ""] {
+            assert!(!holds_nul(none.as_bytes()), "{none}");
+        }
+    }
+
+    #[test]
+    fn who_the_edge_found_behind_a_proxy_is_the_peer() {
+        let mut extensions = axum::http::Extensions::new();
+        assert_eq!(Peer::of(&extensions), Peer(None));
+        extensions.insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711))));
+        assert_eq!(Peer::of(&extensions).to_string(), "127.0.0.1");
+        extensions.insert(Peer(Some([192, 0, 2, 1].into())));
+        assert_eq!(Peer::of(&extensions).to_string(), "192.0.2.1");
+        assert_eq!(Peer::of_socket(&extensions).to_string(), "127.0.0.1");
     }
 }

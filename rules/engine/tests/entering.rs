@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use sandbox::SharedValue;
 use serde_json::{Map, Value, json};
 
-use crate::engine::evaluate::{Entered, Fault, enter};
+use crate::engine::evaluate::{Entered, Fault, RUN_TIME_MAX, enter};
 use crate::engine::host::{Entry, Host, Kind};
 use crate::engine::rule::Rule;
 
@@ -188,4 +188,33 @@ fn inputs_reach_the_script() {
     let set = json!({ "text": "Soon" });
     let rule = Rule::compile("a", source, set.as_object().unwrap()).unwrap();
     assert_eq!(run(&rule, "then", &mut fresh(), at_work).0, Ok(json!("Soon")));
+}
+
+#[test]
+fn a_run_has_one_budget_of_time_over_all_its_entries() {
+    let rule = rule("fn when(ev) { true }\nfn then(ev) {}");
+    let body = SharedValue::new(json!({}));
+    let mut host = Host::new(now());
+    host.begin_rule();
+    host.use_time(RUN_TIME_MAX);
+    match enter(&rule, "when", &rule.args("when", &body), &mut host) {
+        Entered::Failed(fault) => assert_eq!(fault.reason, "the run took more than 250 ms"),
+        other => panic!("{other:?}"),
+    }
+    host.begin_function(true);
+    assert!(
+        matches!(
+            enter(&rule, "then", &rule.args("then", &body), &mut host),
+            Entered::Failed(_)
+        ),
+        "`then` has what `when` left"
+    );
+    host.begin_rule();
+    assert!(
+        matches!(
+            enter(&rule, "when", &rule.args("when", &body), &mut host),
+            Entered::Returned(_)
+        ),
+        "the next rule has its own"
+    );
 }

@@ -166,9 +166,10 @@ pub(super) async fn password_set(
 
 /// A session that somebody stole must not be enough to take the account over. Tries are limited as sign-ins are.
 async fn require_password(accounts: &Accounts, caller: &Caller, password: &str) -> Result<(), Problem> {
-    accounts
-        .per_handle
-        .hit(&caller.0.account().to_string(), accounts.context.clock.now())?;
+    let turn = accounts
+        .guard
+        .turn_of(&accounts.context, caller.0.account())
+        .await?;
     let mut tx = accounts.context.access.begin(&caller.0, Cause::outside()).await?;
     let stored = store::account_password_hash(&mut tx).await?;
     tx.commit().await?;
@@ -180,6 +181,7 @@ async fn require_password(accounts: &Accounts, caller: &Caller, password: &str) 
     {
         return Ok(());
     }
+    turn.failed()?;
     Err(Problem::forbidden("the present password is wrong"))
 }
 

@@ -9,6 +9,7 @@ use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use spine::Cause;
 use spine::edge::{Caller, Json, Peer};
+use spine::limit::TooMany;
 use utoipa::ToSchema;
 
 use crate::create::{self, AccountError, Order, Wish};
@@ -21,6 +22,8 @@ enum SetupError {
     #[error("this set-up link is wrong, was used, or is older than a day")]
     Link,
     #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error(transparent)]
     Account(#[from] AccountError),
 }
 
@@ -29,6 +32,7 @@ impl From<SetupError> for Problem {
         match error {
             SetupError::Link => Self::forbidden(error.to_string())
                 .hint("`allod account setup-link` on the hub's machine makes a new one"),
+            SetupError::TooMany(error) => error.into(),
             SetupError::Account(error) => error.into(),
         }
     }
@@ -89,9 +93,6 @@ pub(super) async fn setup_json(
     peer: Peer,
     Json(wish): Json<SetupWish>,
 ) -> Result<(StatusCode, Json<Account>), Problem> {
-    accounts
-        .per_source
-        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     let first = Wish {
         handle: &wish.handle,
         display_name: &wish.display_name,
@@ -101,13 +102,19 @@ pub(super) async fn setup_json(
     };
     Ok((
         StatusCode::CREATED,
-        Json(set_up(&accounts, &wish.token, &first).await?),
+        Json(set_up(&accounts, peer, &wish.token, &first).await?),
     ))
 }
 
 /// Uses the link up and makes the account, in one commit. The link is looked at first: no stranger gets to hash.
-async fn set_up(accounts: &Accounts, token: &str, wish: &Wish<'_>) -> Result<Account, SetupError> {
+async fn set_up(
+    accounts: &Accounts,
+    peer: Peer,
+    token: &str,
+    wish: &Wish<'_>,
+) -> Result<Account, SetupError> {
     if !is_open(accounts, token).await? {
+        accounts.guard.failed(&accounts.context, peer)?;
         return Err(SetupError::Link);
     }
     let order = Order::new(accounts, wish).await?;
@@ -151,10 +158,8 @@ pub(super) async fn setup_page(
     peer: Peer,
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, Problem> {
-    accounts
-        .per_source
-        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     if !is_open(&accounts, &query.token).await? {
+        accounts.guard.failed(&accounts.context, peer)?;
         return Ok((StatusCode::FORBIDDEN, pages::link_is_dead()).into_response());
     }
     Ok(pages::form(
@@ -190,11 +195,8 @@ pub(super) async fn setup_form(
     peer: Peer,
     form: Result<Form<SetupForm>, FormRejection>,
 ) -> Result<Response, Problem> {
-    accounts
-        .per_source
-        .hit(&peer.limit_key(), accounts.context.clock.now())?;
     let Form(form) = form.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    match set_up_by_form(&accounts, &form).await {
+    match set_up_by_form(&accounts, peer, &form).await {
         Ok(account) => Ok((StatusCode::CREATED, pages::next_steps(&account)).into_response()),
         Err(SetupError::Link) => Ok((StatusCode::FORBIDDEN, pages::link_is_dead()).into_response()),
         Err(SetupError::Account(error @ (AccountError::Refused(_) | AccountError::HandleTaken(_)))) => {
@@ -210,11 +212,11 @@ pub(super) async fn setup_form(
             )
                 .into_response())
         }
-        Err(SetupError::Account(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-async fn set_up_by_form(accounts: &Accounts, form: &SetupForm) -> Result<Account, SetupError> {
+async fn set_up_by_form(accounts: &Accounts, peer: Peer, form: &SetupForm) -> Result<Account, SetupError> {
     if form.password != form.password_again {
         return Err(AccountError::from(Refused::PasswordsDiffer).into());
     }
@@ -225,5 +227,5 @@ async fn set_up_by_form(accounts: &Accounts, form: &SetupForm) -> Result<Account
         locale: None,
         password: Some(&form.password),
     };
-    set_up(accounts, &form.token, &wish).await
+    set_up(accounts, peer, &form.token, &wish).await
 }

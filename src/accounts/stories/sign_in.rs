@@ -22,20 +22,40 @@ async fn a_wrong_password_and_an_unknown_handle_answer_alike() {
 }
 
 #[tokio::test]
-async fn who_guesses_passwords_waits_for_the_next_minute() {
+async fn who_guesses_passwords_is_slowed_down_and_the_right_one_opens_all_the_same() {
     let house = house().await;
     house.alice().await;
     house.clock.advance(Duration::minutes(1));
-    for _ in 0..crate::SIGN_INS_PER_HANDLE_MAX {
+    for _ in 0..crate::guard::TRIES_PER_HANDLE_MAX {
         assert_eq!(house.sign_in("alice", "wrong").await.status, 401);
     }
+    let began = std::time::Instant::now();
     assert_eq!(
-        house.sign_in("Alice", PASSWORD).await.status,
+        house.sign_in("Alice", "wrong").await.status,
         429,
-        "right or wrong, in whatever case"
+        "in whatever case"
     );
+    assert_eq!(
+        house.sign_in("alice", PASSWORD).await.status,
+        201,
+        "a stranger's failures from the same address lock nobody out"
+    );
+    assert!(began.elapsed().as_secs() >= 2, "each waited for its turn");
     house.clock.advance(Duration::minutes(1));
-    assert_eq!(house.sign_in("alice", PASSWORD).await.status, 201);
+    assert_eq!(house.sign_in("alice", "wrong").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_handle_that_cannot_exist_is_as_wrong_as_one_that_does_not() {
+    let house = house().await;
+    house.alice().await;
+    for odd in ["a\0b", "alice\0", "", "instance", "ä", &"x".repeat(10_000)] {
+        assert_eq!(
+            house.sign_in(odd, PASSWORD).await.status.as_u16() / 100,
+            4,
+            "{odd:?}"
+        );
+    }
 }
 
 #[tokio::test]

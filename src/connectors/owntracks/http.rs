@@ -1,5 +1,7 @@
 //! `POST /device-events`.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderValue, header};
@@ -8,6 +10,7 @@ use contracts::Problem;
 use serde_json::Value;
 use spine::access::TokenKind;
 use spine::edge::{Json, Peer};
+use spine::limit::MinuteLimit;
 use spine::{Access, AccessError, Cause, Context, Principal, Scope};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,24 +24,42 @@ const BODY_MAX: usize = 64 * 1024;
 /// What the 401 asks for.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"allod device\", charset=\"UTF-8\"");
 
+/// Wrong tokens from one source in a minute that are told so; more are told to wait.
+pub(super) const REFUSALS_PER_SOURCE_MAX: u32 = 60;
+
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(device_events))
-        .with_state(context.clone())
+        .with_state(Door {
+            context: context.clone(),
+            refusals: Arc::new(MinuteLimit::new(REFUSALS_PER_SOURCE_MAX)),
+        })
+}
+
+/// What the route shares.
+#[derive(Debug, Clone)]
+struct Door {
+    context: Context,
+    refusals: Arc<MinuteLimit>,
 }
 
 /// Takes in what a device reports, as the OwnTracks app sends it. HTTP Basic: the password is a device token.
 #[utoipa::path(post, path = "/device-events", tag = "devices",
     request_body(content = Value, description = "One OwnTracks message; an empty body is legal"),
     responses((status = OK, description = "Kept; an empty list, as the app expects", body = Vec<Value>),
-        (status = 401, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
-async fn device_events(State(context): State<Context>, request: Request) -> Response {
+        (status = 401, body = Problem), (status = 413, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn device_events(State(door): State<Door>, request: Request) -> Response {
+    let context = door.context;
     let peer = Peer::of(request.extensions());
     match sender(&context.access, request.headers()).await {
         Err(error) => Problem::from(error).into_response(),
         Ok(None) => {
             context.access.sign_in_refused(&peer.to_string());
-            refused()
+            // A right token is taken whatever else came from its address: failures alone are limited.
+            match door.refusals.hit(&peer.limit_key(), context.clock.now()) {
+                Ok(()) => refused(),
+                Err(error) => Problem::from(error).into_response(),
+            }
         }
         // The body is read after the token was checked: strangers can't make the hub hold it.
         Ok(Some((scope, sender))) => match keep(&context, &scope, &sender, request).await {

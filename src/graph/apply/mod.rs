@@ -121,6 +121,33 @@ impl<'a> Work<'a> {
             self.raw = Some(taken.id);
             self.received(taken.id, &change.source, record)?;
         }
+        self.write(tx, change, &mut applied).await?;
+        Ok(applied)
+    }
+
+    /// Applies what a record means that was taken in before.
+    pub(crate) async fn understand(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
+        let mut applied = Applied {
+            raw: Some(record),
+            ..Applied::default()
+        };
+        self.raw = Some(record);
+        self.write(tx, change, &mut applied).await?;
+        store::raw_settle(tx, record).await?;
+        Ok(applied)
+    }
+
+    async fn write(
+        &mut self,
+        tx: &mut ScopedTx,
+        change: &Change,
+        applied: &mut Applied,
+    ) -> Result<(), GraphError> {
         self.lock_identifiers(tx, &change.entities).await?;
         for entity in &change.entities {
             applied.entities.push(self.entity(tx, entity).await?);
@@ -128,7 +155,7 @@ impl<'a> Work<'a> {
         for relation in &change.relations {
             applied.relations.push(self.relation(tx, relation).await?);
         }
-        Ok(applied)
+        Ok(())
     }
 
     fn received(&mut self, id: RawRecordId, source: &str, record: &RawRecord) -> Result<(), GraphError> {

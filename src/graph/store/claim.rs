@@ -102,14 +102,14 @@ pub(crate) async fn claim_insert(
     Ok(())
 }
 
-/// The source's claim is history from now on.
+/// The source's claim is history from now on. False: it has none.
 pub(crate) async fn claim_close(
     tx: &mut ScopedTx,
     entity: EntityId,
     asserter: &Asserter,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"
         UPDATE graph.claim SET recorded_to = greatest(recorded_from, $5)
         WHERE account = $1 AND entity = $2 AND asserted_by = $3 AND source = $4 AND recorded_to IS NULL
@@ -122,7 +122,7 @@ pub(crate) async fn claim_close(
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// What was ever asserted of these entities, newest first, at most 200.

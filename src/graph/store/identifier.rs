@@ -71,6 +71,22 @@ pub(crate) async fn identifier_lock(
         .collect())
 }
 
+/// The row of an identifier, held; `None`: nobody ever bore it.
+pub(crate) async fn identifier_find(
+    tx: &mut ScopedTx,
+    (scheme, value): &(String, String),
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        "SELECT id FROM graph.identifier WHERE account = $1 AND scheme = $2 AND value = $3 FOR NO KEY UPDATE",
+        account.0,
+        scheme,
+        value
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
 /// Somebody who bears an identifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Bearer {

@@ -19,7 +19,9 @@ pub(crate) struct RawRow {
     pub(crate) remote_id: Vec<u8>,
     pub(crate) body: Vec<u8>,
     pub(crate) body_key: Vec<u8>,
-    /// Why it is parked; `None`: it isn't.
+    /// `received`, `processed` or `parked`.
+    pub(crate) status: &'static str,
+    /// Why it is parked.
     pub(crate) reason: Option<String>,
 }
 
@@ -75,11 +77,6 @@ impl From<RawHead> for ParkedRecord {
 /// False: the record is there already. Waits for another transaction that is writing it.
 pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
-    let status = if row.reason.is_some() {
-        "parked"
-    } else {
-        "processed"
-    };
     let done = sqlx::query!(
         r#"
         INSERT INTO graph.raw_record (account, id, connection, source, stream, remote_key, revision, media_type,
@@ -99,7 +96,7 @@ pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, 
         row.body,
         row.body_key,
         now,
-        status,
+        row.status,
         row.reason
     )
     .execute(tx.conn())
@@ -131,7 +128,46 @@ pub(crate) async fn raw_by_key(tx: &mut ScopedTx, row: &RawRow) -> Result<KnownR
     })
 }
 
-/// A parked record was understood.
+/// Holds a record. False: it isn't there.
+pub(crate) async fn raw_hold(tx: &mut ScopedTx, id: RawRecordId) -> Result<bool, sqlx::Error> {
+    let account = tx.account();
+    let row = sqlx::query_scalar!(
+        "SELECT id FROM graph.raw_record WHERE account = $1 AND id = $2 FOR NO KEY UPDATE",
+        account.0,
+        id.0
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Parks a record that was received; its source, and why it had been parked before.
+pub(crate) async fn raw_park(
+    tx: &mut ScopedTx,
+    id: RawRecordId,
+    reason: &str,
+) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    let row = sqlx::query!(
+        r#"
+        WITH before AS (
+            SELECT id, reason FROM graph.raw_record WHERE account = $1 AND id = $2 FOR NO KEY UPDATE
+        )
+        UPDATE graph.raw_record r SET status = 'parked', reason = $3, tries = tries + 1, settled_at = $4
+        FROM before WHERE r.account = $1 AND r.id = before.id
+        RETURNING r.source, before.reason
+        "#,
+        account.0,
+        id.0,
+        reason,
+        now
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| (row.source, row.reason)))
+}
+
+/// A parked or received record was understood.
 pub(crate) async fn raw_settle(tx: &mut ScopedTx, id: RawRecordId) -> Result<(), sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(

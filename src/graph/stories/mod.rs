@@ -6,6 +6,7 @@ mod around;
 mod histories;
 mod identity;
 mod import;
+mod intake;
 mod people;
 mod routes;
 

@@ -76,10 +76,9 @@ pub(super) async fn event_stream(
         Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
         None => wish.after,
     };
-    let place =
-        state.places.clone().try_acquire_owned().map_err(|_| {
-            Problem::unavailable("as many programs follow this hub's events as it can serve", 30)
-        })?;
+    let place = state.places.take(caller.0.account()).ok_or_else(|| {
+        Problem::unavailable("as many programs follow these events as the hub can serve", 30)
+    })?;
     let after = match last {
         Some(after) => after,
         None => {

@@ -120,11 +120,9 @@ pub(super) async fn job_retry(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Json<Requeued>, Problem> {
+    record_for(&state, &caller, job, "/retry").await?;
     match state.admin.queue().retry(&caller.0, job).await.map_err(told)? {
-        RetryOutcome::Queued(queued) => {
-            record(&state, &caller, format!("job/{job}/retry")).await?;
-            Ok(Json(Requeued { job: queued }))
-        }
+        RetryOutcome::Queued(queued) => Ok(Json(Requeued { job: queued })),
         RetryOutcome::NotFound => Err(no_job()),
         RetryOutcome::Refused => Err(Problem::conflict(
             "the job has not failed, or another one of the same key is waiting",
@@ -143,10 +141,10 @@ pub(super) async fn job_cancel(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
+    record_for(&state, &caller, job, "/cancel").await?;
     if !state.admin.queue().cancel(&caller.0, job).await.map_err(told)? {
         return Err(no_job());
     }
-    record(&state, &caller, format!("job/{job}/cancel")).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -161,11 +159,26 @@ pub(super) async fn job_delete(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
+    record_for(&state, &caller, job, "").await?;
     if !state.admin.queue().delete(&caller.0, job).await.map_err(told)? {
         return Err(no_job());
     }
-    record(&state, &caller, format!("job/{job}")).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The audit's entry of what is about to be done to a job, if the caller has such a one.
+async fn record_for(state: &State, caller: &Caller, job: JobId, what: &str) -> Result<(), Problem> {
+    if state
+        .admin
+        .queue()
+        .get(&caller.0, job)
+        .await
+        .map_err(told)?
+        .is_none()
+    {
+        return Err(no_job());
+    }
+    Ok(record(state, caller, format!("job/{job}{what}")).await?)
 }
 
 fn no_job() -> Problem {

@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 use super::record;
 use crate::State;
 
+/// No consumer's name is longer; what is, is no name to write down in the audit.
+const CONSUMER_BYTES_MAX: usize = 100;
+
 /// Events that lie parked.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ParkedList {
@@ -54,15 +57,16 @@ pub(super) async fn parked_retry(
     caller: Caller,
     Path((consumer, event)): Path<(String, EventId)>,
 ) -> Result<Json<Done>, Problem> {
+    if consumer.len() > CONSUMER_BYTES_MAX {
+        return Err(Problem::not_found("that consumer has no such event parked"));
+    }
+    record(&state, &caller, format!("parked/{consumer}/{event}")).await?;
     match state
         .admin
         .parked_retry(&consumer, caller.0.account(), event)
         .await
     {
-        Ok(true) => {
-            record(&state, &caller, format!("parked/{consumer}/{event}")).await?;
-            Ok(Json(Done { done: true }))
-        }
+        Ok(true) => Ok(Json(Done { done: true })),
         Ok(false) => Err(Problem::not_found("that consumer has no such event parked")),
         Err(HandleError::Access(error)) => Err(error.into()),
         Err(HandleError::Poison(reason)) => Err(Problem::conflict(format!("it failed again: {reason}"))
@@ -96,12 +100,12 @@ pub(super) async fn replay(
     Json(wish): Json<ReplayWish>,
 ) -> Result<Json<Done>, Problem> {
     caller.require_operator()?;
+    record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
     if !state.admin.replay(&wish.consumer, wish.lane, wish.after).await? {
         return Err(
             Problem::not_found("no such consumer has read that far in that lane")
                 .hint("`allod status` names the consumers and how far each is"),
         );
     }
-    record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
     Ok(Json(Done { done: true }))
 }

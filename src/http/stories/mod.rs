@@ -1,6 +1,7 @@
 //! What anybody at the door may count on, database or not: these run without one. Those that need one are in
 //! [`with_database`].
 
+mod connections;
 mod with_database;
 
 use std::net::SocketAddr;
@@ -25,7 +26,11 @@ use utoipa_axum::router::OpenApiRouter;
 use super::*;
 
 /// A hub whose database is away.
-fn hub(mut services: Vec<Service>) -> (tempfile::TempDir, Edge) {
+fn hub(services: Vec<Service>) -> (tempfile::TempDir, Edge) {
+    hub_behind(services, TrustedProxies::default())
+}
+
+fn hub_behind(mut services: Vec<Service>, proxies: TrustedProxies) -> (tempfile::TempDir, Edge) {
     let dir = tempfile::tempdir().unwrap();
     let away = || {
         let options = PgPoolOptions::new().acquire_timeout(std::time::Duration::from_millis(300));
@@ -50,6 +55,8 @@ fn hub(mut services: Vec<Service>) -> (tempfile::TempDir, Edge) {
         routes: Routes::take(&mut services),
         checks: Vec::new(),
         metrics: None,
+        metrics_public: false,
+        proxies,
     });
     (dir, edge)
 }
@@ -139,6 +146,38 @@ async fn every_documented_api_operation_asks_a_stranger_for_a_token() {
     }
     assert!(tried.contains(&"/api/v1/events/stream".to_owned()), "{tried:?}");
     assert!(tried.len() >= 8, "{tried:?}");
+}
+
+/// Every `$ref` in a document.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_apis_description_refers_to_is_in_it() {
+    /// A parameter whose type stands in no body.
+    #[utoipa::path(get, path = "/records/{id}", params(("id" = contracts::RawRecordId, Path)), responses((status = 200)))]
+    async fn record() {}
+    let api = OpenApiRouter::new().routes(utoipa_axum::routes!(record));
+    let (_dir, edge) = hub(vec![Service {
+        api,
+        ..Service::default()
+    }]);
+    let document = json(call(&edge.network, request(Method::GET, "/api/v1/openapi.json", "")).await).await;
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.contains(&"#/components/schemas/RawRecordId"), "{found:?}");
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} is not there");
+    }
 }
 
 #[tokio::test]
@@ -287,4 +326,22 @@ async fn what_a_request_publishes_bears_the_id_of_its_answer() {
         spine::Cause::outside().correlation.to_string().as_bytes(),
         id.as_bytes()
     );
+}
+
+#[tokio::test]
+async fn an_address_with_nul_in_path_or_query_is_refused_wherever_it_leads() {
+    let (_dir, edge) = hub(vec![service()]);
+    for path in [
+        "/api/v1/accounts/a%00",
+        "/api/v1/jobs?queue=%00",
+        "/hooks/%00",
+        "/%00",
+    ] {
+        let refused = call(&edge.network, request(Method::GET, path, "")).await;
+        assert_eq!(problem(refused).await, 400, "{path}");
+    }
+    let refused = call(&edge.network, request(Method::POST, "/json", r#"["a\u0000"]"#)).await;
+    assert_eq!(problem(refused).await, 400);
+    let about = call(&edge.network, request(Method::POST, "/json", r#"["a\\u0000"]"#)).await;
+    assert_eq!(about.status(), StatusCode::OK, "a text about NUL holds none");
 }

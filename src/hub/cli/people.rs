@@ -89,12 +89,12 @@ pub(crate) enum Connection {
     List,
     /// Show a connection: settings, health, webhook addresses.
     Show {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Set secrets in place of the ones before, such as a rotated auth token; those not named stay.
     Secret {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
         /// A secret to ask for, or to read as a line from the standard input; never given as an argument.
         #[arg(required = true, value_name = "NAME")]
@@ -102,27 +102,27 @@ pub(crate) enum Connection {
     },
     /// Ask the provider whether the settings and secrets are right.
     Test {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Pause a connection.
     Pause {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Let a paused connection go on.
     Resume {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Fetch what the provider may have said while the hub was away.
     Reconcile {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
     /// Remove a connection with its secrets; what it brought stays.
     Remove {
-        /// The connection's id.
+        /// The connection's id, or its name where that is the only one.
         id: String,
     },
 }

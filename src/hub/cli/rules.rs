@@ -10,7 +10,7 @@ pub(crate) enum Rule {
     List,
     /// Check rule files without a hub; exits 1 when one has a mistake.
     Check {
-        /// Files, or - for the standard input.
+        /// Files, folders (every *.rhai in them), or - for the standard input.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },

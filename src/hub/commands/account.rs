@@ -7,13 +7,14 @@ use serde_json::json;
 use super::{CommandError, Session};
 use crate::cli::{Account, Token};
 use crate::client::escape;
-use crate::render;
+use crate::{render, terminal};
 
 pub(super) async fn run(session: &Session, command: Account) -> Result<(), CommandError> {
     let client = &session.client;
     match command {
         Account::Create { handle, name, zone } => {
-            let body = json!({ "handle": handle, "display_name": name, "zone": zone });
+            let password = first_password(session)?;
+            let body = json!({ "handle": handle, "display_name": name, "zone": zone, "password": password });
             let answer = client.post("/accounts", &body).await?;
             session.show(&answer, |answer| {
                 render::line(format!(
@@ -21,6 +22,11 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
                     render::cell(answer, "handle"),
                     render::cell(answer, "id")
                 ));
+                if password.is_none() {
+                    render::line(format!(
+                        "It has no password, so nobody can sign in to it: `allod account set-password {handle}` sets one."
+                    ));
+                }
             });
         }
         Account::Change { handle, name, zone } => {
@@ -88,6 +94,24 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
     Ok(())
 }
 
+/// Asked for at a terminal, twice; an empty one is none. Programs set it afterwards.
+fn first_password(session: &Session) -> Result<Option<String>, CommandError> {
+    if session.json || !terminal::is_there() {
+        return Ok(None);
+    }
+    let ask = |what: &str| terminal::secret(what).map_err(|error| CommandError::Usage(error.to_string()));
+    let password = ask("password, empty for none")?;
+    if password.is_empty() {
+        return Ok(None);
+    }
+    if ask("the same again")? != password {
+        return Err(CommandError::Usage(
+            "the two passwords differ; no account was made".to_owned(),
+        ));
+    }
+    Ok(Some(password))
+}
+
 #[expect(clippy::print_stderr, reason = "a question to the person at the terminal")]
 fn confirmed(handle: &str) -> Result<bool, CommandError> {
     let usage = |error: std::io::Error| CommandError::Usage(error.to_string());
@@ -133,7 +157,8 @@ pub(super) async fn run_token(session: &Session, command: Token) -> Result<(), C
             });
         }
         Token::Revoke { id } => {
-            client.delete(&format!("/tokens/{}", escape(&id))).await?;
+            let id = super::id::id("token", &id, "allod token list")?.to_owned();
+            client.delete(&format!("/tokens/{id}")).await?;
             session.show(&json!({ "revoked": id }), |_| {
                 render::line("the token is revoked");
             });

@@ -1,13 +1,10 @@
 //! `allod connection`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use serde_json::{Map, Value, json};
 
-use super::{CommandError, Session, assignments, one_line};
+use super::{CommandError, Session, assignments, id, one_line};
 use crate::cli::Connection;
-use crate::client::escape;
-use crate::render;
+use crate::{render, terminal};
 
 pub(super) async fn run(session: &Session, command: Connection) -> Result<(), CommandError> {
     let client = &session.client;
@@ -59,25 +56,32 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             });
         }
         Connection::Show { id } => {
-            let answer = client.get(&format!("/connections/{}", escape(&id))).await?;
+            let id = id::connection(session, &id).await?;
+            let answer = client.get(&format!("/connections/{id}")).await?;
             session.show(&answer, show);
         }
         Connection::Secret { id, secrets } => {
-            let path = format!("/connections/{}/secrets", escape(&id));
+            let id = id::connection(session, &id).await?;
+            let path = format!("/connections/{id}/secrets");
             let answer = client.put(&path, &read_secrets(&secrets)?.into()).await?;
             session.show(&answer, |_| render::line(format!("set: {}", secrets.join(", "))));
         }
         Connection::Test { id } => {
+            let id = id::connection(session, &id).await?;
             let answer = client
-                .post(&format!("/connections/{}/test", escape(&id)), &json!({}))
+                .post(&format!("/connections/{id}/test"), &json!({}))
                 .await?;
             session.show(&answer, show);
+            if answer["ok"] == false {
+                return Err(CommandError::Unwell);
+            }
         }
         Connection::Pause { id } => act(session, &id, "pause").await?,
         Connection::Resume { id } => act(session, &id, "resume").await?,
         Connection::Reconcile { id } => act(session, &id, "reconcile").await?,
         Connection::Remove { id } => {
-            client.delete(&format!("/connections/{}", escape(&id))).await?;
+            let id = id::connection(session, &id).await?;
+            client.delete(&format!("/connections/{id}")).await?;
             session.show(&json!({ "removed": id }), |_| {
                 render::line("the connection and its secrets are removed");
             });
@@ -87,9 +91,10 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
 }
 
 async fn act(session: &Session, id: &str, verb: &str) -> Result<(), CommandError> {
+    let id = id::connection(session, id).await?;
     let answer = session
         .client
-        .post(&format!("/connections/{}/{verb}", escape(id)), &json!({}))
+        .post(&format!("/connections/{id}/{verb}"), &json!({}))
         .await?;
     session.show(&answer, |_| render::line(format!("done: {verb}")));
     Ok(())
@@ -98,6 +103,7 @@ async fn act(session: &Session, id: &str, verb: &str) -> Result<(), CommandError
 fn show(connection: &Value) {
     for (key, value) in connection.as_object().into_iter().flatten() {
         match value {
+            Value::Array(webhooks) if key == "webhooks" => addresses(webhooks),
             Value::Array(rows) => {
                 render::line(format!("{key}:"));
                 for row in rows {
@@ -110,30 +116,34 @@ fn show(connection: &Value) {
     }
 }
 
+/// What its owner has to enter at the provider.
+fn addresses(webhooks: &[Value]) {
+    let mut webhooks = webhooks
+        .iter()
+        .filter(|webhook| webhook["url"].is_string())
+        .peekable();
+    if webhooks.peek().is_none() {
+        return;
+    }
+    render::line("\nenter these addresses at the provider:");
+    for webhook in webhooks {
+        let cell = |path| render::cell(webhook, path);
+        render::line(format!("  {}", cell("description")));
+        render::line(format!("    {}  {}", cell("methods"), cell("url")));
+    }
+}
+
 /// Asks at a terminal, else reads one line for each, in order.
-#[expect(clippy::print_stderr, reason = "a question to the person at the terminal")]
 pub(super) fn read_secrets(names: &[String]) -> Result<Map<String, Value>, CommandError> {
-    let stdin = std::io::stdin();
     let mut secrets = Map::new();
     for name in names {
-        if stdin.is_terminal() {
-            eprint!("{name} (shown while you type): ");
-            std::io::stderr()
-                .flush()
-                .map_err(|error| CommandError::Usage(error.to_string()))?;
-        }
-        let mut line = String::new();
-        stdin
-            .lock()
-            .read_line(&mut line)
-            .map_err(|error| CommandError::Usage(error.to_string()))?;
-        let secret = line.trim_end_matches(['\r', '\n']);
+        let secret = terminal::secret(name).map_err(|error| CommandError::Usage(error.to_string()))?;
         if secret.is_empty() {
             return Err(CommandError::Usage(format!(
                 "no {name} was given on the standard input"
             )));
         }
-        secrets.insert(name.clone(), Value::String(secret.to_owned()));
+        secrets.insert(name.clone(), Value::String(secret));
     }
     Ok(secrets)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Session, assignments, one_line};
+use super::{CommandError, Session, assignments, graph, one_line};
 use crate::cli::{Entity, Record};
 use crate::client::escape;
 use crate::render;
@@ -67,6 +67,13 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 .collect();
             let mut body = json!({ "type": kind, "title": name, "props": set, "identifiers": identifiers });
             if let Some(predicate) = relation {
+                if render::list(&client.get("/accounts").await?).is_empty() {
+                    return Err(CommandError::Usage(
+                        "nobody lives here yet to whom somebody could be something\n  hint: make the first account with \
+                         `allod account create NAME`"
+                            .to_owned(),
+                    ));
+                }
                 body["relation"] = json!({ "predicate": predicate, "from": "me" });
             }
             let answer = client.post("/entities", &body).await?;
@@ -77,6 +84,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 ));
             });
         }
+        other => graph::run(session, other).await?,
     }
     Ok(())
 }

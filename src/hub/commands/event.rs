@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use contracts::EventPayload;
+use contracts::events::audit::{AccessRecorded, SignInsRefused, WebhooksRefused};
 use serde_json::{Value, json};
 
 use super::{CommandError, Session};
@@ -11,6 +13,9 @@ use crate::render;
 
 /// How often `--follow` asks for more.
 const FOLLOW: Duration = Duration::from_millis(500);
+
+/// How often a long proof says that it goes on.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(session: &Session, command: Event) -> Result<(), CommandError> {
     let client = &session.client;
@@ -28,18 +33,7 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
             for kind in &types {
                 query.push_str(&format!("&type={}", escape(kind)));
             }
-            let newest = client.get(&format!("/events?{query}")).await?;
-            print(session, &newest, !follow);
-            if !follow {
-                return Ok(());
-            }
-            let mut after = last_position(&newest, 0);
-            loop {
-                tokio::time::sleep(FOLLOW).await;
-                let more = client.get(&format!("/events?{query}&after={after}")).await?;
-                print(session, &more, false);
-                after = last_position(&more, after);
-            }
+            tail(session, &query, follow).await?;
         }
         Event::Parked => {
             let answer = client.get("/events/parked").await?;
@@ -55,7 +49,8 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
             });
         }
         Event::Retry { consumer, event } => {
-            let path = format!("/events/parked/{}/{}/retry", escape(&consumer), escape(&event));
+            let event = super::id::id("event", &event, "allod event parked")?;
+            let path = format!("/events/parked/{}/{}/retry", escape(&consumer), event);
             let answer = client.post(&path, &json!({})).await?;
             session.show(&answer, |_| render::line("the event is handled now"));
         }
@@ -74,6 +69,29 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
         }
     }
     Ok(())
+}
+
+/// `allod audit list`: the events of the audit.
+pub(super) async fn audit(session: &Session, limit: u32, follow: bool) -> Result<(), CommandError> {
+    let kinds = [AccessRecorded::TYPE, WebhooksRefused::TYPE, SignInsRefused::TYPE];
+    let kinds: String = kinds.iter().map(|kind| format!("&type={kind}")).collect();
+    tail(session, &format!("limit={limit}{kinds}"), follow).await
+}
+
+async fn tail(session: &Session, query: &str, follow: bool) -> Result<(), CommandError> {
+    let client = &session.client;
+    let newest = client.get(&format!("/events?{query}")).await?;
+    print(session, &newest, !follow);
+    if !follow {
+        return Ok(());
+    }
+    let mut after = last_position(&newest, 0);
+    loop {
+        tokio::time::sleep(FOLLOW).await;
+        let more = client.get(&format!("/events?{query}&after={after}")).await?;
+        print(session, &more, false);
+        after = last_position(&more, after);
+    }
 }
 
 fn last_position(events: &Value, before: i64) -> i64 {
@@ -120,7 +138,8 @@ fn or_dash(text: &str) -> &str {
 }
 
 pub(super) async fn verify(session: &Session) -> Result<(), CommandError> {
-    let report = session.client.get("/audit/verify").await?;
+    let log = session.client.get("/status").await?["log"].take();
+    let report = proof(session, &log).await?;
     let faults = report["faults"].as_array().cloned().unwrap_or_default();
     session.show(&report, |report| {
         let cell = |path| render::cell(report, path);
@@ -131,6 +150,12 @@ pub(super) async fn verify(session: &Session) -> Result<(), CommandError> {
             cell("head"),
             cell("erased")
         ));
+        match log["unsealed"].as_i64() {
+            Some(waiting) if waiting > 0 => render::line(format!(
+                "{waiting} more wait to be sealed, which takes a moment; they are proven the next time"
+            )),
+            _ => {}
+        }
         for fault in &faults {
             render::line(format!("  FAULT: {}", render::cell(fault, "message")));
         }
@@ -144,5 +169,21 @@ pub(super) async fn verify(session: &Session) -> Result<(), CommandError> {
         Ok(())
     } else {
         Err(CommandError::Unwell)
+    }
+}
+
+/// Asks for the proof, which takes as long as the log is long; says meanwhile that it goes on.
+async fn proof(session: &Session, log: &Value) -> Result<Value, CommandError> {
+    let mut proof = std::pin::pin!(session.client.get("/audit/verify"));
+    let began = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            report = &mut proof => return Ok(report?),
+            () = tokio::time::sleep(PROGRESS) => eprintln!(
+                "proving {} positions, for {} s by now",
+                render::printable(&render::text(&log["head"])),
+                began.elapsed().as_secs()
+            ),
+        }
     }
 }

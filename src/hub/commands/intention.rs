@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::id::id as checked;
 use super::{CommandError, Session};
 use crate::cli::{Goal, Schedule, Task};
 use crate::client::escape;
@@ -46,13 +47,13 @@ pub(super) async fn task(session: &Session, command: Task) -> Result<(), Command
             });
         }
         Task::Show { id } => {
-            let answer = client.get(&format!("/tasks/{}", escape(&id))).await?;
+            let answer = client.get(&format!("/tasks/{}", task_id(&id)?)).await?;
             session.show(&answer, fields);
         }
         Task::Done { id, occurrence } => {
             let body = object([("occurrence", occurrence.map(Value::from))]);
             let answer = client
-                .post(&format!("/tasks/{}/complete", escape(&id)), &body)
+                .post(&format!("/tasks/{}/complete", task_id(&id)?), &body)
                 .await?;
             session.show(&answer, |answer| {
                 if answer["status"] == "completed" {
@@ -67,12 +68,16 @@ pub(super) async fn task(session: &Session, command: Task) -> Result<(), Command
         }
         Task::Reopen { id } => {
             let answer = client
-                .post(&format!("/tasks/{}/reopen", escape(&id)), &json!({}))
+                .post(&format!("/tasks/{}/reopen", task_id(&id)?), &json!({}))
                 .await?;
             session.show(&answer, |answer| said("open again", answer));
         }
     }
     Ok(())
+}
+
+fn task_id(text: &str) -> Result<&str, CommandError> {
+    checked("task", text, "allod task list --status all")
 }
 
 /// The body of a new task; nothing for other commands.
@@ -143,7 +148,9 @@ pub(super) async fn goal(session: &Session, command: Goal) -> Result<(), Command
             });
         }
         Goal::Show { id } => {
-            let answer = client.get(&format!("/goals/{}", escape(&id))).await?;
+            let answer = client
+                .get(&format!("/goals/{}", checked("goal", &id, "allod goal list")?))
+                .await?;
             session.show(&answer, fields);
         }
     }

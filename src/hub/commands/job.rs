@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Session};
+use super::{CommandError, Session, id};
 use crate::cli::Job;
 use crate::client::escape;
 use crate::render;
@@ -31,7 +31,8 @@ pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandEr
             });
         }
         Job::Show { id } => {
-            let answer = client.get(&format!("/jobs/{}", escape(&id))).await?;
+            let id = id::id("job", &id, "allod job list")?;
+            let answer = client.get(&format!("/jobs/{id}")).await?;
             session.show(&answer, |answer| {
                 for (key, value) in answer.as_object().into_iter().flatten() {
                     render::line(format!("{key}: {}", render::text(value)));
@@ -45,9 +46,10 @@ pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandEr
 }
 
 async fn act(session: &Session, id: &str, verb: &str) -> Result<(), CommandError> {
+    let id = id::id("job", id, "allod job list")?;
     let answer: Value = session
         .client
-        .post(&format!("/jobs/{}/{verb}", escape(id)), &json!({}))
+        .post(&format!("/jobs/{id}/{verb}"), &json!({}))
         .await?;
     session.show(&answer, |_| render::line(format!("done: {verb}")));
     Ok(())

@@ -4,12 +4,14 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod graph;
+mod id;
 mod intention;
 mod job;
 mod rule;
 mod trace;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
@@ -65,6 +67,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Token(command) => account::run_token(session, command).await,
         Command::Connection(command) => connection::run(session, command).await,
         Command::Entity(command) => data::run(session, command).await,
+        Command::Timeline(asked) => graph::timeline(session, asked).await,
+        Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
         Command::Task(command) => intention::task(session, command).await,
         Command::Goal(command) => intention::goal(session, command).await,
@@ -73,6 +77,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
         Command::Rule(command) => rule::run(session, command).await,
+        Command::Audit(Audit::List { limit, follow }) => event::audit(session, limit, follow).await,
         Command::Audit(Audit::Verify) => event::verify(session).await,
         Command::Serve(_)
         | Command::Doctor
@@ -86,7 +91,22 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
 }
 
 async fn status(session: &Session) -> Result<(), CommandError> {
-    let answer = session.client.get("/status").await?;
+    let mut answer = session.client.get("/status").await?;
+    let client = &session.client;
+    let count = async |path: &str| -> Result<usize, CommandError> {
+        Ok(render::list(&client.get(path).await?).len())
+    };
+    let connections: Vec<Value> = render::list(&client.get("/connections").await?)
+        .iter()
+        .map(|one| json!({ "name": one["name"], "plugin": one["plugin"], "health": one["health"], "reason": one["reason"] }))
+        .collect();
+    // At most a page of each: how many there are exactly, the commands that list them say.
+    answer["failures"] = json!({
+        "dead_jobs": count("/jobs?dead=true").await?,
+        "parked_events": count("/events/parked").await?,
+        "parked_records": count("/raw-records?status=parked&limit=50").await?,
+    });
+    answer["connections"] = json!({ "all": connections });
     session.show(&answer, |answer| {
         for (name, part) in answer.as_object().into_iter().flatten() {
             match part {

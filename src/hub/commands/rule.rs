@@ -1,7 +1,7 @@
 //! `allod rule`.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,9 @@ use super::{CommandError, Session, assignments, trace};
 use crate::cli::Rule;
 use crate::client::escape;
 use crate::render;
+
+/// The hub's own limit for a rule's text.
+const RULE_BYTES_MAX: u64 = 64 * 1024;
 
 pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandError> {
     let client = &session.client;
@@ -68,7 +71,7 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
         }
         Rule::Run { id, event, body } => {
             let body = match (event, body) {
-                (Some(event), _) => json!({ "event": event }),
+                (Some(event), _) => json!({ "event": super::id::id("event", &event, "allod event tail")? }),
                 (None, Some(body)) => {
                     let body: Value = serde_json::from_str(&body)
                         .map_err(|error| CommandError::Usage(format!("--body is not JSON: {error}")))?;
@@ -98,7 +101,8 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
             });
         }
         Rule::Trace { run } => {
-            let answer = trace::of_run(client, &run).await?;
+            let run = super::id::id("run", &run, "allod rule runs")?;
+            let answer = trace::of_run(client, run).await?;
             session.show(&answer, trace::show);
         }
     }
@@ -106,10 +110,11 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
 }
 
 /// Checks files without a hub. Prints what is wrong; fails when something is.
-pub(crate) fn check(session: &Session, files: &[std::path::PathBuf]) -> Result<(), CommandError> {
+pub(crate) fn check(session: &Session, files: &[PathBuf]) -> Result<(), CommandError> {
     let mut errors = 0;
     let mut all = Vec::new();
-    for file in files {
+    let files = spread(files)?;
+    for file in &files {
         let source = read(file)?;
         for diagnostic in rules::check(&source, &file.display().to_string()) {
             errors += usize::from(diagnostic.is_error());
@@ -138,15 +143,96 @@ pub(crate) fn check(session: &Session, files: &[std::path::PathBuf]) -> Result<(
     }
 }
 
+/// Folders become the rules in them, by name.
+fn spread(named: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error: std::io::Error| CommandError::Usage(format!("{}: {error}", path.display()));
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let file = entry.map_err(failed)?.path();
+            if file.extension().is_some_and(|extension| extension == "rhai") {
+                found.push(file);
+            }
+        }
+        if found.is_empty() {
+            return Err(CommandError::Usage(format!(
+                "{}: there is no file *.rhai in this folder",
+                path.display()
+            )));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+/// A rule's text, of a regular file or the standard input, and no more of it than a rule may have.
 fn read(file: &Path) -> Result<String, CommandError> {
-    let failed = |error: std::io::Error| CommandError::Usage(format!("{}: {error}", file.display()));
+    let refused = |why: &str| CommandError::Usage(format!("{}: {why}", file.display()));
+    let failed = |error: std::io::Error| refused(&error.to_string());
+    let mut text = Vec::new();
+    let end = RULE_BYTES_MAX + 1;
     if file == Path::new("-") {
-        let mut text = String::new();
         std::io::stdin()
             .lock()
-            .read_to_string(&mut text)
+            .take(end)
+            .read_to_end(&mut text)
             .map_err(failed)?;
-        return Ok(text);
+    } else {
+        // Asked before opening, which would wait at a pipe.
+        if !std::fs::metadata(file).map_err(failed)?.is_file() {
+            return Err(refused("this is no regular file"));
+        }
+        let opened = std::fs::File::open(file).map_err(failed)?;
+        opened.take(end).read_to_end(&mut text).map_err(failed)?;
     }
-    std::fs::read_to_string(file).map_err(failed)
+    if text.len() as u64 == end {
+        return Err(refused(&format!(
+            "a rule has at most {} KiB",
+            RULE_BYTES_MAX / 1024
+        )));
+    }
+    String::from_utf8(text).map_err(|_| refused("this is no text in UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_stands_for_its_rules_and_other_files_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.rhai", "a.rhai", "notes.txt"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let found = spread(&[dir.path().to_owned()]).unwrap();
+        assert_eq!(found, [dir.path().join("a.rhai"), dir.path().join("b.rhai")]);
+        assert!(spread(&[dir.path().join("a.rhai")]).is_ok());
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(spread(&[dir.path().join("empty")]).is_err());
+    }
+
+    #[test]
+    fn what_has_no_end_or_is_too_long_is_no_rule() {
+        assert!(
+            read(Path::new("/dev/zero"))
+                .unwrap_err()
+                .to_string()
+                .contains("regular")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rule.rhai");
+        let most = usize::try_from(RULE_BYTES_MAX).unwrap();
+        std::fs::write(&file, vec![b'/'; most]).unwrap();
+        assert_eq!(read(&file).unwrap().len(), most);
+        std::fs::write(&file, vec![b'/'; most + 1]).unwrap();
+        assert!(read(&file).unwrap_err().to_string().contains("at most"));
+        std::fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(read(&file).is_err());
+    }
 }

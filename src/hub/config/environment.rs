@@ -9,7 +9,7 @@ use super::{Config, ConfigError};
 
 /// Every key, with the type that its text has in the environment. The environment's name is `ALLOD_` and the key in
 /// capitals, with `_` for the dot.
-pub(super) const KEYS: [(&str, Kind); 16] = [
+pub(super) const KEYS: [(&str, Kind); 18] = [
     ("data_dir", Kind::Text),
     ("listen", Kind::Text),
     ("domain", Kind::Text),
@@ -26,6 +26,8 @@ pub(super) const KEYS: [(&str, Kind); 16] = [
     ("jobs.interactive", Kind::Number),
     ("jobs.background", Kind::Number),
     ("fetch.extra_ca", Kind::List),
+    ("trusted_proxies", Kind::Addresses),
+    ("metrics_public", Kind::Truth),
 ];
 
 /// Variables of ours that are no keys of the configuration.
@@ -45,6 +47,10 @@ pub(super) enum Kind {
     Number,
     /// Separated by `:`, as paths are.
     List,
+    /// Separated by `,`.
+    Addresses,
+    /// `true` or `false`.
+    Truth,
 }
 
 pub(super) fn apply_environment(
@@ -73,6 +79,16 @@ pub(super) fn apply_environment(
     Ok(())
 }
 
+/// The variable by which a key is set, if one does.
+pub(super) fn set_by(key: &str, environment: &BTreeMap<String, String>) -> Option<String> {
+    let own = variable(key);
+    let common = (key == "database.url").then(|| "DATABASE_URL".to_owned());
+    [Some(own), common]
+        .into_iter()
+        .flatten()
+        .find(|name| environment.contains_key(name))
+}
+
 fn variable(key: &str) -> String {
     format!("ALLOD_{}", key.replace('.', "_").to_uppercase())
 }
@@ -90,10 +106,12 @@ pub(super) fn set(table: &mut Table, key: &str, text: &str, whence: &str) -> Res
                 .parse()
                 .map_err(|_| ConfigError(format!("{whence}: `{text}` is not a whole number")))?,
         ),
-        Kind::List => Value::Array(
-            text.split(':')
-                .map(|part| Value::String(part.to_owned()))
-                .collect(),
+        Kind::List => parts(text, ':'),
+        Kind::Addresses => parts(text, ','),
+        Kind::Truth => Value::Boolean(
+            text.trim()
+                .parse()
+                .map_err(|_| ConfigError(format!("{whence}: `{text}` is neither true nor false")))?,
         ),
     };
     match key.split_once('.') {
@@ -113,6 +131,11 @@ pub(super) fn set(table: &mut Table, key: &str, text: &str, whence: &str) -> Res
     Config::deserialize(table.clone())
         .map(drop)
         .map_err(|error| ConfigError(format!("{whence}: {}", error.message())))
+}
+
+fn parts(text: &str, separator: char) -> Value {
+    let parts = text.split(separator).filter(|part| !part.trim().is_empty());
+    Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
 }
 
 /// The choice that a mistyped word most likely meant.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Table;
 
-use super::environment::{apply_environment, nearest, set};
+use super::environment::{apply_environment, nearest, set, set_by};
 use super::{Config, ConfigError, default_data_dir};
 
 /// What the command line says about the configuration.
@@ -38,8 +38,13 @@ pub(super) fn load_from(
         .or_else(|| environment.get("ALLOD_DATA_DIR"))
         .map_or_else(default_data_dir, PathBuf::from);
     let file = named.clone().unwrap_or_else(|| data_dir.join("allod.toml"));
+    let mut lines = String::new();
     let mut table = match std::fs::read_to_string(&file) {
-        Ok(text) => read_file(&file, &text)?,
+        Ok(text) => {
+            let table = read_file(&file, &text)?;
+            lines = text;
+            table
+        }
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Table::new(),
         Err(error) => return Err(ConfigError(format!("{}: can't be read: {error}", file.display()))),
     };
@@ -54,7 +59,33 @@ pub(super) fn load_from(
     }
     let config = Config::deserialize(table)
         .map_err(|error| ConfigError(format!("the configuration is not valid: {}", error.message())))?;
-    config.validated()
+    config.validated().map_err(|(key, why)| {
+        let whence = flags
+            .set
+            .contains_key(key)
+            .then(|| format!("--{}", key.replace(['.', '_'], "-")))
+            .or_else(|| set_by(key, environment))
+            .or_else(|| line_of(&lines, key).map(|line| format!("{}:{line}: {key}", file.display())))
+            .unwrap_or_else(|| key.to_owned());
+        ConfigError(format!("{whence}: {why}"))
+    })
+}
+
+/// The line in which a key is set.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut now = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(head) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+            now = head.trim().to_owned();
+        } else if let Some((left, _)) = line.split_once('=')
+            && (now == section && left.trim() == name || now.is_empty() && left.trim() == key)
+        {
+            return Some(index + 1);
+        }
+    }
+    None
 }
 
 /// Checks a file by itself, so that what is wrong has a line.

@@ -6,6 +6,7 @@
 
 mod environment;
 mod load;
+mod range;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub(crate) use load::{Flags, load};
+pub(crate) use range::AddressRange;
 
 /// Everything that can be set. `allod config show` prints what holds.
 #[derive(Debug, Clone, Deserialize, serde::Serialize)]
@@ -36,6 +38,11 @@ pub(crate) struct Config {
     pub(crate) recipes_dir: Option<PathBuf>,
     /// Where the installed PostgreSQL's binaries are. Default: found.
     pub(crate) postgres_bin: Option<PathBuf>,
+    /// Address ranges of your own proxies, such as `127.0.0.1` or `10.0.0.0/24`: from them alone `X-Forwarded-For` is
+    /// believed. Default: none.
+    pub(crate) trusted_proxies: Vec<AddressRange>,
+    /// True: anybody may read `/metrics`. Default: false; an API token or the control socket is needed.
+    pub(crate) metrics_public: bool,
     /// How the hub logs.
     pub(crate) log: Log,
     /// The database.
@@ -108,6 +115,8 @@ impl Default for Config {
             packs_dir: None,
             recipes_dir: None,
             postgres_bin: None,
+            trusted_proxies: Vec::new(),
+            metrics_public: false,
             log: Log::default(),
             database: Database::default(),
             jobs: Jobs::default(),

@@ -121,3 +121,72 @@ fn every_key_can_be_set_from_the_environment() {
     listed.sort();
     assert_eq!(keys, listed);
 }
+
+#[test]
+fn proxies_are_trusted_by_range_or_address_and_nobody_by_itself() {
+    assert!(load_text("", &[], &[]).unwrap().trusted_proxies.is_empty());
+    let text = "trusted_proxies = [\"127.0.0.1\", \"10.1.2.3/8\"]\n";
+    let config = load_text(text, &[], &[]).unwrap();
+    let shown: Vec<_> = config
+        .trusted_proxies
+        .iter()
+        .map(|range| range.0.to_string())
+        .collect();
+    assert_eq!(shown, ["127.0.0.1/32", "10.0.0.0/8"]);
+    let environment = [
+        ("ALLOD_TRUSTED_PROXIES", "::1, 192.0.2.0/24"),
+        ("ALLOD_METRICS_PUBLIC", "true"),
+    ];
+    let config = load_text(text, &environment, &[]).unwrap();
+    assert_eq!(config.trusted_proxies.len(), 2);
+    assert!(config.metrics_public);
+    let error = load_text("\ntrusted_proxies = [\"everybody\"]\n", &[], &[]).unwrap_err();
+    assert!(
+        error.contains("allod.toml:2:") && error.contains("everybody"),
+        "{error}"
+    );
+    let error = load_text("", &[("ALLOD_METRICS_PUBLIC", "yes")], &[]).unwrap_err();
+    assert!(error.starts_with("ALLOD_METRICS_PUBLIC: "), "{error}");
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_refused_where_it_was_set() {
+    let error = load_text("listen = \"127.0.0.1:1\"\n[jobs]\nrealtime = 0\n", &[], &[]).unwrap_err();
+    assert!(
+        error.starts_with("/allod.toml:3: jobs.realtime: must be between"),
+        "{error}"
+    );
+    let error = load_text("", &[("ALLOD_JOBS_REALTIME", "201")], &[]).unwrap_err();
+    assert!(error.starts_with("ALLOD_JOBS_REALTIME: "), "{error}");
+    let error = load_text("", &[("DATABASE_URL", "mysql://a:secret@b/c")], &[]).unwrap_err();
+    assert!(
+        error.starts_with("DATABASE_URL: ") && !error.contains("secret"),
+        "{error}"
+    );
+    for level in ["infoo", "info,=", "", "info,", "spine=loud", "=debug"] {
+        let error = load_text(&format!("[log]\nlevel = \"{level}\"\n"), &[], &[]).unwrap_err();
+        assert!(error.starts_with("/allod.toml:2: log.level: "), "{error}");
+    }
+    for level in ["info", "WARN,spine=debug", "off"] {
+        assert!(
+            load_text(&format!("[log]\nlevel = \"{level}\"\n"), &[], &[]).is_ok(),
+            "{level}"
+        );
+    }
+}
+
+#[test]
+fn what_is_named_and_not_there_is_told_to_who_asks() {
+    let config = load_text(
+        "packs_dir = \"/nowhere\"\n[fetch]\nextra_ca = [\"/dev/null\"]\n",
+        &[],
+        &[],
+    )
+    .unwrap();
+    let missing = config.missing();
+    assert!(
+        missing[0].starts_with("packs_dir: ") && missing[1].starts_with("fetch.extra_ca: "),
+        "{missing:?}"
+    );
+    assert!(load_text("", &[], &[]).unwrap().missing().is_empty());
+}

@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError};
+use super::Config;
+
+/// A value that makes no sense: its key, and why.
+pub(super) type Refusal = (&'static str, String);
+
+/// The words that a part of `log.level` may be by itself, or after a target and `=`.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl Config {
     /// The configuration, if every value makes sense; paths are then absolute.
-    pub(super) fn validated(self) -> Result<Self, ConfigError> {
-        let refuse = |text: String| Err(ConfigError(text));
+    pub(super) fn validated(self) -> Result<Self, Refusal> {
         for (key, number) in [
             ("database.app_connections", self.database.app_connections),
             ("database.spine_connections", self.database.spine_connections),
@@ -16,31 +21,80 @@ impl Config {
             ("jobs.background", self.jobs.background),
         ] {
             if !(1..=200).contains(&number) {
-                return refuse(format!("{key} must be between 1 and 200, not {number}"));
+                return Err((key, format!("must be between 1 and 200, not {number}")));
             }
         }
         if let Some(domain) = &self.domain
             && !is_domain(domain)
         {
-            return refuse(format!(
-                "domain: `{domain}` is not a domain name such as hub.example"
+            return Err((
+                "domain",
+                format!("`{domain}` is not a domain name such as hub.example"),
             ));
         }
         if let Some(url) = &self.public_url
             && (!url.starts_with("https://") && !url.starts_with("http://") || url.ends_with('/'))
         {
-            return refuse(format!(
-                "public_url: `{url}` must begin with https:// and have no slash at the end"
-            ));
+            let why = format!("`{url}` must begin with https:// and have no slash at the end");
+            return Err(("public_url", why));
+        }
+        if let Some(url) = &self.database.url
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.starts_with(scheme))
+        {
+            // Not quoted: it may hold a password.
+            return Err(("database.url", "must begin with postgres://".to_owned()));
+        }
+        if !is_filter(&self.log.level) {
+            let why = format!(
+                "`{}` is no filter such as info or info,spine=debug",
+                self.log.level
+            );
+            return Err(("log.level", why));
         }
         if self.data_dir.as_os_str().is_empty() {
-            return refuse("data_dir must not be empty".to_owned());
+            return Err(("data_dir", "must not be empty".to_owned()));
         }
         Ok(Self {
             data_dir: absolute(&self.data_dir),
             ..self
         })
     }
+
+    /// What is named and isn't there. Only for who starts a hub or asks: the other commands need none of it.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let folders = [
+            ("packs_dir", &self.packs_dir),
+            ("recipes_dir", &self.recipes_dir),
+            ("postgres_bin", &self.postgres_bin),
+        ];
+        let folders = folders.into_iter().filter_map(|(key, folder)| {
+            let folder = folder.as_ref().filter(|folder| !folder.is_dir())?;
+            Some(format!("{key}: {} is no folder", folder.display()))
+        });
+        let authorities = self.fetch.extra_ca.iter().filter_map(|file| {
+            let why = match std::fs::read_to_string(file) {
+                Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return None,
+                Ok(_) => "holds no certificate in PEM".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            Some(format!("fetch.extra_ca: {}: {why}", file.display()))
+        });
+        folders.chain(authorities).collect()
+    }
+}
+
+/// `info`, `spine=debug`, or several of them: a mistyped level would else be taken for a target.
+fn is_filter(text: &str) -> bool {
+    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    text.split(',')
+        .map(str::trim)
+        .all(|part| match part.rsplit_once('=') {
+            Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
+            None => is_level(part),
+        })
+        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
 fn is_domain(text: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use contracts::nearest;
+
 /// One thing that is wrong with a manifest. Its text begins with `file:line:column:`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}")]
@@ -25,16 +27,6 @@ impl ManifestError {
             message: message.into(),
         }
     }
-}
-
-/// The candidate that a misspelt word probably meant.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 /// `; did you mean …?`, or nothing.

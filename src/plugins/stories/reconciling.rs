@@ -19,11 +19,13 @@ fn call(sid: &str, direction: &str, status: &str) -> Value {
 async fn reconcile(story: &Story) -> Counts {
     let manager = Manager::new(&story.hub.context);
     let id = story.connection.parse().unwrap();
-    manager
+    let read = manager
         .reconcile(&story.alice, Cause::outside(), id)
         .await
         .unwrap()
-        .unwrap()
+        .unwrap();
+    assert!(!read.more, "it was read to its end");
+    read.counts
 }
 
 #[tokio::test]
@@ -128,4 +130,80 @@ async fn the_owner_can_ask_and_a_job_does_it() {
             (story.graph.entities("Call").len() == 1).then_some(())
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_history_longer_than_one_call_can_read_is_read_to_its_end() {
+    let story = Story::begin().await;
+    let before = synced_to(&story).await;
+    for n in 0..40 {
+        // Two a page, nine pages a call.
+        story
+            .twilio
+            .add_call(call(&format!("CA{n}"), "inbound", "ringing"));
+    }
+    let counts = reconcile(&story).await;
+    assert_eq!((counts.taken, counts.parked), (40, 0));
+    assert_eq!(story.graph.entities("Call").len(), 40);
+    assert!(synced_to(&story).await > before, "the next question begins here");
+    assert_eq!(reconcile(&story).await.taken, 0);
+}
+
+async fn synced_to(story: &Story) -> chrono::DateTime<chrono::Utc> {
+    let mut superuser = story.hub.database.superuser().await;
+    let (synced_to, reading): (_, Option<Value>) =
+        sqlx::query_as("SELECT synced_to, reading FROM plugins.connection")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
+    assert_eq!(reading, None, "no reading is under way");
+    synced_to
+}
+
+#[tokio::test]
+async fn a_reading_goes_on_where_it_was_and_begins_anew_when_the_provider_forgot_the_place() {
+    let story = Story::begin().await;
+    for n in 0..4 {
+        story
+            .twilio
+            .add_call(call(&format!("CA{n}"), "inbound", "ringing"));
+    }
+    let mut superuser = story.hub.database.superuser().await;
+    let mut place = async |calls: &str| {
+        let reading = json!({
+            "since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z",
+            "next": { "calls": calls, "messages": "end" },
+        });
+        sqlx::query("UPDATE plugins.connection SET reading = $1")
+            .bind(reading)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    };
+    place(&format!("/2010-04-01/Accounts/{ACCOUNT}/Calls.json?Page=1")).await;
+    assert_eq!(
+        reconcile(&story).await.taken,
+        2,
+        "the second page only: the first was read before"
+    );
+    place("/2010-04-01/Nothing/here").await;
+    let manager = Manager::new(&story.hub.context);
+    let id = story.connection.parse().unwrap();
+    let refused = manager.reconcile(&story.alice, Cause::outside(), id).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let counts = reconcile(&story).await;
+    assert_eq!((counts.taken, counts.known), (2, 2));
+}
+
+#[tokio::test]
+async fn one_record_without_an_id_is_parked_and_the_others_are_taken_in() {
+    let story = Story::begin().await;
+    story.twilio.add_call(call("CA1", "inbound", "ringing"));
+    let mut wrong = call("CA2", "inbound", "ringing");
+    wrong["sid"] = Value::Null;
+    story.twilio.add_call(wrong);
+    story.twilio.add_call(call("CA3", "inbound", "ringing"));
+    let counts = reconcile(&story).await;
+    assert_eq!((counts.taken, counts.parked), (2, 1));
+    assert_eq!(story.graph.entities("Call").len(), 2);
 }

@@ -207,7 +207,9 @@ async fn a_provider_that_is_not_there_was_certainly_not_reached() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let settings = json!({ "settings": { "base_url": format!("http://{closed}") } });
+    let settings = json!({
+        "settings": { "base_url": format!("http://{closed}") }, "secrets": { "auth_token": TOKEN },
+    });
     assert_eq!(
         story.call(Method::PATCH, &path, settings).await.status,
         StatusCode::OK

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contracts::nearest;
+
 use crate::host::{Arity, HostApi};
 
 /// Functions that the language itself answers, whatever the number of arguments.
@@ -139,14 +141,4 @@ fn within(arity: &Arity, count: usize) -> Result<(), CallFault> {
     } else {
         Err(CallFault::Arity(crate::host::arity_words(arity)))
     }
-}
-
-/// The candidate that `name` was most likely meant to be: at most a third of its letters differ.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(1);
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, candidate)| candidate)
 }

@@ -11,7 +11,7 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use known::{Known, nearest};
+pub(crate) use known::Known;
 
 use crate::engine::Engine;
 use crate::error::{Position, ScriptError};

@@ -2,9 +2,10 @@
 
 mod calls;
 
+use contracts::nearest;
 use rhai::{BinaryExpr, Expr, FlowControl, FnPtr, Stmt, StmtBlock};
 
-use super::known::{Known, nearest};
+use super::known::Known;
 use super::{FunctionId, Links, LintReport, is_closure};
 use crate::error::{ErrorKind, Position};
 use crate::script::{Definition, Script};

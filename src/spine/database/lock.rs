@@ -15,6 +15,8 @@ use super::error::DatabaseError;
 pub struct HubLock {
     // Closing the file releases the lock. The file stays: removing it would let two hubs lock two files.
     _file: File,
+    // The directory itself too: a lock file that is moved away or removed would let a second hub in.
+    _directory: File,
     path: PathBuf,
 }
 
@@ -32,23 +34,33 @@ impl HubLock {
             .mode(0o600)
             .open(&path)
             .map_err(DatabaseError::file("cannot open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(DatabaseError::Locked {
-                    pid: holder(&mut file),
-                    directory: data_dir.to_owned(),
-                });
-            }
-            Err(errno) => return Err(DatabaseError::file("cannot lock", &path)(errno.into())),
+        let directory = File::open(data_dir).map_err(DatabaseError::file("cannot open", data_dir))?;
+        if !exclusive(&file, &path)? || !exclusive(&directory, data_dir)? {
+            return Err(DatabaseError::Locked {
+                pid: holder(&mut file),
+                directory: data_dir.to_owned(),
+            });
         }
         write_holder(&mut file).map_err(DatabaseError::file("cannot write", &path))?;
-        Ok(Self { _file: file, path })
+        Ok(Self {
+            _file: file,
+            _directory: directory,
+            path,
+        })
     }
 
     /// The lock file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// True if nobody else holds it and this process does now.
+fn exclusive(file: &File, name: &Path) -> Result<bool, DatabaseError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(DatabaseError::file("cannot lock", name)(errno.into())),
     }
 }
 
@@ -90,6 +102,17 @@ mod tests {
             refused.contains(&format!("pid {}", std::process::id())),
             "{refused}"
         );
+        drop(lock);
+        HubLock::acquire(data.path()).unwrap();
+    }
+
+    #[test]
+    fn moving_the_lock_file_away_lets_no_second_hub_in() {
+        let data = TempDir::new();
+        let lock = HubLock::acquire(data.path()).unwrap();
+        std::fs::rename(lock.path(), data.path().join("moved")).unwrap();
+        let refused = HubLock::acquire(data.path()).unwrap_err();
+        assert!(matches!(refused, DatabaseError::Locked { .. }), "{refused}");
         drop(lock);
         HubLock::acquire(data.path()).unwrap();
     }

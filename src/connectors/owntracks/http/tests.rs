@@ -212,6 +212,22 @@ async fn without_a_token_nobody_gets_in_and_the_audit_counts_the_tries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_tries_many_tokens_is_told_to_wait() {
+    let story = story().await;
+    let router = axum::Router::from(routes(&story.hub.context));
+    let mut told = StatusCode::UNAUTHORIZED;
+    // A minute may turn on the way; then it takes up to as many again.
+    for _ in 0..=2 * REFUSALS_PER_SOURCE_MAX {
+        let request = Request::post("/device-events").body(Body::empty()).unwrap();
+        told = router.clone().oneshot(request).await.unwrap().status();
+        if told == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert_eq!(told, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_is_refused_and_says_how_to_get_a_right_one() {
     let story = story().await;
     let router = axum::Router::from(routes(&story.hub.context));

@@ -51,6 +51,13 @@ async fn what_concerns_the_whole_hub_is_for_the_operator() {
         r#"{"consumer":"nobody","after":0}"#,
     );
     assert_eq!(problem(replay.await).await, 404);
+    let entries = "SELECT count(*) FROM spine.event_body
+        WHERE convert_from(body, 'UTF8')::jsonb ->> 'on' = 'consumer/nobody/replay'";
+    let entries: i64 = sqlx::query_scalar(entries)
+        .fetch_one(&mut house.database.superuser().await)
+        .await
+        .unwrap();
+    assert_eq!(entries, 1, "the try was written down before the deed");
 }
 
 #[tokio::test]

@@ -1,0 +1,78 @@
+//! Names and ids as people type them.
+
+use serde_json::Value;
+
+use super::{CommandError, Session};
+use crate::render;
+
+/// An id that was typed; `list` is the command that shows which there are.
+pub(super) fn id<'a>(what: &str, text: &'a str, list: &str) -> Result<&'a str, CommandError> {
+    if text.parse::<uuid::Uuid>().is_ok() {
+        return Ok(text);
+    }
+    Err(CommandError::Usage(format!(
+        "`{text}` is no {what}'s id, which looks like 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a\n  hint: `{list}` shows them"
+    )))
+}
+
+/// A connection's id: itself, or that of the only connection of this name, or else of this plugin.
+pub(super) async fn connection(session: &Session, text: &str) -> Result<String, CommandError> {
+    if text.parse::<uuid::Uuid>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let all = session.client.get("/connections").await?;
+    named(render::list(&all), text)
+}
+
+fn named(connections: &[Value], text: &str) -> Result<String, CommandError> {
+    for key in ["name", "plugin"] {
+        let mut found = connections.iter().filter(|one| one[key] == text);
+        match (found.next(), found.next()) {
+            (Some(one), None) => return Ok(render::cell(one, "id")),
+            (Some(_), Some(_)) => {
+                return Err(CommandError::Usage(format!(
+                    "several connections have the {key} `{text}`: name one by its id\n  hint: `allod connection list` shows them"
+                )));
+            }
+            (None, _) => {}
+        }
+    }
+    Err(CommandError::Usage(format!(
+        "no connection has the name or id `{text}`\n  hint: `allod connection list` shows them"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_word_in_the_place_of_an_id_is_told_what_an_id_is_and_where_they_are() {
+        let refused = id("run", "nope", "allod rule runs").unwrap_err().to_string();
+        assert!(
+            refused.contains("`nope`") && refused.contains("allod rule runs"),
+            "{refused}"
+        );
+        assert!(id("run", "0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a", "").is_ok());
+    }
+
+    #[test]
+    fn a_connection_goes_by_its_name_while_that_is_the_only_one() {
+        let all = [
+            json!({ "id": "1", "name": "home", "plugin": "twilio" }),
+            json!({ "id": "2", "name": "work", "plugin": "feed" }),
+            json!({ "id": "3", "name": "work", "plugin": "mail" }),
+        ];
+        assert_eq!(named(&all, "home").unwrap(), "1");
+        assert_eq!(named(&all, "twilio").unwrap(), "1");
+        assert!(named(&all, "work").unwrap_err().to_string().contains("several"));
+        assert!(
+            named(&all, "nope")
+                .unwrap_err()
+                .to_string()
+                .contains("connection list")
+        );
+    }
+}
