@@ -6,6 +6,7 @@ mod data;
 mod event;
 mod graph;
 mod id;
+mod intention;
 mod job;
 mod rule;
 mod trace;
@@ -69,6 +70,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Task(command) => intention::task(session, command).await,
+        Command::Goal(command) => intention::goal(session, command).await,
+        Command::Schedule(command) => intention::schedule(session, command).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
