@@ -6,7 +6,7 @@ use super::id::id;
 use super::{CommandError, Session, assignments};
 use crate::cli::{Entity, Merges, Timeline};
 use crate::client::escape;
-use crate::render;
+use crate::{render, terminal};
 
 const ENTITIES: &str = "allod entity list";
 
@@ -111,7 +111,7 @@ async fn erase(session: &Session, named: &str, with_timeline: bool, yes: bool) -
     let id = id("entity", named, ENTITIES)?;
     let found = session.client.get(&format!("/entities/{id}")).await?;
     let title = render::printable(&render::cell(&found, "title"));
-    if !yes && !confirmed(&title)? {
+    if !yes && !terminal::confirmed(&title, "erase")? {
         return Err(CommandError::Usage("nothing was erased".to_owned()));
     }
     let body = json!({ "with_timeline": with_timeline });
@@ -126,17 +126,6 @@ async fn erase(session: &Session, named: &str, with_timeline: bool, yes: bool) -
         ));
     });
     Ok(())
-}
-
-/// Asks on the terminal; without one the answer is no.
-#[expect(clippy::print_stderr, reason = "a question is no output")]
-fn confirmed(title: &str) -> Result<bool, CommandError> {
-    eprint!("This erases {title} for ever. Type `erase` to go on: ");
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| CommandError::Usage(format!("the answer can't be read: {error}")))?;
-    Ok(answer.trim() == "erase")
 }
 
 async fn edit(
