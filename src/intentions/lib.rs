@@ -1,7 +1,7 @@
 //! What the owner means to do: goals, tasks with due, recurrence, dependence and reminders, and named schedules.
 //!
-//! Events in: `data.EntityCreated|Updated|Deleted|Restored|Merged|Unmerged` of tasks and goals, `data.RelationAdded|
-//! Removed` between them, in both lanes; `accounts.ZoneChanged`. Events out: `intention.TaskDue`, `TaskOverdue`, `ReminderDue`, `TaskCompleted`, `GoalProgressed`,
+//! Events in: `data.EntityCreated|Updated|Deleted|Erased|Restored|Merged|Unmerged` of tasks and goals,
+//! `data.RelationAdded|Removed` between them, in both lanes; `accounts.ZoneChanged`. Events out: `intention.TaskDue`, `TaskOverdue`, `ReminderDue`, `TaskCompleted`, `GoalProgressed`,
 //! `ScheduleFired`. Jobs: none.
 //! Invariant: a task is an entity of the graph and nothing else; a planned moment is told once, in the transaction that
 //! marks it as told, late if the hub was off, and with its own time.

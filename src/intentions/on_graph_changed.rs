@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::events::accounts::ZoneChanged;
 use contracts::events::data::{
-    EntityCreated, EntityDeleted, EntityMerged, EntityRestored, EntityUnmerged, EntityUpdated, RelationAdded,
-    RelationRemoved,
+    EntityCreated, EntityDeleted, EntityErased, EntityMerged, EntityRestored, EntityUnmerged, EntityUpdated,
+    RelationAdded, RelationRemoved,
 };
 use contracts::{Event, EventPayload, Lane};
 use spine::ports::GraphError;
@@ -32,6 +32,7 @@ impl Consumer for PlanFold {
             EntityCreated::TYPE,
             EntityUpdated::TYPE,
             EntityDeleted::TYPE,
+            EntityErased::TYPE,
             EntityRestored::TYPE,
             EntityMerged::TYPE,
             EntityUnmerged::TYPE,
@@ -81,7 +82,7 @@ impl PlanFold {
         }
     }
 
-    /// Merged, unmerged, restored, or the owner moved to another zone.
+    /// Merged, unmerged, restored, erased, or the owner moved to another zone.
     async fn regroup(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         let regrouped = if let Some(merged) = event.payload::<EntityMerged>() {
             let merged = merged?;
@@ -94,6 +95,13 @@ impl PlanFold {
             return self
                 .entity(tx, &restored.kind, restored.entity, Done::Stays)
                 .await;
+        } else if let Some(erased) = event.payload::<EntityErased>() {
+            let erased = erased?;
+            return self
+                .0
+                .erase(tx, erased.entity, &erased.merged)
+                .await
+                .map_err(graph_refused);
         } else if event.payload::<ZoneChanged>().is_some() {
             return self.0.move_to_zone(tx).await.map_err(graph_refused);
         } else {

@@ -122,6 +122,23 @@ impl Planner {
         Ok(())
     }
 
+    /// The entity was erased, with what had been merged into it: nothing that speaks of it stays.
+    pub(crate) async fn erase(
+        &self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        merged: &[EntityId],
+    ) -> Result<(), GraphError> {
+        store::plan::account_lock(tx).await?;
+        let goals = store::link::goal_list(tx, id).await?;
+        let ids: Vec<_> = [id].iter().chain(merged).map(|id| id.0).collect();
+        store::plan::plan_erase(tx, &ids).await?;
+        for goal in goals {
+            self.count(tx, goal.id).await?;
+        }
+        Ok(())
+    }
+
     /// Tells that a task, or an occurrence of it, was done: once an occurrence.
     async fn completed(
         &self,

@@ -113,6 +113,33 @@ pub(crate) async fn plan_gone(tx: &mut ScopedTx, id: EntityId) -> Result<(), Acc
     Ok(())
 }
 
+/// Removes everything that speaks of these entities.
+pub(crate) async fn plan_erase(tx: &mut ScopedTx, ids: &[Uuid]) -> Result<(), AccessError> {
+    let account = tx.account();
+    sqlx::query!(
+        "DELETE FROM intentions.moment WHERE account = $1 AND entity = ANY ($2)",
+        account.0,
+        ids
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        r#"
+        WITH completions AS (DELETE FROM intentions.completion WHERE account = $1 AND entity = ANY ($2)),
+            links AS (
+                DELETE FROM intentions.link
+                WHERE account = $1 AND (from_entity = ANY ($2) OR to_entity = ANY ($2))
+            )
+        DELETE FROM intentions.plan WHERE account = $1 AND entity = ANY ($2)
+        "#,
+        account.0,
+        ids
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Keeps a goal's progress.
 pub(crate) async fn plan_progress(
     tx: &mut ScopedTx,

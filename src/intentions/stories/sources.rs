@@ -133,3 +133,49 @@ async fn an_older_version_that_arrives_late_changes_nothing() {
     assert_eq!(world.show(&task).await["title"], "Two");
     assert!(world.moments().await.is_empty());
 }
+
+#[tokio::test]
+async fn nothing_that_speaks_of_an_erased_task_stays() {
+    use contracts::NewEvent;
+    use contracts::events::data::EntityErased;
+    let world = World::at("2026-05-01T06:00").await;
+    let goal = world.ok("POST", "/goals", json!({"title": "Home"})).await;
+    let body = json!({
+        "title": "Secret", "due_at": "2026-05-01", "recurrence": "FREQ=DAILY", "goal": goal["id"],
+        "reminders": ["-PT5M"],
+    });
+    let task = world.task(body).await;
+    world
+        .ok("POST", &format!("/tasks/{task}/complete"), json!({}))
+        .await;
+    world.hub.settle().await;
+    let entity: EntityId = task.parse().unwrap();
+    let erased = EntityErased {
+        entity,
+        merged: Vec::new(),
+        kind: "Task".to_owned(),
+        version: 9,
+        rows: std::collections::BTreeMap::new(),
+    };
+    world
+        .publish(NewEvent::of(&erased).unwrap().about_version(entity, 9))
+        .await;
+    let mut superuser = world.hub.database.superuser().await;
+    for (table, column) in [
+        ("plan", "entity"),
+        ("moment", "entity"),
+        ("completion", "entity"),
+        ("link", "from_entity"),
+    ] {
+        let count: i64 = sqlx::query_scalar(&format!(
+            "SELECT count(*) FROM intentions.{table} WHERE {column} = $1"
+        ))
+        .bind(entity.0)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
+    let path = format!("/goals/{}", goal["id"].as_str().unwrap());
+    assert_eq!(world.ok("GET", &path, json!(null)).await["total"], 0);
+}
