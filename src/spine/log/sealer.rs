@@ -48,8 +48,14 @@ pub(crate) async fn run(sealer: Sealer) {
         anchor,
         stop,
     } = sealer;
-    let mut anchor = AnchorFile::new(anchor);
     let mut backoff = Backoff::default();
+    let mut anchor = loop {
+        match AnchorFile::open(anchor.clone(), &pool).await {
+            Ok(anchor) => break anchor,
+            Err(_) if stop.is_cancelled() => return,
+            Err(error) => backoff.failed("sealer", &error, &stop).await,
+        }
+    };
     let mut look = Look::new();
     while !stop.is_cancelled() {
         match seal(&pool, &key, clock.as_ref(), look.next()).await {
@@ -57,8 +63,8 @@ pub(crate) async fn run(sealer: Sealer) {
                 look.moved(sealed.last_seq);
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
+                anchor.head_is((sealed.before.0, &sealed.before.1), (sealed.head, &sealed.link));
                 if sealed.rows > 0 {
-                    anchor.head_is(sealed.head, &sealed.link);
                     contracts::failpoint::hit("sealed");
                 }
                 if sealed.rows == BATCH_ROWS {
@@ -73,7 +79,7 @@ pub(crate) async fn run(sealer: Sealer) {
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     }
-    anchor.flush();
+    anchor.finish().await;
 }
 
 /// What one pass did.
@@ -81,6 +87,8 @@ pub(crate) async fn run(sealer: Sealer) {
 pub(crate) struct Sealed {
     /// How many rows moved.
     pub(crate) rows: i64,
+    /// Where the log ended before, and the link of that row.
+    before: (i64, Vec<u8>),
     /// Where the log ends now.
     pub(crate) head: i64,
     /// The link of the last row.
@@ -137,6 +145,7 @@ pub(crate) async fn seal(
     if waiting.is_empty() {
         return Ok(Sealed {
             rows: 0,
+            before: (head.position, head.hash.clone()),
             head: head.position,
             link: head.hash,
             last_seq: 0,
@@ -180,6 +189,7 @@ pub(crate) async fn seal(
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
     Ok(Sealed {
         rows: count,
+        before: (head.position, head.hash),
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),
