@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and what `--help` teaches. The nouns stand in files of their own.
 
 mod data;
+mod intentions;
 mod people;
 mod rules;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
+pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -75,6 +77,15 @@ pub(crate) enum Command {
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
+    /// What there is to do: tasks with due, recurrence and dependence.
+    #[command(subcommand)]
+    Task(Task),
+    /// What tasks are for, and how far it is.
+    #[command(subcommand)]
+    Goal(Goal),
+    /// Named recurring moments that rules listen to (`on: "intention.ScheduleFired"`).
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// The present state, such as where you are.
     State {
         /// One fact, such as me.place.

@@ -11,6 +11,7 @@ pub(crate) fn services(context: &Context) -> Vec<Service> {
         connectors::service(context),
         plugins::service(context),
         channels::service(context),
+        intentions::service(context),
         rules::service(context),
     ]
 }

@@ -6,6 +6,7 @@ mod data;
 mod event;
 mod graph;
 mod id;
+mod intention;
 mod job;
 mod rule;
 mod trace;
@@ -69,6 +70,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Task(command) => intention::task(session, command).await,
+        Command::Goal(command) => intention::goal(session, command).await,
+        Command::Schedule(command) => intention::schedule(session, command).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
@@ -102,7 +106,7 @@ async fn status(session: &Session) -> Result<(), CommandError> {
         "parked_events": count("/events/parked").await?,
         "parked_records": count("/raw-records?status=parked&limit=50").await?,
     });
-    answer["connections"] = json!({ "all": connections });
+    answer["connections"] = Value::Array(connections);
     session.show(&answer, |answer| {
         for (name, part) in answer.as_object().into_iter().flatten() {
             match part {
@@ -117,6 +121,13 @@ async fn status(session: &Session) -> Result<(), CommandError> {
                         } else {
                             render::line(format!("  {key}: {}", render::text(value)));
                         }
+                    }
+                }
+                Value::Array(rows) if rows.is_empty() => render::line(format!("{name}: none")),
+                Value::Array(rows) => {
+                    render::line(format!("{name}:"));
+                    for row in rows {
+                        render::line(format!("  {}", one_line(row)));
                     }
                 }
                 other => render::line(format!("{name}: {}", render::text(other))),

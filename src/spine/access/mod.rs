@@ -5,6 +5,7 @@
 //! Rows, events, audit entries and jobs of a `ScopedTx` commit together or not at all; the events come last.
 //! Begin with [`Access::begin`], then [`ScopedTx::publish`].
 
+mod bodies;
 mod cause;
 mod claims;
 mod doors;
