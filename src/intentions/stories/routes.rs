@@ -275,7 +275,7 @@ async fn erasing_an_account_leaves_nothing_planned() {
     world
         .hub
         .admin
-        .erase_account(world.alice.account())
+        .erase_account(&world.alice, world.alice.account())
         .await
         .unwrap();
     let mut superuser = world.hub.database.superuser().await;
