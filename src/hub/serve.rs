@@ -135,6 +135,7 @@ async fn furnish(
         checks: vec![
             Arc::new(health::DatabaseCheck(database.clone())),
             Arc::new(health::DiskCheck(config.data_dir.clone())),
+            Arc::new(health::ConsumersCheck(spine.admin().clone())),
         ],
         metrics: Some(metrics.clone()),
         metrics_public: config.metrics_public,

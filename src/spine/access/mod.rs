@@ -21,6 +21,7 @@ use sqlx::PgPool;
 pub use cause::{Cause, DEPTH_MAX};
 pub use doors::token_hash;
 pub use error::{AccessError, database_is_away};
+pub(crate) use error::{database_text, database_was_cut_off};
 pub use scope::{Gate, Principal, Scope, TokenKind};
 pub use tx::ScopedTx;
 

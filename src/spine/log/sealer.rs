@@ -3,6 +3,8 @@
 //! Invariant: one sealer at a time (an advisory lock), which numbers only what it deleted from the outbox in the
 //! same transaction. A transaction that commits late is sealed later: no gaps, no waiting, nothing lost.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Postgres, Transaction};
@@ -24,15 +26,29 @@ const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
+/// What the sealer works with.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    pub(crate) pool: PgPool,
+    pub(crate) key: ChainKey,
+    pub(crate) clock: Arc<dyn contracts::Clock>,
+    pub(crate) wake: Wake,
+    /// Where the anchor lies.
+    pub(crate) anchor: PathBuf,
+    pub(crate) stop: CancellationToken,
+}
+
 /// Runs until it is stopped; waits and recovers when the database goes away.
-pub(crate) async fn run(
-    pool: PgPool,
-    key: ChainKey,
-    clock: std::sync::Arc<dyn contracts::Clock>,
-    wake: Wake,
-    mut anchor: AnchorFile,
-    stop: CancellationToken,
-) {
+pub(crate) async fn run(sealer: Sealer) {
+    let Sealer {
+        pool,
+        key,
+        clock,
+        wake,
+        anchor,
+        stop,
+    } = sealer;
+    let mut anchor = AnchorFile::new(anchor);
     let mut backoff = Backoff::default();
     let mut look = Look::new();
     while !stop.is_cancelled() {
