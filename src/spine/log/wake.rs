@@ -94,7 +94,13 @@ impl Wake {
 
     /// How far one may go on from `from`, up to `to`, without meeting an event of these types (empty: any) on the
     /// lane, as far as memory tells: batches that another process sealed are not in it.
-    pub(crate) fn nothing_until(&self, lane: Lane, types: &[String], from: Position, to: Position) -> Position {
+    pub(crate) fn nothing_until(
+        &self,
+        lane: Lane,
+        types: &[String],
+        from: Position,
+        to: Position,
+    ) -> Position {
         let recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reached = from;
         for batch in recent.iter().filter(|batch| batch.last > from) {
