@@ -64,8 +64,10 @@ struct Hub {
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(crate) async fn run(config: &Config) -> Result<(), ServeError> {
     let started = Instant::now();
+    // Heard from now on: a stop that is asked for during the start comes in good order after it.
+    let stop = stop_signal();
     let hub = start(config, started).await?;
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping: what runs is finished first");
     hub.stop(&config.control_socket()).await;
     tracing::info!("stopped");
@@ -272,15 +274,18 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
     })
 }
 
-async fn stop_signal() {
+/// Listens from the call on; what it returns ends with the first SIGTERM or SIGINT.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be heard: stop the hub by killing it");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    let heard = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut int)) = heard else {
+            tracing::error!("signals can't be heard: stop the hub by killing it");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     }
 }

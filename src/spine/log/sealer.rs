@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contracts::Lane;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
-use super::wake::Wake;
+use super::wake::{SealedBatch, Wake};
 use crate::backoff::Backoff;
 
 /// Rows a batch at the most.
@@ -62,6 +63,9 @@ pub(crate) async fn run(sealer: Sealer) {
             Ok(sealed) => {
                 look.moved(sealed.last_seq);
                 backoff.succeeded("sealer");
+                if let Some(batch) = sealed.batch {
+                    wake.batch_sealed(batch);
+                }
                 wake.head_moved(sealed.head);
                 anchor.head_is((sealed.before.0, &sealed.before.1), (sealed.head, &sealed.link));
                 if sealed.rows > 0 {
@@ -95,6 +99,8 @@ pub(crate) struct Sealed {
     pub(crate) link: Vec<u8>,
     /// Where the last row lay in the outbox.
     last_seq: i64,
+    /// What moved, if anything did.
+    batch: Option<SealedBatch>,
 }
 
 /// Where to begin looking in the outbox. What was moved leaves dead entries in its index until the next vacuum, by the
@@ -149,9 +155,11 @@ pub(crate) async fn seal(
             head: head.position,
             link: head.hash,
             last_seq: 0,
+            batch: None,
         });
     }
     let started = Instant::now();
+    let holds = kinds(&waiting);
     let Linked { seqs, links, link } = link_all(waiting, head.position, &head.hash);
     let count = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
     let (batch, position) = (head.batch + 1, head.position + count);
@@ -193,7 +201,23 @@ pub(crate) async fn seal(
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),
+        batch: Some(SealedBatch {
+            after: head.position,
+            last: position,
+            holds,
+        }),
     })
+}
+
+fn kinds(rows: &[(i64, chain::Row)]) -> Vec<(Lane, String)> {
+    let mut kinds: Vec<(Lane, String)> = Vec::new();
+    for (_, row) in rows {
+        let lane = Lane::from_name(&row.lane);
+        if !kinds.iter().any(|(of, kind)| *of == lane && *kind == row.kind) {
+            kinds.push((lane, row.kind.clone()));
+        }
+    }
+    kinds
 }
 
 /// The first rows after `begin`, in order, with where they lie. They stay there until they are moved.

@@ -165,10 +165,18 @@ impl LaneReader {
         if limit <= position {
             return Ok(Step::Idle);
         }
+        let begin = self
+            .runtime
+            .wake
+            .nothing_until(self.lane, &self.types, position, limit);
+        if begin == limit {
+            self.reached(limit, saved, saved).await?;
+            return Ok(Step::Idle);
+        }
         let events = reader::events_for_consumer(
             &self.runtime.pool,
             self.lane,
-            position,
+            begin,
             limit,
             &self.types,
             BATCH_EVENTS,
@@ -185,15 +193,21 @@ impl LaneReader {
         } else {
             limit
         };
-        if events.is_empty() && reached - saved >= IDLE_SAVE {
-            self.move_position(&self.runtime.pool, reached, saved).await?;
-            from = reached;
-        }
-        self.position = Some((reached, from));
-        self.passed.send_replace(reached);
-        metrics::gauge!("allod_consumer_position", "consumer" => self.consumer.name(), "lane" => self.lane.as_str())
-            .set(reached as f64);
+        self.reached(reached, saved, from).await?;
         Ok(if full { Step::More } else { Step::Idle })
+    }
+
+    /// It has come so far. What it did on the way moved the position that is written down from `before` to `saved`.
+    async fn reached(&mut self, to: Position, before: Position, saved: Position) -> Result<(), Halt> {
+        let idle = saved == before && to - saved >= IDLE_SAVE;
+        if idle {
+            self.move_position(&self.runtime.pool, to, saved).await?;
+        }
+        self.position = Some((to, if idle { to } else { saved }));
+        self.passed.send_replace(to);
+        metrics::gauge!("allod_consumer_position", "consumer" => self.consumer.name(), "lane" => self.lane.as_str())
+            .set(to as f64);
+        Ok(())
     }
 
     /// Handles consecutive events of one account in one transaction; if that fails, each in its own.
@@ -242,9 +256,13 @@ impl LaneReader {
             return Ok(saved);
         };
         let mut tx = self.begin(first).await?;
+        let mut concerned = false;
         for event in events {
             tx.follow(Cause::event(event));
-            handle(self.consumer.as_ref(), &mut tx, event).await?;
+            concerned |= handle(self.consumer.as_ref(), &mut tx, event).await?;
+        }
+        if !concerned {
+            return Ok(saved); // nothing to commit: the position is written down with the next effect
         }
         self.move_position(tx.conn(), last.position, saved).await?;
         tx.commit().await?;

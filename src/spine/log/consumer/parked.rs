@@ -61,7 +61,7 @@ pub(crate) async fn parked_retry(
     };
     tx.follow(Cause::event(&event));
     match handle(consumer, &mut tx, &event).await {
-        Ok(()) => {
+        Ok(_) => {
             tx.commit().await?;
             Ok(true)
         }

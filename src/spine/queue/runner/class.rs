@@ -55,7 +55,7 @@ impl Fetcher {
             let asked = slots.num_permits();
             let limit = i64::try_from(asked).unwrap_or(i64::MAX);
             let fetched =
-                store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
+                store::fetch(&self.shared.claims, &self.queues, self.shared.hub.number(), limit).await;
             match fetched {
                 Ok(jobs) => {
                     backoff.succeeded(&who);
