@@ -18,6 +18,13 @@ struct Story {
     phone: EntityId,
 }
 
+/// A whole history.
+const ALL: crate::store::Stretch = crate::store::Stretch {
+    since: None,
+    until: None,
+    before: Position::MAX,
+};
+
 const HOME: f64 = 47.0;
 const WORK: f64 = 47.1;
 const AWAY: f64 = 47.5;
@@ -265,11 +272,11 @@ async fn nobody_sees_the_facts_of_another_account() {
             .unwrap()
             .is_none()
     );
-    assert!(crate::store::fact_list(&mut tx).await.unwrap().is_empty());
+    assert!(crate::store::fact_list(&mut tx, "").await.unwrap().is_empty());
     let mut tx = story.hub.begin(&story.alice).await;
-    assert_eq!(crate::store::fact_list(&mut tx).await.unwrap().len(), 1);
+    assert_eq!(crate::store::fact_list(&mut tx, "").await.unwrap().len(), 1);
     assert_eq!(
-        crate::store::fact_history(&mut tx, "me.place", Position::MAX, 10)
+        crate::store::fact_history(&mut tx, "me.place", ALL, 10)
             .await
             .unwrap()
             .len(),
