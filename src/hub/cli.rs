@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
+pub(crate) use data::{Entity, Event, Job, Merges, Record, State, StateChange, Timeline};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -75,11 +75,8 @@ pub(crate) enum Command {
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
-    /// The present state, such as where you are.
-    State {
-        /// One fact, such as me.place.
-        key: Option<String>,
-    },
+    /// The present state, such as where you are: look at it, follow it, say what is.
+    State(State),
     /// Look at the event log; retry and replay.
     #[command(subcommand)]
     Event(Event),

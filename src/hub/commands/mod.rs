@@ -8,6 +8,7 @@ mod graph;
 mod id;
 mod job;
 mod rule;
+mod state;
 mod trace;
 
 use serde_json::{Map, Value, json};
@@ -69,7 +70,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
-        Command::State { key } => data::state(session, key).await,
+        Command::State(command) => state::run(session, command).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
         Command::Rule(command) => rule::run(session, command).await,
