@@ -19,7 +19,7 @@ mod on_reading;
 mod signal;
 mod store;
 #[cfg(test)]
-mod tests;
+mod stories;
 mod timekeeper;
 
 use std::sync::Arc;

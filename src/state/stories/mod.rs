@@ -1,15 +1,17 @@
 //! Stories of the present: positions in, facts out.
 
+mod readings;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::events::device::PositionReported;
 use contracts::events::state::FactChanged;
-use contracts::{EntityId, Event, EventPayload, Lane, NewEvent, Position};
+use contracts::{Clock, EntityId, Event, EventPayload, Lane, NewEvent, Position, SystemClock};
 use serde_json::{Value, json};
 use spine::Scope;
 use spine::ports::{AssertedBy, Change, EntityChange, Fact, GraphWrite, Target};
-use spine::testing::{MemoryGraph, TestHub, hub};
+use spine::testing::{MemoryGraph, TestHub, hub_at};
 
 struct Story {
     hub: TestHub,
@@ -30,9 +32,13 @@ const WORK: f64 = 47.1;
 const AWAY: f64 = 47.5;
 
 async fn story() -> Story {
+    story_at(Arc::new(SystemClock)).await
+}
+
+async fn story_at(clock: Arc<dyn Clock>) -> Story {
     let graph = Arc::new(MemoryGraph::default());
     let wired = graph.clone();
-    let hub = hub(move |context| {
+    let hub = hub_at(clock, move |context| {
         context.ports.provide_graph_read(wired.clone());
         context.ports.provide_graph_write(wired);
         vec![crate::service(context)]
