@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
+pub(crate) use data::{Entity, Event, Job, Merges, Record, State, StateChange, Timeline};
 pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
@@ -86,11 +86,8 @@ pub(crate) enum Command {
     /// Named recurring moments that rules listen to (`on: "intention.ScheduleFired"`).
     #[command(subcommand)]
     Schedule(Schedule),
-    /// The present state, such as where you are.
-    State {
-        /// One fact, such as me.place.
-        key: Option<String>,
-    },
+    /// The present state, such as where you are: look at it, follow it, say what is.
+    State(State),
     /// Look at the event log; retry and replay.
     #[command(subcommand)]
     Event(Event),

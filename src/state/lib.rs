@@ -1,23 +1,34 @@
-//! The present: facts folded from events, such as `me.place` and `phone.battery`, with their history.
+//! The present: facts folded from events, such as `me.place`, `phone.battery`, `call.active` and any reading, with
+//! source, confidence, expiry and history.
 //!
-//! Events in: `device.PositionReported`. Events out: `state.FactChanged`, when a fact's value changed.
+//! Events in: `device.PositionReported`, `device.ReadingReported`, `data.EntityCreated` (Readings), calls' start and
+//! end, `state.FactRetracted`, `state.ValidityChanged`. Events out: `state.FactChanged`, `state.FactExpired`, and
+//! `state.DeadlinePassed`, the clock's word, which comes in again.
 //! Invariant: a fact holds from a position of the log on, and what was answered as of a position is answered again;
 //! late, backfilled or untrustworthy readings never move the present. All tables can be made anew from the log.
-//! Begin with [`geofence`] (when somebody is in a place), then [`on_position_reported`].
+//! Begin with [`signal`] (who is believed), [`fold`] (what comes of it) and [`geofence`] (when somebody is in a place).
 
+mod consumer;
+mod fold;
 mod geofence;
 mod http;
 mod model;
+mod on_call;
 mod on_position_reported;
+mod on_reading;
+mod signal;
 mod store;
 #[cfg(test)]
-mod tests;
+mod stories;
+mod timekeeper;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::Position;
 use spine::ports::{Fact, StateRead};
+use spine::service::Task;
 use spine::{AccessError, Context, ScopedTx, Service};
 
 /// The state service.
@@ -25,13 +36,37 @@ pub fn service(context: &Context) -> Service {
     context.ports.provide_state_read(Arc::new(Facts));
     Service {
         name: "state",
-        consumers: vec![Arc::new(on_position_reported::StateFold::new(
-            context.ports.clone(),
-        ))],
+        consumers: vec![Arc::new(consumer::StateFold::new(context.ports.clone()))],
+        tasks: vec![timekeeper(context.clone())],
         api: http::routes(context),
-        personal_tables: &["state.fact", "state.whereabouts"],
+        personal_tables: &[
+            "state.fact",
+            "state.signal",
+            "state.setting",
+            "state.deadline",
+            "state.whereabouts",
+        ],
         ..Service::default()
     }
+}
+
+/// How often somebody looks whether facts expired.
+const LOOK: Duration = Duration::from_secs(1);
+
+fn timekeeper(context: Context) -> Task {
+    Box::new(move |stop| {
+        Box::pin(async move {
+            while !stop.is_cancelled() {
+                if let Err(error) = timekeeper::look(&context).await {
+                    tracing::warn!(%error, "whether facts expired is looked at again in a moment");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        })
+    })
 }
 
 /// Answers other services from the table of facts.

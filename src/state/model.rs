@@ -15,6 +15,11 @@ pub(crate) const ME_PLACE: &str = "me.place";
 /// Percent of battery left in the device that tells where the owner is.
 pub(crate) const PHONE_BATTERY: &str = "phone.battery";
 
+/// Who speaks when the owner does.
+pub(crate) const OWNER: &str = "owner";
+/// True while a call runs.
+pub(crate) const CALL_ACTIVE: &str = "call.active";
+
 /// A reading this far ahead of the hub's clock comes from a clock that is wrong.
 pub(crate) const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Radius of a place that doesn't state one, in metres.
@@ -22,22 +27,83 @@ const RADIUS_DEFAULT_M: f64 = 100.0;
 /// Nearly half of the earth's circumference: nobody's place is wider.
 const RADIUS_MAX_M: f64 = 20_000_000.0;
 
-/// A fact as it is kept.
+/// A fact: what the present is (or was, as of a position of the log).
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub(crate) struct KeptFact {
     /// Such as `me.place`.
     pub(crate) key: String,
-    /// Such as `"Work"`; null if it is known that there is none.
+    /// Such as `"Work"`; null if it is known that there is none, or if it is unknown (see `expired_at`).
     pub(crate) value: Value,
+    /// What it is measured in, such as `°C`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<String>,
     /// Since when it holds, in the world.
     pub(crate) since: DateTime<Utc>,
     /// What told it, such as `device/…`.
     pub(crate) source: String,
-    /// 0 to 1, when it changed to this value.
+    /// 0 to 1, when it changed to this value; 0 if it is unknown.
     pub(crate) confidence: f64,
     /// When it was last seen to hold.
     pub(crate) observed_at: DateTime<Utc>,
     /// From which position of the log on it holds.
+    pub(crate) position: Position,
+    /// From when on it will be unknown, unless it is confirmed; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// Since when it is unknown; absent: it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expired_at: Option<DateTime<Utc>>,
+    /// True once the log tells that it expired.
+    #[serde(skip)]
+    pub(crate) expiry_told: bool,
+    /// True for the owner's word that it is unknown.
+    #[serde(skip)]
+    pub(crate) retracted: bool,
+}
+
+impl KeptFact {
+    /// True if it is known at a moment.
+    pub(crate) fn holds_at(&self, moment: DateTime<Utc>) -> bool {
+        !self.retracted && self.expires_at.is_none_or(|expires| moment < expires)
+    }
+
+    /// As it reads at a moment: unknown if it had expired by then, or was retracted.
+    pub(crate) fn read_at(mut self, moment: DateTime<Utc>) -> Self {
+        if !self.holds_at(moment) {
+            self.expired_at = if self.retracted {
+                Some(self.since)
+            } else {
+                self.expires_at
+            };
+            self.value = Value::Null;
+            self.confidence = 0.0;
+        }
+        self
+    }
+}
+
+/// A value that a fact had.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub(crate) struct PastFact {
+    /// Such as `me.place`.
+    pub(crate) key: String,
+    /// Such as `"Work"`.
+    pub(crate) value: Value,
+    /// What it is measured in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<String>,
+    /// Since when it held.
+    pub(crate) since: DateTime<Utc>,
+    /// Until when; absent: it holds still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// What told it.
+    pub(crate) source: String,
+    /// 0 to 1; 0 where the owner said that it was unknown.
+    pub(crate) confidence: f64,
+    /// When it was last seen to hold.
+    pub(crate) observed_at: DateTime<Utc>,
+    /// From which position of the log on it held.
     pub(crate) position: Position,
 }
 
@@ -72,6 +138,8 @@ pub(crate) struct Whereabouts {
     pub(crate) fix_at: Option<DateTime<Utc>>,
     /// When the newest battery reading used was taken.
     pub(crate) battery_at: Option<DateTime<Utc>>,
+    /// Up to which position of the log events were folded.
+    pub(crate) folded_to: Position,
 }
 
 /// True if a reading of `taken_at` may still say what is now: it is newer than what was used before, and not from

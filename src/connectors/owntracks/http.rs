@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 
 use super::credentials::{Credentials, credentials};
 use super::report;
-use super::take_in::{Graph, Sender, record, take_in};
+use super::take_in::{record, take_in};
+use crate::device::{Graph, Sender};
 
 /// A location has some 300 bytes; a dump of all waypoints some thousands.
 const BODY_MAX: usize = 64 * 1024;
@@ -25,7 +26,7 @@ const BODY_MAX: usize = 64 * 1024;
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"allod device\", charset=\"UTF-8\"");
 
 /// Wrong tokens from one source in a minute that are told so; more are told to wait.
-pub(super) const REFUSALS_PER_SOURCE_MAX: u32 = 60;
+pub(crate) const REFUSALS_PER_SOURCE_MAX: u32 = 60;
 
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -69,7 +70,8 @@ async fn device_events(State(door): State<Door>, request: Request) -> Response {
     }
 }
 
-async fn sender(
+/// Which device's token a request bears.
+pub(crate) async fn sender(
     access: &Access,
     headers: &axum::http::HeaderMap,
 ) -> Result<Option<(Scope, Sender)>, AccessError> {
@@ -114,7 +116,8 @@ async fn keep(
     Ok(tx.commit().await?)
 }
 
-fn refused() -> Response {
+/// The 401 that says what is wanted.
+pub(crate) fn refused() -> Response {
     let problem = Problem::unauthorized("the device token is missing, wrong or revoked").hint(
         "make a device token for this phone and enter it as the password in the app; the user name is free",
     );

@@ -13,5 +13,5 @@ mod report;
 mod retry;
 mod take_in;
 
-pub(crate) use http::routes;
+pub(crate) use http::{REFUSALS_PER_SOURCE_MAX, refused, routes, sender};
 pub(crate) use retry::routes as retry_routes;

@@ -9,7 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::report;
-use super::take_in::{Graph, Outcome, Sender, take_in};
+use super::take_in::{Outcome, take_in};
+use crate::device::{Graph, Sender};
 
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()

@@ -3,23 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::events::device::PositionReported;
-use contracts::{EntityId, NewEvent, TokenId};
-use serde_json::{Map, Value, json};
-use spine::ports::{
-    AssertedBy, Change, EntityChange, GraphError, GraphRead, GraphWrite, Identifier, RawRecord, Target,
-};
+use contracts::{EntityId, NewEvent};
+use serde_json::json;
+use spine::ports::{AssertedBy, Change, EntityChange, GraphError, RawRecord, Target};
 use spine::{AccessError, ScopedTx};
 
 use super::report::{Location, Report};
-
-/// By which device a report came.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    /// Its token.
-    pub(crate) token: TokenId,
-    /// The name that it gives itself.
-    pub(crate) name: Option<String>,
-}
+use crate::device::{Graph, Sender, device, object};
 
 impl Sender {
     fn source(&self) -> String {
@@ -40,12 +30,6 @@ pub(crate) enum Outcome {
     Taken,
     /// It is kept with this reason.
     Parked(String),
-}
-
-/// The graph, as far as a report needs it.
-pub(crate) struct Graph<'a> {
-    pub(crate) read: &'a dyn GraphRead,
-    pub(crate) write: &'a dyn GraphWrite,
 }
 
 /// The record of a body that arrived.
@@ -94,7 +78,7 @@ async fn location_taken_in(
     location: &Location,
     raw: RawRecord,
 ) -> Result<(), GraphError> {
-    let device = device(tx, graph, sender, location).await?;
+    let device = device(tx, graph, sender, &sender.source(), location.tid.as_deref()).await?;
     let reading = EntityId::new();
     let change = change(sender, Some(raw), vec![reading_change(reading, device, location)]);
     let applied = graph.write.apply(tx, change).await?;
@@ -112,31 +96,6 @@ async fn location_taken_in(
     let event = NewEvent::of(&reported).map_err(AccessError::from)?;
     tx.publish(event.about(device).occurred(location.taken_at))?;
     Ok(())
-}
-
-/// The Device of the token; made by its first report, and the owner's to rename from then on.
-async fn device(
-    tx: &mut ScopedTx,
-    graph: &Graph<'_>,
-    sender: &Sender,
-    location: &Location,
-) -> Result<EntityId, GraphError> {
-    let identifier = Identifier::new("allod.device", sender.token.to_string());
-    if let Some(device) = graph.read.entity_by_identifier(tx, "Device", &identifier).await? {
-        return Ok(device.id);
-    }
-    let title = sender.name.clone().or_else(|| location.tid.clone());
-    let made = EntityChange {
-        target: Target::Identified,
-        kind: "Device".to_owned(),
-        title: Some(title.unwrap_or_else(|| "Phone".to_owned())),
-        props: object(json!({ "tracker_id": location.tid })),
-        identifiers: vec![identifier],
-        starts_at: None,
-    };
-    let applied = graph.write.apply(tx, change(sender, None, vec![made])).await?;
-    let device = applied.entities.first().map(|entity| entity.id);
-    device.ok_or_else(|| GraphError::Invalid("the graph made no Device".to_owned()))
 }
 
 fn reading_change(reading: EntityId, device: EntityId, location: &Location) -> EntityChange {
@@ -175,14 +134,6 @@ fn raw_record(stream: &str, remote_id: String, body: &[u8]) -> RawRecord {
         revision: String::new(),
         media_type: "application/json".to_owned(),
         body: body.to_vec(),
-    }
-}
-
-/// The properties that are there; nulls are left out.
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        _ => Map::new(),
     }
 }
 

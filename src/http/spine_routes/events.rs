@@ -3,7 +3,8 @@
 use axum::extract::{Query, State as Shared};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use contracts::{Event, Position, Problem};
+use contracts::events::state::{FactChanged, FactExpired};
+use contracts::{Event, EventPayload, Position, Problem};
 use serde::Serialize;
 use spine::Cause;
 use spine::edge::{Caller, Json};
@@ -72,6 +73,35 @@ pub(super) async fn event_stream(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let wish = Wish::parse(pairs)?;
+    follow(state, caller, &headers, wish).await
+}
+
+/// What changes in the present as it happens: `state.FactChanged` and `state.FactExpired`, as server-sent events; the
+/// id of each is its position. It begins after `Last-Event-ID` or `after`, else now, and ends after some minutes.
+#[utoipa::path(get, path = "/state/live", tag = "state", params(
+    ("after" = Option<i64>, Query, description = "Only after this position."),
+    ("Last-Event-ID" = Option<i64>, Header, description = "Where the last stream ended."),
+), responses(
+    (status = 200, description = "A stream without end.", body = String, content_type = "text/event-stream"),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Too many streams.", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn state_stream(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    if let Some((other, _)) = pairs.iter().find(|(key, _)| key != "after") {
+        return Err(unknown_parameter(other));
+    }
+    let mut wish = Wish::parse(pairs)?;
+    wish.filter.types = vec![FactChanged::TYPE.to_owned(), FactExpired::TYPE.to_owned()];
+    follow(state, caller, &headers, wish).await
+}
+
+async fn follow(state: State, caller: Caller, headers: &HeaderMap, wish: Wish) -> Result<Response, Problem> {
     let last = match headers.get("last-event-id") {
         Some(id) => Some(number("Last-Event-ID", id.to_str().unwrap_or_default())?),
         None => wish.after,

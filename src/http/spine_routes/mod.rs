@@ -21,6 +21,7 @@ pub(crate) fn api(state: State) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(events::event_list))
         .routes(routes!(events::event_stream))
+        .routes(routes!(events::state_stream))
         .routes(routes!(parked::parked_list))
         .routes(routes!(parked::parked_retry))
         .routes(routes!(parked::replay))

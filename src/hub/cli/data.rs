@@ -1,6 +1,6 @@
 //! The graph, what came in, events and jobs.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Entity {
@@ -235,5 +235,50 @@ pub(crate) enum Job {
     Cancel {
         /// The job's id.
         id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct State {
+    /// One fact, such as me.place.
+    pub(crate) key: Option<String>,
+    /// What it was, newest first.
+    #[arg(long, requires = "key", conflicts_with = "follow")]
+    pub(crate) history: bool,
+    /// Show what changes as it happens.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    #[command(subcommand)]
+    pub(crate) change: Option<StateChange>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateChange {
+    /// Say what something is now.
+    Set {
+        /// Such as home.temperature.
+        key: String,
+        /// A text, or JSON: a number, true, false or an object.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        /// What it is measured in.
+        #[arg(long)]
+        unit: Option<String>,
+        /// How long it holds, such as 30m.
+        #[arg(long)]
+        valid_for: Option<String>,
+    },
+    /// Say that something is not so: it is unknown until the next reading.
+    Retract {
+        /// Such as me.place.
+        key: String,
+    },
+    /// Set how long readings of a fact hold.
+    Validity {
+        /// Such as me.place.
+        key: String,
+        /// Such as 30m, 12h, 2d; or forever.
+        valid_for: String,
     },
 }

@@ -1,4 +1,4 @@
-//! `allod entity`, `allod record` and `allod state`.
+//! `allod entity` and `allod record`.
 
 use serde_json::{Value, json};
 
@@ -86,31 +86,6 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
         }
         other => graph::run(session, other).await?,
     }
-    Ok(())
-}
-
-pub(super) async fn state(session: &Session, key: Option<String>) -> Result<(), CommandError> {
-    let path = key.map_or_else(|| "/state".to_owned(), |key| format!("/state/{}", escape(&key)));
-    let answer = session.client.get(&path).await?;
-    session.show(&answer, |answer| {
-        let rows = if answer.get("key").is_some() {
-            json!([answer])
-        } else {
-            answer.clone()
-        };
-        let columns = [
-            ("FACT", "key"),
-            ("VALUE", "value"),
-            ("SINCE", "since"),
-            ("SOURCE", "source"),
-            ("CONFIDENCE", "confidence"),
-        ];
-        render::table(
-            &rows,
-            &columns,
-            "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)",
-        );
-    });
     Ok(())
 }
 

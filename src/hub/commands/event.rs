@@ -12,7 +12,7 @@ use crate::client::escape;
 use crate::render;
 
 /// How often `--follow` asks for more.
-const FOLLOW: Duration = Duration::from_millis(500);
+pub(super) const FOLLOW: Duration = Duration::from_millis(500);
 
 /// How often a long proof says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ async fn tail(session: &Session, query: &str, follow: bool) -> Result<(), Comman
     }
 }
 
-fn last_position(events: &Value, before: i64) -> i64 {
+pub(super) fn last_position(events: &Value, before: i64) -> i64 {
     render::list(events)
         .last()
         .and_then(|event| event["position"].as_i64())

@@ -9,6 +9,7 @@ mod id;
 mod intention;
 mod job;
 mod rule;
+mod state;
 mod trace;
 
 use serde_json::{Map, Value, json};
@@ -73,7 +74,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Task(command) => intention::task(session, command).await,
         Command::Goal(command) => intention::goal(session, command).await,
         Command::Schedule(command) => intention::schedule(session, command).await,
-        Command::State { key } => data::state(session, key).await,
+        Command::State(command) => state::run(session, command).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
         Command::Rule(command) => rule::run(session, command).await,

@@ -119,6 +119,19 @@ impl Access {
         let scope = |account| Scope::new(AccountId(account), Principal::System("intentions".to_owned()));
         Ok(accounts.into_iter().map(scope).collect())
     }
+
+    /// Scopes of the accounts in which a fact expired by a moment and the log doesn't tell yet: for the hub's own
+    /// timekeeper. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_facts(&self, by: DateTime<Utc>) -> Result<Vec<Scope>, AccessError> {
+        let accounts = sqlx::query_scalar!(r#"SELECT account AS "account!" FROM state.accounts_due($1)"#, by)
+            .fetch_all(&self.inner.app)
+            .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("state".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
 }
 
 /// What is stored of a token: the SHA-256 of its secret. Secrets have 256 random bits, so no slow hash is needed.

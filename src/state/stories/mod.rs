@@ -1,15 +1,17 @@
 //! Stories of the present: positions in, facts out.
 
+mod readings;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::events::device::PositionReported;
 use contracts::events::state::FactChanged;
-use contracts::{EntityId, Event, EventPayload, Lane, NewEvent, Position};
+use contracts::{Clock, EntityId, Event, EventPayload, Lane, NewEvent, Position, SystemClock};
 use serde_json::{Value, json};
 use spine::Scope;
 use spine::ports::{AssertedBy, Change, EntityChange, Fact, GraphWrite, Target};
-use spine::testing::{MemoryGraph, TestHub, hub};
+use spine::testing::{MemoryGraph, TestHub, hub_at};
 
 struct Story {
     hub: TestHub,
@@ -18,14 +20,25 @@ struct Story {
     phone: EntityId,
 }
 
+/// A whole history.
+const ALL: crate::store::Stretch = crate::store::Stretch {
+    since: None,
+    until: None,
+    before: Position::MAX,
+};
+
 const HOME: f64 = 47.0;
 const WORK: f64 = 47.1;
 const AWAY: f64 = 47.5;
 
 async fn story() -> Story {
+    story_at(Arc::new(SystemClock)).await
+}
+
+async fn story_at(clock: Arc<dyn Clock>) -> Story {
     let graph = Arc::new(MemoryGraph::default());
     let wired = graph.clone();
-    let hub = hub(move |context| {
+    let hub = hub_at(clock, move |context| {
         context.ports.provide_graph_read(wired.clone());
         context.ports.provide_graph_write(wired);
         vec![crate::service(context)]
@@ -265,11 +278,11 @@ async fn nobody_sees_the_facts_of_another_account() {
             .unwrap()
             .is_none()
     );
-    assert!(crate::store::fact_list(&mut tx).await.unwrap().is_empty());
+    assert!(crate::store::fact_list(&mut tx, "").await.unwrap().is_empty());
     let mut tx = story.hub.begin(&story.alice).await;
-    assert_eq!(crate::store::fact_list(&mut tx).await.unwrap().len(), 1);
+    assert_eq!(crate::store::fact_list(&mut tx, "").await.unwrap().len(), 1);
     assert_eq!(
-        crate::store::fact_history(&mut tx, "me.place", Position::MAX, 10)
+        crate::store::fact_history(&mut tx, "me.place", ALL, 10)
             .await
             .unwrap()
             .len(),
