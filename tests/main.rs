@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod etl;
 mod kill_points;
 mod metadata;
 mod outage;

@@ -30,8 +30,11 @@ impl Format {
             .unwrap_or_default()
             .trim()
             .to_ascii_lowercase();
-        let end = text.rsplit('.').next().unwrap_or_default();
-        Some(match if text.contains('/') { text.as_str() } else { end } {
+        Self::named(&text).or_else(|| Self::named(text.rsplit('.').next()?))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
             "vcard" | "vcf" | "text/vcard" | "text/x-vcard" | "text/directory" => Self::Vcard,
             "ical" | "ics" | "text/calendar" => Self::Ical,
             "mbox" | "eml" | "application/mbox" | "message/rfc822" => Self::Mbox,

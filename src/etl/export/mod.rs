@@ -22,6 +22,7 @@ use spine::{Cause, Context, Scope, ScopedTx};
 use uuid::Uuid;
 
 use crate::format::Format;
+use crate::map::EXPORTED_ID;
 use crate::store::{self, ExportedEntity};
 
 const PAGE: i64 = 200;
@@ -74,6 +75,12 @@ impl Exported {
             .iter()
             .filter(move |one| one.scheme == scheme)
             .map(|one| one.value.as_str())
+    }
+
+    /// True for an organization that is known as somebody's employer alone: the cards of its people bring it along.
+    fn is_a_name_alone(&self) -> bool {
+        self.known_by("org.name").next().is_some()
+            && self.identifiers.iter().all(|one| one.scheme == "org.name" || one.scheme == EXPORTED_ID)
     }
 
     /// The id that the entity's source gave it, or one of ours.
@@ -210,6 +217,7 @@ impl Export {
             let exported = Exported { entity, identifiers };
             match self.format {
                 Format::JsonLd => nodes::entity(&exported, out),
+                Format::Vcard | Format::Csv if exported.is_a_name_alone() => {}
                 Format::Vcard => cards::card(&exported, out),
                 Format::Csv => table::row(&exported, out),
                 Format::Ical => calendar::component(&exported, out),

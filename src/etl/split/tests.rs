@@ -56,12 +56,12 @@ fn each_component_of_a_calendar_has_the_zones_and_nothing_of_the_others() {
 
 #[test]
 fn mails_of_an_mbox_lose_their_quotes_and_a_single_mail_is_one() {
-    let file = "From a Fri May  1 12:00:00 2026\nSubject: 1\n\nFrom here\n>From there\n>>From far\n\nFrom b\nSubject: 2\n\nx\n";
+    let file = "From a Fri May  1 12:00:00 2026\nSubject: 1\n\nHi\nFrom here\n>From there\n>>From far\n\nFrom b\nSubject: 2\n\nx\n";
     let items = split(Format::Mbox, file);
     assert_eq!(
         bodies(&items),
         [
-            "Subject: 1\n\nFrom here\nFrom there\n>From far\n",
+            "Subject: 1\n\nHi\nFrom here\nFrom there\n>From far\n",
             "Subject: 2\n\nx\n"
         ]
     );
