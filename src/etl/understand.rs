@@ -102,6 +102,8 @@ impl Understanding {
             Ok(()) => Ok(Outcome::Understood),
             Err(GraphError::Access(error)) => Err(error.into()),
             Err(error) => {
+                // The people that it would have made may not be there.
+                self.known.clear();
                 let reason = error.to_string();
                 ports.record_intake().park_received(tx, id, &reason).await?;
                 Ok(Outcome::Parked(reason))

@@ -80,7 +80,10 @@ impl Exported {
     /// True for an organization that is known as somebody's employer alone: the cards of its people bring it along.
     fn is_a_name_alone(&self) -> bool {
         self.known_by("org.name").next().is_some()
-            && self.identifiers.iter().all(|one| one.scheme == "org.name" || one.scheme == EXPORTED_ID)
+            && self
+                .identifiers
+                .iter()
+                .all(|one| one.scheme == "org.name" || one.scheme == EXPORTED_ID)
     }
 
     /// The id that the entity's source gave it, or one of ours.

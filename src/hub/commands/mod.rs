@@ -4,7 +4,9 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod export;
 mod id;
+mod import;
 mod job;
 mod rule;
 mod trace;
@@ -14,7 +16,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
-use crate::cli::{Audit, Command, Global};
+use crate::cli::{Audit, Command, Etl, Global};
 use crate::client::{Client, ClientError};
 use crate::render;
 
@@ -66,6 +68,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Connection(command) => connection::run(session, command).await,
         Command::Entity(command) => data::run(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Import(import) => import::run(session, import).await,
+        Command::Export(export) => export::run(session, export).await,
+        Command::Etl(Etl::Reprocess { source }) => import::reprocess(session, source).await,
         Command::State { key } => data::state(session, key).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
