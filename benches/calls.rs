@@ -41,6 +41,9 @@ struct Stage {
     connection: String,
 }
 
+/// When a call's webhook was sent, and when it was answered.
+type Moments = (DateTime<Utc>, DateTime<Utc>);
+
 /// Milliseconds from a moment of each call to the request for its text.
 struct Latencies {
     since_sent: Vec<f64>,
@@ -181,7 +184,7 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
             asked = self.asked(&times);
         }
-        let since = |moment: fn(&(DateTime<Utc>, DateTime<Utc>)) -> DateTime<Utc>| {
+        let since = |moment: fn(&Moments) -> DateTime<Utc>| {
             asked
                 .iter()
                 .map(|(to, at)| (*at - moment(&times[to])).as_seconds_f64() * 1000.0)
@@ -195,10 +198,7 @@ impl Stage {
     }
 
     /// When the stand-in was asked for a text to each of these.
-    fn asked(
-        &self,
-        times: &HashMap<String, (DateTime<Utc>, DateTime<Utc>)>,
-    ) -> HashMap<String, DateTime<Utc>> {
+    fn asked(&self, times: &HashMap<String, Moments>) -> HashMap<String, DateTime<Utc>> {
         let messages = self.provider.messages().into_iter();
         messages
             .filter(|message| times.contains_key(&message.to))
@@ -207,7 +207,7 @@ impl Stage {
     }
 
     /// One call; when its webhook was sent, and when it was answered.
-    async fn call(&self, caller: usize) -> (DateTime<Utc>, DateTime<Utc>) {
+    async fn call(&self, caller: usize) -> Moments {
         let credentials = &self.provider.credentials;
         let parameters = [
             ("AccountSid", credentials.account_sid.clone()),

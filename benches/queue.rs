@@ -73,6 +73,9 @@ struct Pace {
     all: f64,
 }
 
+/// What a pace is called, and which it is.
+type Phase = (&'static str, fn(&Pace) -> f64);
+
 pub(crate) async fn run() -> Vec<Measure> {
     let hub = hub(|_| Vec::new()).await;
     let somebody = hub.somebody();
@@ -95,12 +98,12 @@ pub(crate) async fn run() -> Vec<Measure> {
 }
 
 fn compare((batch, workers): (usize, usize), paces: &[(Pace, Pace)]) -> Vec<Measure> {
-    let phases: [(&str, fn(&Pace) -> f64); 3] = [
+    let phases: [Phase; 3] = [
         ("enqueue", |pace| pace.enqueue),
         ("run and complete", |pace| pace.run),
         ("enqueue, run and complete", |pace| pace.all),
     ];
-    let measure = |(phase, of): (&str, fn(&Pace) -> f64)| {
+    let measure = |(phase, of): Phase| {
         let ratios = Spread::of(paces.iter().map(|(ours, theirs)| of(ours) / of(theirs)).collect());
         let ours = Spread::of(paces.iter().map(|(ours, _)| of(ours)).collect()).median;
         let theirs = Spread::of(paces.iter().map(|(_, theirs)| of(theirs)).collect()).median;

@@ -69,3 +69,29 @@ fn every_documented_operation_that_needs_a_credential_is_closed_without_one() {
     }
     assert!(closed >= 40, "only {closed} operations were tried");
 }
+
+/// Every `$ref` in a document.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn whatever_the_document_refers_to_is_in_it() {
+    let hub = Hub::start();
+    let document = http(&hub.address, "GET", "/api/v1/openapi.json", &[], b"");
+    let document: Value = serde_json::from_str(&document.body).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() >= 40, "only {} references", found.len());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} is not there");
+    }
+}

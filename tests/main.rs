@@ -8,6 +8,7 @@
 
 mod api;
 mod etl;
+mod intentions;
 mod kill_points;
 mod metadata;
 mod outage;

@@ -13,7 +13,7 @@ const OPERATIONS_MAX: u64 = 100_000;
 /// Time of a run, over all entries of its functions: far less than what would hold up the others.
 pub(crate) const RUN_TIME_MAX: Duration = Duration::from_millis(250);
 /// An entry that takes longer marks its rule as slow.
-const SLOW: Duration = Duration::from_millis(5);
+const SLOW: Duration = Duration::from_millis(1);
 
 /// How a function was left.
 #[derive(Debug)]

@@ -115,3 +115,18 @@ async fn runs_and_counters_are_removed_after_their_time_and_their_events_run_not
         "a kept run stands for its event"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_was_seen_to_be_slow_goes_on_to_run() {
+    let world = World::new().await;
+    let alice = world.hub.somebody();
+    let source = "const RULE = #{ id: \"slow\", on: \"communication.CallStarted\", grants: [\"log.write\"] };\n\
+         fn then(ev) { let n = 0; while n < 15000 { n += 1; } log.write(\"a call\"); }";
+    world.rule(&alice, source).await;
+    for _ in 0..3 {
+        world.sam_calls(&alice).await;
+        let trace = world.trace(&alice).await;
+        assert_eq!(trace["status"], "completed", "{trace}");
+    }
+    world.sent(3).await;
+}

@@ -22,6 +22,26 @@ impl JobPayload for SendOutgoingMessage {
     };
 }
 
+/// Erase an entity for good. Its handler lives in `graph`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EraseEntity {
+    /// The entity.
+    pub entity: EntityId,
+    /// With everything on its timeline: messages, calls, events that it took part in.
+    pub with_timeline: bool,
+}
+
+impl JobPayload for EraseEntity {
+    const QUEUE: &'static str = "erase-entity";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = RetryPolicy {
+        limit: 20,
+        delay: std::time::Duration::from_secs(5),
+        delay_max: std::time::Duration::from_secs(900),
+        expire_in: std::time::Duration::from_secs(900),
+    };
+}
+
 /// Ask a connection's provider for what it may have said while the hub was away. Its handler lives in `plugins`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReconcileConnection {

@@ -2,6 +2,7 @@
 
 mod data;
 mod files;
+mod intentions;
 mod people;
 mod rules;
 
@@ -9,8 +10,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Record};
+pub(crate) use data::{Entity, Event, Job, Merges, Record, Timeline};
 pub(crate) use files::{Etl, Export, Import, ImportCommand};
+pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -69,6 +71,11 @@ pub(crate) enum Command {
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),
+    /// What happened, newest first: everything, or around somebody or something.
+    Timeline(Timeline),
+    /// Who may be one and the same: look at suggestions and answer them.
+    #[command(subcommand)]
+    Merges(Merges),
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
@@ -79,6 +86,15 @@ pub(crate) enum Command {
     /// Read again what came in.
     #[command(subcommand)]
     Etl(Etl),
+    /// What there is to do: tasks with due, recurrence and dependence.
+    #[command(subcommand)]
+    Task(Task),
+    /// What tasks are for, and how far it is.
+    #[command(subcommand)]
+    Goal(Goal),
+    /// Named recurring moments that rules listen to (`on: "intention.ScheduleFired"`).
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// The present state, such as where you are.
     State {
         /// One fact, such as me.place.

@@ -43,7 +43,11 @@ fn told(problem: &Problem) -> String {
 }
 
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 7] = [
+    (
+        "GET /rules lists yours and those that come with the hub",
+        "`allod rule list` lists yours and those that come with the hub",
+    ),
     (
         "/api/v1/openapi.json lists what there is",
         "`allod --help` lists what there is; the hub may be older than this command",
@@ -221,4 +225,20 @@ pub(crate) fn escape(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes())
         .collect::<String>()
         .replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_commands_and_no_routes() {
+        for (api, _) in WORDS {
+            let shown = told(&Problem::not_found("no").hint(api));
+            let routes = ["GET /", "POST /", "/api/", "/entities", "header "];
+            assert!(routes.iter().all(|route| !shown.contains(route)), "{shown}");
+        }
+        let other = told(&Problem::not_found("no").hint("choose another handle"));
+        assert!(other.ends_with("hint: choose another handle"));
+    }
 }

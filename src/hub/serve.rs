@@ -75,13 +75,12 @@ pub(crate) async fn run(config: &Config) -> Result<(), ServeError> {
 async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
     let lock = HubLock::acquire(&config.data_dir)?;
     make_private(&config.data_dir.join("keys"))?;
-    let vault = Vault::open_or_create(&config.data_dir.join("keys/master"))?;
     let listener = listen(config.listen).await?;
     let listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(config.listen.to_string(), error))?;
     let database = Database::open(&database_config(config)).await?;
-    match furnish(config, &database, vault, listener, listen).await {
+    match furnish(config, &database, listener, listen).await {
         Ok((running, doors, serving)) => {
             tracing::info!(address = %listen, ready_ms = started.elapsed().as_millis() as u64, "the hub is ready");
             Ok(Hub {
@@ -103,11 +102,12 @@ async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
 async fn furnish(
     config: &Config,
     database: &Database,
-    vault: Vault,
     listener: TcpListener,
     listen: SocketAddr,
 ) -> Result<(Running, CancellationToken, tokio::task::JoinSet<()>), ServeError> {
     let settings = settings(config, listen)?;
+    let key = config.data_dir.join("keys/master");
+    let vault = Vault::open_for(&key, database.has_data().await?)?;
     let (spine, gate) = Spine::new(
         database.app().clone(),
         database.spine().clone(),
@@ -135,6 +135,7 @@ async fn furnish(
         checks: vec![
             Arc::new(health::DatabaseCheck(database.clone())),
             Arc::new(health::DiskCheck(config.data_dir.clone())),
+            Arc::new(health::ConsumersCheck(spine.admin().clone())),
         ],
         metrics: Some(metrics.clone()),
         metrics_public: config.metrics_public,

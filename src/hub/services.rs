@@ -12,6 +12,7 @@ pub(crate) fn services(context: &Context) -> Vec<Service> {
         etl::service(context),
         plugins::service(context),
         channels::service(context),
+        intentions::service(context),
         rules::service(context),
     ]
 }

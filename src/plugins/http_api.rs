@@ -102,7 +102,7 @@ async fn connection_create(
     Json(new): Json<NewConnection>,
 ) -> Result<Response, Problem> {
     if !new.allowed_ranges.is_empty() {
-        change::person_check(&caller.0)?;
+        change::owner_check(&manager, &caller.0).await?;
     }
     let checked = change::check_new(&manager, &new).await?;
     let mut tx = begin(&manager, &caller).await?;
@@ -156,8 +156,9 @@ async fn connection_show(
     Ok(Json(ConnectionView::of(&manager, connection)))
 }
 
-/// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Other hosts and
-/// wider ranges are for a signed-in person to allow; with another host all secrets are given anew in the same request.
+/// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Another host is
+/// for a signed-in person to name, who then gives all secrets anew in the same request; a wider range is for the hub's
+/// owner.
 #[utoipa::path(
     patch, path = "/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
     request_body = ConnectionChange,

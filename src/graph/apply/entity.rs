@@ -272,9 +272,15 @@ async fn on_timeline(
     if before.starts_at.is_some_and(|was| was != at) {
         store::timeline_move(tx, id, at).await?;
     }
-    let named = participants(&after.props);
-    if before.starts_at.is_none() && !named.is_empty() || named != participants(&before.props) {
-        store::timeline_participants_set(tx, id, kind, at, &named).await?;
+    let (was, is) = (participants(&before.props), participants(&after.props));
+    if before.starts_at.is_some() && was == is {
+        return Ok(());
+    }
+    if before.starts_at.is_some() && !was.is_empty() {
+        store::timeline_participants_remove(tx, id).await?;
+    }
+    if !is.is_empty() {
+        store::timeline_participants_add(tx, id, kind, at, &is).await?;
     }
     Ok(())
 }

@@ -36,39 +36,55 @@ pub(crate) async fn identifier_lock(
     let account = tx.account();
     let ids: Vec<Uuid> = keys.iter().map(|_| Uuid::now_v7()).collect();
     let (schemes, values): (Vec<String>, Vec<String>) = keys.iter().cloned().unzip();
-    sqlx::query!(
+    // One statement mostly: what another transaction made meanwhile is in neither part, and is read by a second.
+    let rows = sqlx::query!(
         r#"
-        INSERT INTO graph.identifier (account, id, scheme, value)
-        SELECT $1, fresh.id, fresh.scheme, fresh.value
-        FROM unnest($2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY AS fresh (id, scheme, value, ord)
-        ORDER BY fresh.ord
-        ON CONFLICT (account, scheme, value) DO NOTHING
+        WITH fresh AS (
+            INSERT INTO graph.identifier (account, id, scheme, value)
+            SELECT $1, fresh.id, fresh.scheme, fresh.value
+            FROM unnest($2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY AS fresh (id, scheme, value, ord)
+            ORDER BY fresh.ord
+            ON CONFLICT (account, scheme, value) DO NOTHING
+            RETURNING id, scheme, value
+        ), held AS (
+            SELECT i.id, i.scheme, i.value
+            FROM unnest($3::text[], $4::text[]) AS wanted (scheme, value)
+            JOIN graph.identifier i ON i.account = $1 AND i.scheme = wanted.scheme AND i.value = wanted.value
+            ORDER BY i.scheme COLLATE "C", i.value COLLATE "C"
+            FOR NO KEY UPDATE OF i
+        )
+        SELECT id AS "id!", scheme AS "scheme!", value AS "value!" FROM fresh
+        UNION ALL SELECT id, scheme, value FROM held
         "#,
         account.0,
         &ids,
         &schemes,
         &values
     )
-    .execute(tx.conn())
-    .await?;
-    let rows = sqlx::query!(
-        r#"
-        SELECT i.id, i.scheme, i.value
-        FROM unnest($2::text[], $3::text[]) AS wanted (scheme, value)
-        JOIN graph.identifier i ON i.account = $1 AND i.scheme = wanted.scheme AND i.value = wanted.value
-        ORDER BY i.scheme COLLATE "C", i.value COLLATE "C"
-        FOR NO KEY UPDATE OF i
-        "#,
-        account.0,
-        &schemes,
-        &values
-    )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows
+    let mut found: BTreeMap<(String, String), Uuid> = rows
         .into_iter()
         .map(|row| ((row.scheme, row.value), row.id))
-        .collect())
+        .collect();
+    if found.len() < keys.len() {
+        let rows = sqlx::query!(
+            r#"
+            SELECT i.id, i.scheme, i.value
+            FROM unnest($2::text[], $3::text[]) AS wanted (scheme, value)
+            JOIN graph.identifier i ON i.account = $1 AND i.scheme = wanted.scheme AND i.value = wanted.value
+            ORDER BY i.scheme COLLATE "C", i.value COLLATE "C"
+            FOR NO KEY UPDATE OF i
+            "#,
+            account.0,
+            &schemes,
+            &values
+        )
+        .fetch_all(tx.conn())
+        .await?;
+        found.extend(rows.into_iter().map(|row| ((row.scheme, row.value), row.id)));
+    }
+    Ok(found)
 }
 
 /// The row of an identifier, held; `None`: nobody ever bore it.

@@ -18,52 +18,35 @@ pub(crate) struct Stretch<'a> {
     pub(crate) limit: i64,
 }
 
-/// The rows of identifiers, made where they are missing; not held, so that calls to one number don't wait for each
-/// other. In the order of `identifiers`, which is the same for everybody.
-async fn identifier_rows(
+/// Makes the rows of identifiers that are missing. They are not held, so that calls to one number don't wait for each
+/// other, and made in an order that is the same for everybody.
+async fn identifiers_ensure(
     tx: &mut ScopedTx,
-    identifiers: &[(&'static str, Identifier)],
-) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    schemes: &[String],
+    values: &[String],
+) -> Result<(), sqlx::Error> {
     let account = tx.account();
-    let ids: Vec<Uuid> = identifiers.iter().map(|_| Uuid::now_v7()).collect();
-    let schemes: Vec<String> = identifiers.iter().map(|(_, one)| one.scheme.clone()).collect();
-    let values: Vec<String> = identifiers.iter().map(|(_, one)| one.value.clone()).collect();
-    let roles: Vec<String> = identifiers.iter().map(|(role, _)| (*role).to_owned()).collect();
+    let ids: Vec<Uuid> = schemes.iter().map(|_| Uuid::now_v7()).collect();
     sqlx::query!(
         r#"
         INSERT INTO graph.identifier (account, id, scheme, value)
         SELECT DISTINCT ON (fresh.scheme, fresh.value) $1, fresh.id, fresh.scheme, fresh.value
         FROM unnest($2::uuid[], $3::text[], $4::text[]) AS fresh (id, scheme, value)
-        WHERE NOT EXISTS (SELECT FROM graph.identifier i
-            WHERE i.account = $1 AND i.scheme = fresh.scheme AND i.value = fresh.value)
         ORDER BY fresh.scheme, fresh.value
         ON CONFLICT (account, scheme, value) DO NOTHING
         "#,
         account.0,
         &ids,
-        &schemes,
-        &values
+        schemes,
+        values
     )
     .execute(tx.conn())
     .await?;
-    let rows = sqlx::query!(
-        r#"
-        SELECT i.id, named.role AS "role!"
-        FROM unnest($2::text[], $3::text[], $4::text[]) AS named (role, scheme, value)
-        JOIN graph.identifier i ON i.account = $1 AND i.scheme = named.scheme AND i.value = named.value
-        "#,
-        account.0,
-        &roles,
-        &schemes,
-        &values
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.role)).collect())
+    Ok(())
 }
 
-/// Puts an item on the timelines of the addresses that it names, in place of where it stood before.
-pub(crate) async fn timeline_participants_set(
+/// Puts an item on the timelines of the addresses that it names.
+pub(crate) async fn timeline_participants_add(
     tx: &mut ScopedTx,
     item: EntityId,
     kind: &str,
@@ -71,29 +54,55 @@ pub(crate) async fn timeline_participants_set(
     participants: &[(&'static str, Identifier)],
 ) -> Result<(), sqlx::Error> {
     let account = tx.account();
-    let (abouts, roles): (Vec<Uuid>, Vec<String>) = if participants.is_empty() {
-        Default::default()
-    } else {
-        identifier_rows(tx, participants).await?.into_iter().unzip()
-    };
+    let schemes: Vec<String> = participants.iter().map(|(_, one)| one.scheme.clone()).collect();
+    let values: Vec<String> = participants.iter().map(|(_, one)| one.value.clone()).collect();
+    let roles: Vec<String> = participants.iter().map(|(role, _)| (*role).to_owned()).collect();
+    // Most addresses were seen before: they are made only where the first try finds fewer than it looked for.
+    for last in [false, true] {
+        let found = sqlx::query_scalar!(
+            r#"
+            WITH named AS (
+                SELECT i.id, named.role
+                FROM unnest($5::text[], $6::text[], $7::text[]) AS named (role, scheme, value)
+                JOIN graph.identifier i ON i.account = $1 AND i.scheme = named.scheme AND i.value = named.value
+            ), written AS (
+                INSERT INTO graph.timeline (account, item, about, role, kind, at)
+                SELECT $1, $2, named.id, named.role, $3, $4 FROM named
+                ON CONFLICT (account, item, about, role) DO UPDATE SET at = excluded.at
+            )
+            SELECT count(*) AS "count!" FROM named
+            "#,
+            account.0,
+            item.0,
+            kind,
+            at,
+            &roles,
+            &schemes,
+            &values
+        )
+        .fetch_one(tx.conn())
+        .await?;
+        if last || usize::try_from(found).is_ok_and(|found| found == participants.len()) {
+            break;
+        }
+        identifiers_ensure(tx, &schemes, &values).await?;
+    }
+    Ok(())
+}
+
+/// Takes an item off the timelines of all addresses.
+pub(crate) async fn timeline_participants_remove(
+    tx: &mut ScopedTx,
+    item: EntityId,
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
     sqlx::query!(
         r#"
-        WITH gone AS (
-            DELETE FROM graph.timeline t WHERE account = $1 AND item = $2
-                AND EXISTS (SELECT FROM graph.identifier i WHERE i.account = $1 AND i.id = t.about)
-                AND NOT EXISTS (SELECT FROM unnest($3::uuid[], $4::text[]) AS kept (about, role)
-                    WHERE kept.about = t.about AND kept.role = t.role)
-        )
-        INSERT INTO graph.timeline (account, item, about, role, kind, at)
-        SELECT $1, $2, named.about, named.role, $5, $6 FROM unnest($3::uuid[], $4::text[]) AS named (about, role)
-        ON CONFLICT (account, item, about, role) DO UPDATE SET at = excluded.at
+        DELETE FROM graph.timeline t WHERE account = $1 AND item = $2
+            AND EXISTS (SELECT FROM graph.identifier i WHERE i.account = $1 AND i.id = t.about)
         "#,
         account.0,
-        item.0,
-        &abouts,
-        &roles,
-        kind,
-        at
+        item.0
     )
     .execute(tx.conn())
     .await?;

@@ -37,6 +37,124 @@ pub(crate) enum Entity {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         props: Vec<String>,
     },
+    /// Change an entity. What you say outlives every import.
+    Edit {
+        /// The entity's id, or `me`.
+        id: String,
+        /// A property to set.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// A property of which you take your word back, so that what other sources say shows again.
+        #[arg(long, value_name = "KEY")]
+        unset: Vec<String>,
+        /// A phone number to add, in international form.
+        #[arg(long)]
+        tel: Vec<String>,
+        /// An e-mail address to add.
+        #[arg(long)]
+        email: Vec<String>,
+    },
+    /// Say that two entities are one. The first stays and answers for the second.
+    Merge {
+        /// The one that stays: its id, or `me`.
+        id: String,
+        /// The one that becomes part of it.
+        other: String,
+    },
+    /// Take a merge back; the two count as not the same from then on.
+    Unmerge {
+        /// The one that had become part of another.
+        id: String,
+    },
+    /// Say that two entities are not the same, so that nobody merges them or asks again.
+    Distinct {
+        /// One.
+        id: String,
+        /// The other.
+        other: String,
+    },
+    /// Delete an entity. No import brings it back; you can.
+    Delete {
+        /// The entity's id.
+        id: String,
+    },
+    /// Erase an entity for good, with all that was merged into it. There is no way back.
+    Erase {
+        /// The entity's id.
+        id: String,
+        /// With everything on its timeline: messages, calls, events that it took part in.
+        #[arg(long)]
+        with_timeline: bool,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take a deletion back.
+    Restore {
+        /// The entity's id.
+        id: String,
+    },
+    /// What was known of an entity at a moment, and who said so.
+    History {
+        /// The entity's id, or `me`.
+        id: String,
+        /// The moment, such as 2026-05-01T00:00:00Z; now if not said.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+    /// Who and what is around an entity, nearest first.
+    Neighbours {
+        /// The entity's id, or `me`.
+        id: String,
+        /// How many steps, 1 to 3.
+        #[arg(long, default_value_t = 1)]
+        depth: u8,
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+/// What happened, newest first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Timeline {
+    /// Only around this person, place or anything else: its id, or `me`.
+    pub(crate) about: Option<String>,
+    /// Only of this type, such as Message.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// From this moment on, such as 2026-05-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this moment.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How many.
+    #[arg(long, short = 'n', default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Merges {
+    /// List who may be one (or who was merged, or told apart), with the reason.
+    List {
+        /// suggested, merged or distinct.
+        #[arg(long, default_value = "suggested")]
+        standing: String,
+        /// How many.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
+    /// Yes, they are one.
+    Accept {
+        /// The suggestion's id.
+        id: String,
+    },
+    /// No, they are not the same; don't ask again.
+    Refuse {
+        /// The suggestion's id.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -62,7 +62,8 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             session.show(&answer, show);
         }
         Connection::Secret { id, secrets } => {
-            let path = format!("/connections/{}/secrets", escape(&id));
+            let id = id::connection(session, &id).await?;
+            let path = format!("/connections/{id}/secrets");
             let answer = client.put(&path, &read_secrets(&secrets)?.into()).await?;
             session.show(&answer, |_| render::line(format!("set: {}", secrets.join(", "))));
         }

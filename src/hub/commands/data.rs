@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Session, assignments, one_line};
+use super::{CommandError, Session, assignments, graph, one_line};
 use crate::cli::{Entity, Record};
 use crate::client::escape;
 use crate::render;
@@ -84,6 +84,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 ));
             });
         }
+        other => graph::run(session, other).await?,
     }
     Ok(())
 }

@@ -173,7 +173,6 @@ pub(super) async fn verify(session: &Session) -> Result<(), CommandError> {
 }
 
 /// Asks for the proof, which takes as long as the log is long; says meanwhile that it goes on.
-#[expect(clippy::print_stderr, reason = "progress is for the person at the terminal")]
 async fn proof(session: &Session, log: &Value) -> Result<Value, CommandError> {
     let mut proof = std::pin::pin!(session.client.get("/audit/verify"));
     let began = tokio::time::Instant::now();

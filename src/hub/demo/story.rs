@@ -1,5 +1,8 @@
 //! The story: Alice is at work, Sam calls, Sam gets a text; the same webhook again changes nothing.
 
+mod end;
+mod trace;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::provider::{Credentials, Provider};
 use super::{DemoError, expect, wire};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::render;
 
 /// Nothing of the story takes longer than this on a slow machine, a restart of the hub included.
@@ -309,125 +312,6 @@ impl Story {
         Ok(render::list(&self.client.get("/runs?limit=50").await?).to_vec())
     }
 
-    /// What the rule saw and did.
-    pub(super) async fn show_trace(&self) -> Result<(), DemoError> {
-        let runs = self.runs().await?;
-        let run = runs
-            .first()
-            .map(|run| render::cell(run, "id"))
-            .unwrap_or_default();
-        let trace = self
-            .wait("the job that sent the text is done", async |story| {
-                let trace = crate::commands::run_trace(&story.client, &run).await.ok()?;
-                (effect(&trace)["job_now"]["state"] == "completed").then_some(trace)
-            })
-            .await?;
-        step("the trace of the run");
-        crate::commands::show_trace(&trace);
-        expect(
-            "the trace shows that the provider accepted the attempt",
-            effect(&trace)["attempts"][0]["remote_id"].is_string(),
-            &trace.to_string(),
-        )?;
-        let answered = !render::list(&trace["answers"]).is_empty();
-        expect("the trace shows what was answered", answered, &trace.to_string())?;
-        let correlation = render::cell(&trace, "correlation");
-        let chain = self
-            .client
-            .get(&format!("/events?correlation={correlation}&limit=100"))
-            .await?;
-        let types: Vec<_> = render::list(&chain)
-            .iter()
-            .map(|event| render::cell(event, "type"))
-            .collect();
-        seen(&format!("the chain of events: {}", types.join(" → ")));
-        for wanted in [
-            "communication.CallStarted",
-            "rules.RunFinished",
-            "communication.MessageSent",
-            "communication.MessageStatusChanged",
-        ] {
-            expect(
-                &format!("the chain holds {wanted}"),
-                types.iter().any(|kind| kind == wanted),
-                &types.join(" "),
-            )?;
-        }
-        // From the sending; from its cause, if the provider was quicker than the hub's note of its answer.
-        let mut told = render::list(&chain)
-            .iter()
-            .filter(|event| event["type"] == "communication.MessageStatusChanged");
-        let of_the_chain = |id: &Value| render::list(&chain).iter().any(|event| event["id"] == *id);
-        expect(
-            "the provider's word follows from an event of the chain",
-            told.all(|event| of_the_chain(&event["causation"])),
-            &types.join(" "),
-        )
-    }
-
-    /// What of the demo is like nothing else, and stands somewhere in the hub.
-    pub(super) fn content(&self) -> Vec<String> {
-        let bare = |number: &str| number.trim_start_matches('+').to_owned();
-        let mut content = vec![
-            self.handle.clone(),
-            "Alice (demo)".to_owned(),
-            bare(SAM),
-            bare(ALICE),
-            WORK.0.to_string(),
-            self.call_sid.clone(),
-            self.provider.credentials.account_sid.clone(),
-            self.provider.credentials.public_url.clone(),
-        ];
-        content.extend(
-            self.provider
-                .messages()
-                .into_iter()
-                .flat_map(|sent| [sent.sid, sent.body]),
-        );
-        content
-    }
-
-    /// What stands nowhere as it is, even before the erasure.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        vec![
-            self.provider.credentials.auth_token.clone(),
-            self.device_token.clone(),
-        ]
-    }
-
-    /// The account's id.
-    pub(super) async fn account_id(&self) -> Result<String, DemoError> {
-        let accounts = self.operator.get("/accounts").await?;
-        let mut accounts = render::list(&accounts).iter();
-        let account = accounts.find(|account| account["handle"] == self.handle.as_str());
-        account
-            .map(|account| render::cell(account, "id"))
-            .ok_or_else(|| DemoError::new("the demo's account is not listed"))
-    }
-
-    /// Erases the account.
-    pub(super) async fn clean_up(&self) -> Result<(), DemoError> {
-        let path = format!("/accounts/{}", self.handle);
-        match self.operator.delete(&path).await {
-            Ok(answer) => {
-                let rows: u64 = answer["rows"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|(_, n)| n.as_u64())
-                    .sum();
-                step(&format!("the demo's account is erased: {rows} rows"));
-            }
-            Err(ClientError::Refused(problem)) if problem.status == 404 => {}
-            Err(error) => return Err(error.into()),
-        }
-        let accounts = self.operator.get("/accounts").await?;
-        let left = render::list(&accounts)
-            .iter()
-            .any(|account| account["handle"] == self.handle.as_str());
-        expect("the account is gone", !left, &self.handle)
-    }
-
     /// The hub was restarted.
     pub(super) fn hub_moved(&mut self, hub: SocketAddr) {
         self.hub = hub;
@@ -450,14 +334,6 @@ impl Story {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// The step of a trace in which the text was ordered.
-fn effect(trace: &Value) -> &Value {
-    let mut steps = render::list(&trace["steps"]).iter();
-    steps
-        .find(|step| step["kind"] == "effect")
-        .unwrap_or(&Value::Null)
 }
 
 fn step(text: &str) {

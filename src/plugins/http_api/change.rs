@@ -135,6 +135,10 @@ pub(super) async fn apply(
     new.settings = checked.settings;
     new.allowed_ranges = checked.allowed_ranges;
     reach_check(manager, &pack, caller, (old, &new), &change.secrets)?;
+    let is_old = |range| old.allowed_ranges.contains(range);
+    if !new.allowed_ranges.iter().all(is_old) {
+        owner_check(manager, caller).await?;
+    }
     Ok(new)
 }
 
@@ -177,6 +181,23 @@ fn reach_check(
          request ({})",
         kept.join(", ")
     )))
+}
+
+/// Ranges lead into the network of the hub's machine, to its other services and its neighbours: whoever shares a hub
+/// with others asks its owner, who may act in every account by the command line.
+pub(super) async fn owner_check(manager: &Manager, caller: &Scope) -> Result<(), Problem> {
+    person_check(caller)?;
+    if matches!(caller.principal(), Principal::Operator) {
+        return Ok(());
+    }
+    let directory = manager.context().ports.account_directory();
+    if directory.account_by_default().await? == Some(caller.account()) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "which private address ranges a connection may reach is for the hub's owner to say",
+    )
+    .hint("ask the hub's owner, who may use `allod connection add --account … --allow-range …`"))
 }
 
 /// Refuses programs: a token of theirs that leaks must not turn the hub towards other hosts.

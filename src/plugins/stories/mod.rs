@@ -10,14 +10,17 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use contracts::AccountId;
 use serde_json::{Value, json};
-use spine::access::Scope;
+use spine::access::{AccessError, Scope, ScopedTx};
 use spine::edge::Caller;
+use spine::ports::AccountDirectory;
 use spine::testing::TestHub;
 use tower::ServiceExt;
 use url::form_urlencoded;
@@ -31,12 +34,32 @@ const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const OURS: &str = "+14155552671";
 const SAM: &str = "+14158675309";
 
+/// Whose the hub is; nobody's until it is said.
+#[derive(Default)]
+struct Owner(std::sync::OnceLock<AccountId>);
+
+#[async_trait]
+impl AccountDirectory for Owner {
+    async fn account_by_name(&self, _: &str) -> Result<Option<AccountId>, AccessError> {
+        Ok(None)
+    }
+
+    async fn account_by_default(&self) -> Result<Option<AccountId>, AccessError> {
+        Ok(self.0.get().copied())
+    }
+
+    async fn zone(&self, _: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError> {
+        Ok(chrono_tz::UTC)
+    }
+}
+
 /// Alice's hub with one Twilio connection.
 struct Story {
     hub: TestHub,
     api: Router,
     public: Router,
     alice: Scope,
+    owner: Arc<Owner>,
     graph: Arc<Memory>,
     twilio: StandIn,
     connection: String,
@@ -87,12 +110,14 @@ impl Story {
     /// With settings beside the usual ones.
     async fn with(settings: Value) -> Self {
         let graph = Arc::new(Memory::default());
+        let owner = Arc::new(Owner::default());
         let mut routers = None;
         let hub = spine::testing::hub(|context| {
             context.ports.provide_graph_write(graph.clone());
             context.ports.provide_graph_read(graph.clone());
             context.ports.provide_raw_records(graph.clone());
             context.ports.provide_sent_messages(graph.clone());
+            context.ports.provide_account_directory(owner.clone());
             let mut service = crate::service(context);
             let api = std::mem::take(&mut service.api).split_for_parts().0;
             let public = std::mem::take(&mut service.public).split_for_parts().0;
@@ -108,6 +133,7 @@ impl Story {
             api,
             public,
             alice,
+            owner,
             graph,
             twilio,
             connection: String::new(),

@@ -65,7 +65,7 @@ async fn a_secret_is_not_sent_to_a_host_that_it_was_not_given_for() {
 }
 
 #[tokio::test]
-async fn a_program_turns_a_connection_to_no_other_host_and_no_wider_range() {
+async fn a_program_turns_a_connection_to_no_other_host_and_only_the_hubs_owner_allows_ranges() {
     let story = Story::begin().await;
     let (app, person) = (
         holder(&story, TokenKind::Api).await,
@@ -103,6 +103,18 @@ async fn a_program_turns_a_connection_to_no_other_host_and_no_wider_range() {
             .status,
         StatusCode::CREATED
     );
+    let shared = story.change(&person, wider.clone()).await;
+    assert_eq!(
+        shared.status,
+        StatusCode::FORBIDDEN,
+        "the hub is another's: {}",
+        shared.text
+    );
+    let shared = story
+        .call_as(&person, Method::POST, "/connections", new.clone())
+        .await;
+    assert_eq!(shared.status, StatusCode::FORBIDDEN);
+    story.owner.0.set(story.alice.account()).unwrap();
     for change in [wider, moved] {
         let changed = story.change(&person, change).await;
         assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);

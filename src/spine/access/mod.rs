@@ -5,6 +5,7 @@
 //! Rows, events, audit entries and jobs of a `ScopedTx` commit together or not at all; the events come last.
 //! Begin with [`Access::begin`], then [`ScopedTx::publish`].
 
+mod bodies;
 mod cause;
 mod claims;
 mod doors;
@@ -21,6 +22,7 @@ use sqlx::PgPool;
 pub use cause::{Cause, DEPTH_MAX};
 pub use doors::token_hash;
 pub use error::{AccessError, database_is_away};
+pub(crate) use error::{database_text, database_was_cut_off};
 pub use scope::{Gate, Principal, Scope, TokenKind};
 pub use tx::ScopedTx;
 

@@ -3,6 +3,8 @@
 //! Invariant: one sealer at a time (an advisory lock), which numbers only what it deleted from the outbox in the
 //! same transaction. A transaction that commits late is sealed later: no gaps, no waiting, nothing lost.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Postgres, Transaction};
@@ -24,16 +26,36 @@ const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
+/// What the sealer works with.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    pub(crate) pool: PgPool,
+    pub(crate) key: ChainKey,
+    pub(crate) clock: Arc<dyn contracts::Clock>,
+    pub(crate) wake: Wake,
+    /// Where the anchor lies.
+    pub(crate) anchor: PathBuf,
+    pub(crate) stop: CancellationToken,
+}
+
 /// Runs until it is stopped; waits and recovers when the database goes away.
-pub(crate) async fn run(
-    pool: PgPool,
-    key: ChainKey,
-    clock: std::sync::Arc<dyn contracts::Clock>,
-    wake: Wake,
-    mut anchor: AnchorFile,
-    stop: CancellationToken,
-) {
+pub(crate) async fn run(sealer: Sealer) {
+    let Sealer {
+        pool,
+        key,
+        clock,
+        wake,
+        anchor,
+        stop,
+    } = sealer;
     let mut backoff = Backoff::default();
+    let mut anchor = loop {
+        match AnchorFile::open(anchor.clone(), &pool).await {
+            Ok(anchor) => break anchor,
+            Err(_) if stop.is_cancelled() => return,
+            Err(error) => backoff.failed("sealer", &error, &stop).await,
+        }
+    };
     let mut look = Look::new();
     while !stop.is_cancelled() {
         match seal(&pool, &key, clock.as_ref(), look.next()).await {
@@ -41,8 +63,8 @@ pub(crate) async fn run(
                 look.moved(sealed.last_seq);
                 backoff.succeeded("sealer");
                 wake.head_moved(sealed.head);
+                anchor.head_is((sealed.before.0, &sealed.before.1), (sealed.head, &sealed.link));
                 if sealed.rows > 0 {
-                    anchor.head_is(sealed.head, &sealed.link);
                     contracts::failpoint::hit("sealed");
                 }
                 if sealed.rows == BATCH_ROWS {
@@ -57,7 +79,7 @@ pub(crate) async fn run(
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     }
-    anchor.flush();
+    anchor.finish().await;
 }
 
 /// What one pass did.
@@ -65,6 +87,8 @@ pub(crate) async fn run(
 pub(crate) struct Sealed {
     /// How many rows moved.
     pub(crate) rows: i64,
+    /// Where the log ended before, and the link of that row.
+    before: (i64, Vec<u8>),
     /// Where the log ends now.
     pub(crate) head: i64,
     /// The link of the last row.
@@ -121,6 +145,7 @@ pub(crate) async fn seal(
     if waiting.is_empty() {
         return Ok(Sealed {
             rows: 0,
+            before: (head.position, head.hash.clone()),
             head: head.position,
             link: head.hash,
             last_seq: 0,
@@ -164,6 +189,7 @@ pub(crate) async fn seal(
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
     Ok(Sealed {
         rows: count,
+        before: (head.position, head.hash),
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),

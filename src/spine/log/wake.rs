@@ -1,8 +1,9 @@
 //! Wake-ups within the process: who committed tells who waits. Across processes a NOTIFY does it, and polling is
 //! the floor, so a lost wake-up costs time and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use contracts::{JobClass, Lane, Position};
 use sqlx::PgPool;
@@ -24,6 +25,8 @@ struct Inner {
     head: watch::Sender<Position>,
     rewinds: watch::Sender<u64>,
     passed: Mutex<HashMap<(&'static str, Lane), watch::Sender<Position>>>,
+    works: Mutex<HashMap<(&'static str, Lane), Instant>>,
+    ended: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Wake {
@@ -33,6 +36,8 @@ impl Wake {
             head: watch::Sender::new(0),
             rewinds: watch::Sender::new(0),
             passed: Mutex::new(HashMap::new()),
+            works: Mutex::new(HashMap::new()),
+            ended: Mutex::new(BTreeSet::new()),
         };
         Self {
             inner: Arc::new(inner),
@@ -107,5 +112,28 @@ impl Wake {
             .entry((consumer, lane))
             .or_insert_with(|| watch::Sender::new(0))
             .clone()
+    }
+
+    /// A consumer has just gone on, or has nothing to do.
+    pub(crate) fn works(&self, consumer: &'static str, lane: Lane) {
+        let mut works = self.inner.works.lock().unwrap_or_else(PoisonError::into_inner);
+        works.insert((consumer, lane), Instant::now());
+    }
+
+    /// How long ago that was; nothing before the first time.
+    pub(crate) fn worked_ago(&self, consumer: &'static str, lane: Lane) -> Option<Duration> {
+        let works = self.inner.works.lock().unwrap_or_else(PoisonError::into_inner);
+        works.get(&(consumer, lane)).map(Instant::elapsed)
+    }
+
+    /// A task that nobody can start again is over before its time.
+    pub(crate) fn part_ended(&self, service: &'static str) {
+        let mut ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.insert(service);
+    }
+
+    pub(crate) fn parts_ended(&self) -> Vec<&'static str> {
+        let ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.iter().copied().collect()
     }
 }

@@ -16,7 +16,7 @@ use crate::access::{Cause, Principal, Scope};
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The database is away or refused.
-    #[error("the queue's database is not available")]
+    #[error("{}", crate::access::database_text(.0))]
     Database(#[from] sqlx::Error),
     /// A payload can't be written as JSON.
     #[error("the job's payload can't be written as JSON")]

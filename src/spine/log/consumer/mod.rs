@@ -48,6 +48,16 @@ impl HandleError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Access(error) if error.is_transient())
     }
+
+    fn was_cut_off(&self) -> bool {
+        matches!(self, Self::Access(error) if error.was_cut_off())
+    }
+}
+
+/// Lets a consumer handle an event. One that panics over it has found poison: others must not stand still for it.
+async fn handle(consumer: &dyn Consumer, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+    let handled = crate::panics::caught(consumer.handle(tx, event)).await;
+    handled.unwrap_or_else(|panic| Err(HandleError::Poison(format!("the consumer panicked: {panic}"))))
 }
 
 /// A named reader of the log.

@@ -50,7 +50,15 @@ async fn events_of_many_writers_get_gapless_positions_and_none_is_lost() {
 async fn the_log_is_append_only_by_the_databases_own_word() {
     let (hub, _) = marking_hub().await;
     let alice = hub.somebody();
+    assert!(
+        !hub.database.db.has_data().await.unwrap(),
+        "a fresh hub may make its key"
+    );
     rules_change(&hub, &alice, &["one"]).await;
+    assert!(
+        hub.database.db.has_data().await.unwrap(),
+        "from here on a lost key is a loss"
+    );
     for statement in [
         "UPDATE spine.event_log SET actor = 'nobody'",
         "DELETE FROM spine.event_log",
