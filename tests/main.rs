@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod etl;
 mod intentions;
 mod kill_points;
 mod metadata;

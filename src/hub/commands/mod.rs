@@ -4,8 +4,10 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod export;
 mod graph;
 mod id;
+mod import;
 mod intention;
 mod job;
 mod rule;
@@ -17,7 +19,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
-use crate::cli::{Audit, Command, Global};
+use crate::cli::{Audit, Command, Etl, Global};
 use crate::client::{Client, ClientError};
 use crate::render;
 
@@ -71,6 +73,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Import(import) => import::run(session, import).await,
+        Command::Export(export) => export::run(session, export).await,
+        Command::Etl(Etl::Reprocess { source }) => import::reprocess(session, source).await,
         Command::Task(command) => intention::task(session, command).await,
         Command::Goal(command) => intention::goal(session, command).await,
         Command::Schedule(command) => intention::schedule(session, command).await,
