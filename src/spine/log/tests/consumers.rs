@@ -179,9 +179,10 @@ async fn what_does_not_concern_a_consumer_is_passed_over_without_a_commit_and_wh
     rules_change(&hub, &alice, &["mine"]).await;
     assert_eq!(marks(&hub.events(&alice).await), ["mine", "mine"]);
     assert!(hub.admin.replay("choosy", Lane::Live, 3).await.unwrap());
-    hub.eventually("what concerns it is handled again, and nothing else", async || {
-        (marks(&hub.events(&alice).await) == ["mine"; 4]).then_some(())
-    })
+    hub.eventually(
+        "what concerns it is handled again, and nothing else",
+        async || (marks(&hub.events(&alice).await) == ["mine"; 4]).then_some(()),
+    )
     .await;
 }
 
