@@ -139,6 +139,53 @@ async fn what_feeds_itself_is_stopped_by_the_depth_of_causes() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_concern_a_consumer_is_passed_over_without_a_commit_and_what_does_is_handled_once() {
+    /// Marks the rules that are its own.
+    struct Choosy;
+    #[async_trait]
+    impl Consumer for Choosy {
+        fn name(&self) -> &'static str {
+            "choosy"
+        }
+        fn types(&self) -> Vec<String> {
+            vec![RuleChanged::TYPE.to_owned()]
+        }
+        async fn concerns(&self, _: &mut ScopedTx, event: &Event) -> Result<bool, HandleError> {
+            Ok(event.subject.as_deref() == Some("mine"))
+        }
+        async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+            let on = format!("mark/{}", event.subject.as_deref().unwrap_or_default());
+            tx.audit("act", on, None)?;
+            Ok(())
+        }
+    }
+    let hub = hub_with(Choosy).await;
+    let alice = hub.somebody();
+    let written = async || -> i64 {
+        sqlx::query_scalar(
+            "SELECT position FROM spine.consumer_position WHERE consumer = 'choosy' AND lane = 'live'",
+        )
+        .fetch_one(hub.database.db.spine())
+        .await
+        .unwrap()
+    };
+    rules_change(&hub, &alice, &["hers", "his"]).await;
+    assert!(marks(&hub.events(&alice).await).is_empty());
+    assert_eq!(written().await, 0, "nothing was done that a commit would keep");
+    rules_change(&hub, &alice, &["hers", "mine"]).await;
+    assert_eq!(marks(&hub.events(&alice).await), ["mine"]);
+    assert_eq!(written().await, 4, "the position goes with the effect");
+    rules_change(&hub, &alice, &["mine"]).await;
+    assert_eq!(marks(&hub.events(&alice).await), ["mine", "mine"]);
+    assert!(hub.admin.replay("choosy", Lane::Live, 3).await.unwrap());
+    hub.eventually(
+        "what concerns it is handled again, and nothing else",
+        async || (marks(&hub.events(&alice).await) == ["mine"; 4]).then_some(()),
+    )
+    .await;
+}
+
 /// Does with an event what its rule's name says.
 struct Clumsy;
 
