@@ -110,9 +110,9 @@ impl House {
     async fn learns(&self, who: &Scope, key: &str) {
         let changed = FactChanged {
             key: key.to_owned(),
-            from: serde_json::Value::Null,
+            from: Value::Null,
             to: 1.into(),
-            last_known: serde_json::Value::Null,
+            last_known: Value::Null,
             unit: None,
             since: self.context.clock.now(),
             source: "owner".to_owned(),
