@@ -26,6 +26,7 @@ pub mod bench_api;
 
 pub use lint::{Diagnostic, Severity, check};
 
+use runs::on_entity_erased::ForgetErased;
 use runs::on_event::OnEvent;
 use runs::retention;
 use runs::runner::Runner;
@@ -40,9 +41,12 @@ pub fn service(context: &Context) -> Service {
     let swept = context.clone();
     Service {
         name: "rules",
-        consumers: vec![Arc::new(OnEvent {
-            runner: runner.clone(),
-        })],
+        consumers: vec![
+            Arc::new(OnEvent {
+                runner: runner.clone(),
+            }),
+            Arc::new(ForgetErased),
+        ],
         tasks: vec![Box::new(move |stop| Box::pin(retention::run(swept, stop)))],
         api: http::routes(context, runner),
         personal_tables: &[

@@ -7,6 +7,8 @@
 )]
 
 mod api;
+mod etl;
+mod intentions;
 mod kill_points;
 mod metadata;
 mod outage;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use spine::Cause;
 use spine::queue::{
     Concurrency, JobContext, JobError, JobHandler, JobOptions, JobRegistry, QueueRunner, RunnerOptions,
-    enqueue, wake,
+    enqueue,
 };
 use sqlx::Row;
 use tokio::sync::mpsc;
@@ -118,7 +118,6 @@ async fn queue(db: &Db, n: u32, options: JobOptions) -> Option<JobId> {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    wake();
     job
 }
 

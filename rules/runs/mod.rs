@@ -7,6 +7,7 @@ pub(crate) mod actions;
 pub(crate) mod conditions;
 pub(crate) mod dry_run;
 pub(crate) mod model;
+pub(crate) mod on_entity_erased;
 pub(crate) mod on_event;
 pub(crate) mod reads;
 pub(crate) mod retention;

@@ -33,18 +33,23 @@ impl Consumer for OnEvent {
         Some("state")
     }
 
-    async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
-        let (Some(body), true) = (&event.body, event.account != AccountId::INSTANCE) else {
-            return Ok(());
-        };
-        if retention::is_past(event.recorded_at, tx.now()) {
-            return Ok(());
+    async fn concerns(&self, tx: &mut ScopedTx, event: &Event) -> Result<bool, HandleError> {
+        if event.body.is_none()
+            || event.account == AccountId::INSTANCE
+            || retention::is_past(event.recorded_at, tx.now())
+        {
+            return Ok(false);
         }
         let rules = self.runner.catalog.of(tx).await?;
-        let matching = rules.index.matching(event);
-        if matching.is_empty() {
+        Ok(!rules.index.matching(event).is_empty())
+    }
+
+    async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        let Some(body) = &event.body else {
             return Ok(());
-        }
+        };
+        let rules = self.runner.catalog.of(tx).await?;
+        let matching = rules.index.matching(event);
         let occasion = Occasion {
             event,
             body: SharedValue::new(body.clone()),

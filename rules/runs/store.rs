@@ -322,6 +322,25 @@ pub(crate) async fn limit_clear(tx: &mut ScopedTx, rule: &str, purpose: Purpose)
     Ok(())
 }
 
+/// Removes the journals of runs in which any of these ids stands.
+pub(crate) async fn journals_erase(tx: &mut ScopedTx, ids: &[String]) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        DELETE FROM rules.journal_entry WHERE account = $1 AND run IN (
+            SELECT j.run FROM rules.journal_entry j
+            WHERE j.account = $1 AND EXISTS (SELECT FROM unnest($2::text[]) AS named (id)
+                WHERE position(named.id IN j.args::text) > 0 OR position(named.id IN j.value::text) > 0
+                    OR j.message::text = named.id))
+        "#,
+        account.0,
+        ids
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,6 +1,7 @@
 //! Accounts: who lives on this hub, how they sign in, and the tokens that speak for them.
 //!
-//! Events in: none. Out: `accounts.AccountCreated`, `accounts.TokenIssued`, `accounts.TokenRevoked`, audit entries.
+//! Events in: none. Out: `accounts.AccountCreated`, `accounts.ZoneChanged`, `accounts.TokenIssued`,
+//! `accounts.TokenRevoked`, audit entries.
 //! Invariant: of a password only its Argon2id hash is stored, of a token only the hash of 256 random bits; a token
 //! opens the door of its kind and no other; the set-up link works once, and only while nobody lives here.
 //! Begin with [`model`], then `http/setup.rs` (how the first account comes to be).

@@ -1,6 +1,6 @@
 //! Channels: outgoing messages, handed to providers at most as often as their own records can't disprove.
 //!
-//! Jobs in: `send-outgoing-message`. Events in: `communication.MessageStatusChanged`.
+//! Jobs in: `send-outgoing-message`. Events in: `communication.MessageStatusChanged`, `data.EntityErased`.
 //! Events out: `communication.MessageSent`, `communication.MessageFailed`. Jobs out: `send-outgoing-message`.
 //! Port: `SentMessages`.
 //! Invariant: an attempt is committed before its request leaves the hub, and while its outcome is open no other one is
@@ -10,6 +10,7 @@
 mod dead_letters;
 mod http;
 mod model;
+mod on_entity_erased;
 mod on_message_status_changed;
 mod once;
 mod send;
@@ -36,7 +37,10 @@ pub fn service(context: &Context) -> Service {
     let dead_letters = dead_letters::DeadLetters::new(context, sending);
     Service {
         name: "channels",
-        consumers: vec![Arc::new(on_message_status_changed::StatusFold::new(context))],
+        consumers: vec![
+            Arc::new(on_message_status_changed::StatusFold::new(context)),
+            Arc::new(on_entity_erased::ForgetErased),
+        ],
         jobs,
         tasks: vec![Box::new(move |stop| Box::pin(dead_letters.run(stop)))],
         api: http::routes(context),

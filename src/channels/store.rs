@@ -327,3 +327,16 @@ pub(crate) async fn request_claim(
     .await?;
     Ok(Some((earlier.request, EntityId(earlier.message))))
 }
+
+/// Removes a message's attempts.
+pub(crate) async fn attempts_erase(tx: &mut ScopedTx, message: EntityId) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "DELETE FROM channels.attempt WHERE account = $1 AND message = $2",
+        account.0,
+        message.0
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -72,6 +72,8 @@ ids! {
     RelationId,
     /// One run of a rule.
     RunId,
+    /// A named recurring moment of the owner's.
+    ScheduleId,
     /// A device or API token (its id, never its secret).
     TokenId,
 }

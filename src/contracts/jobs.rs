@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConnectionId, EntityId, JobClass, JobPayload, RetryPolicy};
+use crate::{ConnectionId, EntityId, JobClass, JobPayload, RawRecordId, RetryPolicy};
 
 /// Hand the queued Message entity to its channel. Its handler lives in `channels`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +22,26 @@ impl JobPayload for SendOutgoingMessage {
     };
 }
 
+/// Erase an entity for good. Its handler lives in `graph`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EraseEntity {
+    /// The entity.
+    pub entity: EntityId,
+    /// With everything on its timeline: messages, calls, events that it took part in.
+    pub with_timeline: bool,
+}
+
+impl JobPayload for EraseEntity {
+    const QUEUE: &'static str = "erase-entity";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = RetryPolicy {
+        limit: 20,
+        delay: std::time::Duration::from_secs(5),
+        delay_max: std::time::Duration::from_secs(900),
+        expire_in: std::time::Duration::from_secs(900),
+    };
+}
+
 /// Ask a connection's provider for what it may have said while the hub was away. Its handler lives in `plugins`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReconcileConnection {
@@ -33,3 +53,47 @@ impl JobPayload for ReconcileConnection {
     const QUEUE: &'static str = "reconcile-connection";
     const CLASS: JobClass = JobClass::Background;
 }
+
+/// Understand a record that was taken in: map its bytes and apply what they mean. Its handler lives in `etl`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProcessIncomingData {
+    /// The record.
+    pub raw_record: RawRecordId,
+}
+
+impl JobPayload for ProcessIncomingData {
+    const QUEUE: &'static str = "process-incoming-data";
+    const CLASS: JobClass = JobClass::Background;
+}
+
+/// Understand every record of a source again, after its mapping improved. Its handler lives in `etl`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReprocessRecords {
+    /// Only of this source, such as `import/vcard`.
+    pub source: Option<String>,
+}
+
+impl JobPayload for ReprocessRecords {
+    const QUEUE: &'static str = "reprocess-records";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = LONG;
+}
+
+/// Take the records of an uploaded file in, from where the import stands. Its handler lives in `etl`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunImport {
+    /// The import's row.
+    pub import: uuid::Uuid,
+}
+
+impl JobPayload for RunImport {
+    const QUEUE: &'static str = "run-import";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = LONG;
+}
+
+/// As the default, for what may take a day.
+const LONG: RetryPolicy = RetryPolicy {
+    expire_in: std::time::Duration::from_secs(23 * 3600),
+    ..RetryPolicy::DEFAULT
+};

@@ -1,6 +1,7 @@
 //! What the services say to each other: event types (one file a domain), job payloads, ids, problems, the clock.
 //!
-//! Invariant: knows nothing of databases, networks or services. Names that stand here are for ever; a new shape
+//! Invariant: knows nothing of databases or services, and of HTTP only how a problem is answered ([`problem`]). It
+//! reaches for nothing: no file, no network. Names that stand here are for ever; a new shape
 //! of an event is a new version of it.
 //! Begin with [`event`] (the envelope), then any file below `events/`.
 #![warn(missing_docs)]

@@ -3,7 +3,7 @@
 //! Invariant: what passes here fits the tables: bounded, printable where it is a name, without the NUL that
 //! PostgreSQL's text refuses. Pure. Begin with [`change`].
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use serde_json::{Map, Value};
 use spine::Principal;
 use spine::ports::{AssertedBy, Change, EntityChange, RelationChange, Target};
@@ -50,6 +50,15 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
     let kind = types.get(&change.kind)?;
     if let Some(title) = &change.title {
         text("title", title, TITLE_LEN_MAX)?;
+    }
+    if change
+        .starts_at
+        .is_some_and(|at| !(1..=9_999).contains(&at.year()))
+    {
+        return Err(format!(
+            "`starts_at` of the {} lies outside the years 1 to 9999",
+            kind.name
+        ));
     }
     // PostgreSQL keeps microseconds; what is compared must be what it gives back.
     change.starts_at = change

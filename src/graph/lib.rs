@@ -1,9 +1,9 @@
 //! The data service: raw records, entities, claims with their source, identifiers and relations.
 //!
 //! Events in: its own `data.*`, to find who may be the same. Events out: `connector.DataReceived`,
-//! `connector.RecordParked`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityDeleted`, `data.EntityRestored`,
+//! `connector.RecordParked`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityDeleted`, `data.EntityRestored`, `data.EntityErased`,
 //! `data.EntityMerged`, `data.EntityUnmerged`, `data.MergeSuggested`, `data.RelationAdded`, `data.RelationRemoved`.
-//! Jobs: none.
+//! Jobs in: `EraseEntity`.
 //! Invariant: taking in the same thing twice changes nothing and tells nobody; what the user says outlives every
 //! import; an entity's version counts exactly the changes that a reader can see.
 //! Begin with `apply` (a change, step by step), then `model` (what wins when sources differ), then `identity`.
@@ -11,6 +11,7 @@
 
 mod apply;
 mod check;
+mod erase;
 mod http;
 mod identity;
 mod intake;
@@ -26,6 +27,7 @@ mod stories;
 
 use std::sync::Arc;
 
+use spine::queue::JobRegistry;
 use spine::vault::Vault;
 use spine::{Access, Context, Service};
 use tokio::sync::OnceCell;
@@ -37,6 +39,8 @@ pub fn service(context: &Context) -> Service {
         vault: context.vault.clone(),
         types: OnceCell::new(),
     });
+    let mut jobs = JobRegistry::default();
+    jobs.register(erase::EraseHandler { graph: graph.clone() });
     context.ports.provide_graph_write(graph.clone());
     context.ports.provide_graph_read(graph.clone());
     context.ports.provide_raw_records(graph.clone());
@@ -46,6 +50,7 @@ pub fn service(context: &Context) -> Service {
         consumers: vec![Arc::new(identity::on_somebody_changed::SuggestMerges {
             graph: graph.clone(),
         })],
+        jobs,
         api: http::router(graph),
         personal_tables: &[
             "graph.request",

@@ -1,6 +1,8 @@
 //! The command line: what there is to say, and what `--help` teaches. The nouns stand in files of their own.
 
 mod data;
+mod files;
+mod intentions;
 mod people;
 mod rules;
 
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use data::{Entity, Event, Job, Merges, Record, State, StateChange, Timeline};
+pub(crate) use files::{Etl, Export, Import, ImportCommand};
+pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -75,6 +79,22 @@ pub(crate) enum Command {
     /// What came in but could not be understood: look at it, and try again.
     #[command(subcommand)]
     Record(Record),
+    /// Import a file: mails, contacts, calendars, an export.
+    Import(Import),
+    /// Export everything in one format.
+    Export(Export),
+    /// Read again what came in.
+    #[command(subcommand)]
+    Etl(Etl),
+    /// What there is to do: tasks with due, recurrence and dependence.
+    #[command(subcommand)]
+    Task(Task),
+    /// What tasks are for, and how far it is.
+    #[command(subcommand)]
+    Goal(Goal),
+    /// Named recurring moments that rules listen to (`on: "intention.ScheduleFired"`).
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// The present state, such as where you are: look at it, follow it, say what is.
     State(State),
     /// Look at the event log; retry and replay.

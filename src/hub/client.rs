@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use contracts::Problem;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -41,7 +43,11 @@ fn told(problem: &Problem) -> String {
 }
 
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 7] = [
+    (
+        "GET /rules lists yours and those that come with the hub",
+        "`allod rule list` lists yours and those that come with the hub",
+    ),
     (
         "/api/v1/openapi.json lists what there is",
         "`allod --help` lists what there is; the hub may be older than this command",
@@ -72,6 +78,9 @@ fn in_command_words(hint: &str) -> &str {
     let found = WORDS.iter().find(|(api, _)| *api == hint);
     found.map_or(hint, |(_, command)| command)
 }
+
+/// A body that is sent piece by piece.
+pub(crate) type Upload = BoxBody<Bytes, std::io::Error>;
 
 /// Speaks to the hub of one data directory, for one account.
 #[derive(Debug, Clone)]
@@ -111,6 +120,42 @@ impl Client {
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, ClientError> {
         self.call(Method::DELETE, path, None).await
+    }
+
+    /// Sends a file or receives one, without holding it. What is refused is an error here, too.
+    pub(crate) async fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        upload: Option<Upload>,
+    ) -> Result<Incoming, ClientError> {
+        let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(header::HOST, "control")
+            .header(header::CONTENT_TYPE, "application/octet-stream");
+        if let Some(account) = &self.account {
+            request = request.header("allod-account", account);
+        }
+        let nothing = || Empty::new().map_err(|never| match never {}).boxed();
+        let request = request
+            .body(upload.unwrap_or_else(nothing))
+            .map_err(|error| ClientError::Broken(format!("the request can't be made: {error}")))?;
+        let stream = connect(&self.socket).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
+        let problem = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Problem::new(status, String::from_utf8_lossy(&bytes)));
+        Err(ClientError::Refused(Box::new(problem)))
     }
 
     /// A path below `/api/v1`, or from the root when it begins with two slashes.
@@ -180,4 +225,20 @@ pub(crate) fn escape(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes())
         .collect::<String>()
         .replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_commands_and_no_routes() {
+        for (api, _) in WORDS {
+            let shown = told(&Problem::not_found("no").hint(api));
+            let routes = ["GET /", "POST /", "/api/", "/entities", "header "];
+            assert!(routes.iter().all(|route| !shown.contains(route)), "{shown}");
+        }
+        let other = told(&Problem::not_found("no").hint("choose another handle"));
+        assert!(other.ends_with("hint: choose another handle"));
+    }
 }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use axum::extract::State;
 use contracts::Problem;
 use serde_json::{Value, json};
-use spine::Admin;
 use spine::database::Database;
 use spine::edge::{Caller, Json};
+use spine::{Admin, ConsumerStatus};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,6 +34,47 @@ impl edge::HealthCheck for DatabaseCheck {
             Err("does not answer".to_owned())
         }
     }
+}
+
+/// A consumer that has events to read and has neither read nor looked for so long stands still. Longer than the longest
+/// statement that the database allows, and some more for a busy machine.
+const CONSUMER_SILENT_SECONDS: u64 = 180;
+
+/// The consumers of events, as readiness sees them.
+#[derive(Debug)]
+pub(crate) struct ConsumersCheck(pub(crate) Admin);
+
+#[async_trait]
+impl edge::HealthCheck for ConsumersCheck {
+    fn name(&self) -> &'static str {
+        "consumers"
+    }
+
+    async fn check(&self) -> Result<String, String> {
+        let status = self.0.status().await.map_err(|_| "can't be asked".to_owned())?;
+        for stuck in status.consumers.iter().filter(|consumer| stands_still(consumer)) {
+            tracing::error!(
+                consumer = stuck.consumer,
+                lane = stuck.lane.as_str(),
+                behind = stuck.behind,
+                silent_seconds = stuck.silent_seconds,
+                lag_seconds = stuck.lag_seconds,
+                "a consumer stands still"
+            );
+        }
+        if status.consumers.iter().any(stands_still) {
+            return Err("events wait, and nobody reads them".to_owned());
+        }
+        if status.ended.is_empty() {
+            Ok("read on".to_owned())
+        } else {
+            Err("a part of the hub ended: it must be restarted".to_owned())
+        }
+    }
+}
+
+fn stands_still(consumer: &ConsumerStatus) -> bool {
+    consumer.behind > 0 && consumer.silent_seconds > CONSUMER_SILENT_SECONDS
 }
 
 /// Less free space than this and the database may refuse any moment.
@@ -148,6 +189,28 @@ async fn show(State(status): State<Status>, caller: Caller) -> Result<Json<Value
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_consumer_stands_still_when_it_is_silent_although_events_wait() {
+        let consumer = |behind, silent_seconds| ConsumerStatus {
+            consumer: "rules".to_owned(),
+            lane: contracts::Lane::Live,
+            position: 7,
+            behind,
+            parked: 0,
+            lag_seconds: 0,
+            silent_seconds,
+        };
+        assert!(stands_still(&consumer(1, CONSUMER_SILENT_SECONDS + 1)));
+        assert!(
+            !stands_still(&consumer(1, CONSUMER_SILENT_SECONDS)),
+            "it may be slow"
+        );
+        assert!(
+            !stands_still(&consumer(0, CONSUMER_SILENT_SECONDS + 1)),
+            "nothing waits"
+        );
+    }
 
     #[test]
     fn a_disk_that_is_full_or_away_is_not_well() {

@@ -64,8 +64,10 @@ struct Hub {
 /// Serves until it is told to stop by SIGTERM or SIGINT.
 pub(crate) async fn run(config: &Config) -> Result<(), ServeError> {
     let started = Instant::now();
+    // Heard from now on: a stop that is asked for during the start comes in good order after it.
+    let stop = stop_signal();
     let hub = start(config, started).await?;
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping: what runs is finished first");
     hub.stop(&config.control_socket()).await;
     tracing::info!("stopped");
@@ -75,13 +77,12 @@ pub(crate) async fn run(config: &Config) -> Result<(), ServeError> {
 async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
     let lock = HubLock::acquire(&config.data_dir)?;
     make_private(&config.data_dir.join("keys"))?;
-    let vault = Vault::open_or_create(&config.data_dir.join("keys/master"))?;
     let listener = listen(config.listen).await?;
     let listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(config.listen.to_string(), error))?;
     let database = Database::open(&database_config(config)).await?;
-    match furnish(config, &database, vault, listener, listen).await {
+    match furnish(config, &database, listener, listen).await {
         Ok((running, doors, serving)) => {
             tracing::info!(address = %listen, ready_ms = started.elapsed().as_millis() as u64, "the hub is ready");
             Ok(Hub {
@@ -103,11 +104,12 @@ async fn start(config: &Config, started: Instant) -> Result<Hub, ServeError> {
 async fn furnish(
     config: &Config,
     database: &Database,
-    vault: Vault,
     listener: TcpListener,
     listen: SocketAddr,
 ) -> Result<(Running, CancellationToken, tokio::task::JoinSet<()>), ServeError> {
     let settings = settings(config, listen)?;
+    let key = config.data_dir.join("keys/master");
+    let vault = Vault::open_for(&key, database.has_data().await?)?;
     let (spine, gate) = Spine::new(
         database.app().clone(),
         database.spine().clone(),
@@ -135,6 +137,7 @@ async fn furnish(
         checks: vec![
             Arc::new(health::DatabaseCheck(database.clone())),
             Arc::new(health::DiskCheck(config.data_dir.clone())),
+            Arc::new(health::ConsumersCheck(spine.admin().clone())),
         ],
         metrics: Some(metrics.clone()),
         metrics_public: config.metrics_public,
@@ -271,15 +274,18 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
     })
 }
 
-async fn stop_signal() {
+/// Listens from the call on; what it returns ends with the first SIGTERM or SIGINT.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be heard: stop the hub by killing it");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    let heard = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut int)) = heard else {
+            tracing::error!("signals can't be heard: stop the hub by killing it");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     }
 }

@@ -9,8 +9,10 @@ pub(crate) fn services(context: &Context) -> Vec<Service> {
         graph::service(context),
         state::service(context),
         connectors::service(context),
+        etl::service(context),
         plugins::service(context),
         channels::service(context),
+        intentions::service(context),
         rules::service(context),
     ]
 }

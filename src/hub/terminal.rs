@@ -6,6 +6,8 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use crate::commands::CommandError;
+
 /// True if somebody is there to be asked.
 pub(crate) fn is_there() -> bool {
     std::io::stdin().is_terminal()
@@ -25,6 +27,23 @@ pub(crate) fn secret(name: &str) -> std::io::Result<String> {
     }
     drop(hidden);
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Whether the person at the terminal really means to erase something: she types `word` for it.
+pub(crate) fn confirmed(what: &str, word: &str) -> Result<bool, CommandError> {
+    let usage = |error: std::io::Error| CommandError::Usage(error.to_string());
+    if !is_there() {
+        return Err(CommandError::Usage(
+            "erasing needs --yes when nobody is there to ask".to_owned(),
+        ));
+    }
+    say(&format!(
+        "This erases everything of {what}, for ever. Type {word} to go on: "
+    ))
+    .map_err(usage)?;
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed).map_err(usage)?;
+    Ok(typed.trim() == word)
 }
 
 /// While it lives, the terminal shows nothing that is typed.

@@ -4,6 +4,8 @@
 //! not taken, or unknown. A pack can't turn a refusal into a success.
 //! Begin with [`outcome`].
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -80,18 +82,18 @@ impl ChannelDriver for Manager {
                 None => format!("nothing is connected for `{channel}`: connect {plugins}"),
             }));
         };
-        let grace = store::connection_by_id(tx, id).await?.and_then(|connection| {
-            let ready = self.ready(connection)?;
-            ready
-                .settings
-                .get("grace_s")
-                .and_then(Value::as_u64)
-                .map(Duration::from_secs)
-        });
+        let ready = store::connection_by_id(tx, id)
+            .await?
+            .and_then(|connection| self.ready(connection));
+        let grace = ready
+            .as_ref()
+            .and_then(|ready| ready.settings.get("grace_s")?.as_u64())
+            .map(Duration::from_secs);
         Ok(Route {
             connection: id,
             plugin,
             grace: grace.unwrap_or(GRACE),
+            known: ready.map(|ready| Arc::new(ready) as Arc<dyn Any + Send + Sync>),
         })
     }
 
@@ -167,12 +169,28 @@ impl ChannelDriver for Manager {
 }
 
 impl Manager {
+    /// The route's connection with the pack's function, if the owner lets it be used.
     async fn usable(
         &self,
         scope: &Scope,
         route: &Route,
         function: impl Fn(&Ready) -> Option<String>,
     ) -> Result<(Ready, String), ChannelError> {
+        let known = route
+            .known
+            .as_deref()
+            .and_then(|known| known.downcast_ref::<Ready>());
+        let ready = match known {
+            Some(ready) => ready.clone(),
+            None => self.look_up(scope, route).await?,
+        };
+        let function = function(&ready).ok_or_else(|| {
+            ChannelError::Configuration(format!("the plugin {} can't do this", route.plugin))
+        })?;
+        Ok((ready, function))
+    }
+
+    async fn look_up(&self, scope: &Scope, route: &Route) -> Result<Ready, ChannelError> {
         let mut tx = self.context().access.begin(scope, Cause::outside()).await?;
         let connection = store::connection_by_id(&mut tx, route.connection).await?;
         drop(tx);
@@ -183,13 +201,9 @@ impl Manager {
                 "the connection is paused by its owner".to_owned(),
             ));
         }
-        let ready = self.ready(connection).ok_or_else(|| {
+        self.ready(connection).ok_or_else(|| {
             ChannelError::Configuration(format!("the plugin {} is not installed", route.plugin))
-        })?;
-        let function = function(&ready).ok_or_else(|| {
-            ChannelError::Configuration(format!("the plugin {} can't do this", route.plugin))
-        })?;
-        Ok((ready, function))
+        })
     }
 }
 

@@ -63,6 +63,14 @@ pub(crate) struct Counts {
     pub(crate) parked: usize,
 }
 
+impl Counts {
+    fn add(&mut self, more: Self) {
+        self.taken += more.taken;
+        self.known += more.known;
+        self.parked += more.parked;
+    }
+}
+
 /// Takes in what one connection brings.
 #[derive(Debug)]
 pub(crate) struct Intake<'a> {
@@ -82,10 +90,22 @@ impl Intake<'_> {
     ) -> Result<Counts, AccessError> {
         let mut counts = Counts::default();
         for batch in records.chunks(BATCH) {
-            let done = self.batch(scope, cause, batch, received).await?;
-            counts.taken += done.taken;
-            counts.known += done.known;
-            counts.parked += done.parked;
+            counts.add(self.batch((scope, cause), None, batch, received).await?);
+        }
+        Ok(counts)
+    }
+
+    /// As [`Intake::take_in`]; the first commit is that of a transaction in which nothing was written yet.
+    pub(crate) async fn take_in_begun(
+        &self,
+        tx: ScopedTx,
+        records: &[Record],
+        received: &Received<'_>,
+    ) -> Result<Counts, AccessError> {
+        let (scope, cause) = (tx.scope().clone(), tx.cause());
+        let (mut counts, mut begun) = (Counts::default(), Some(tx));
+        for batch in records.chunks(BATCH) {
+            counts.add(self.batch((&scope, cause), begun.take(), batch, received).await?);
         }
         Ok(counts)
     }
@@ -93,14 +113,17 @@ impl Intake<'_> {
     /// A refused record leaves half of itself in the transaction, so the batch begins again without it.
     async fn batch(
         &self,
-        scope: &Scope,
-        cause: Cause,
+        (scope, cause): (&Scope, Cause),
+        mut begun: Option<ScopedTx>,
         batch: &[Record],
         received: &Received<'_>,
     ) -> Result<Counts, AccessError> {
         let mut unfit: BTreeMap<usize, String> = BTreeMap::new();
         'again: loop {
-            let mut tx = self.context.access.begin(scope, cause).await?;
+            let mut tx = match begun.take() {
+                Some(tx) => tx,
+                None => self.context.access.begin(scope, cause).await?,
+            };
             let mut counts = Counts::default();
             for (index, record) in batch.iter().enumerate() {
                 if let Some(reason) = unfit.get(&index) {

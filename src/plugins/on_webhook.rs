@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use spine::access::{AccessError, Cause, Scope};
+use spine::access::{AccessError, Cause, Scope, ScopedTx};
 use spine::edge::Peer;
 use spine::ports::RawRecord;
 use url::form_urlencoded;
@@ -146,7 +146,6 @@ async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -
         .ok_or_else(unknown)?;
     let mut tx = access.begin(&scope, Cause::outside()).await?;
     let found = store::connection_by_id(&mut tx, connection).await?;
-    drop(tx);
     let ready = found.and_then(|found| manager.ready(found)).ok_or_else(unknown)?;
     if ready.connection.paused {
         let problem = Problem::unavailable("this connection is paused by its owner", PAUSED_RETRY_S);
@@ -188,7 +187,7 @@ async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -
         webhook,
         name,
     }
-    .take(asked, &parts.headers, &body)
+    .take(tx, asked, &parts.headers, &body)
     .await
 }
 
@@ -202,7 +201,14 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn take(&self, asked: Value, headers: &HeaderMap, body: &Bytes) -> Result<Response, Refused> {
+    /// Goes on in the transaction in which the connection was looked up.
+    async fn take(
+        &self,
+        tx: ScopedTx,
+        asked: Value,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Response, Refused> {
         let received = Received {
             media_type: media_type(headers),
             body,
@@ -210,6 +216,7 @@ impl Delivery<'_> {
         let (records, answer) = match interpret(self.manager, self.ready, self.webhook, asked).await {
             Ok(understood) => understood,
             Err(not) => {
+                drop(tx); // what follows begins its own
                 if let Some((health, reason)) = not.health {
                     self.manager
                         .note_health(self.scope, &self.ready.connection, health, &reason)
@@ -222,7 +229,7 @@ impl Delivery<'_> {
         };
         self.manager
             .intake(self.ready)
-            .take_in(self.scope, Cause::outside(), &records, &received)
+            .take_in_begun(tx, &records, &received)
             .await?;
         contracts::failpoint::hit("accepted");
         Ok(answer

@@ -1,20 +1,23 @@
 //! Erasing an account: rows of all services, event bodies, idempotency keys, parked events, jobs.
 //!
-//! Invariant: from the first commit on nothing is written for the account any more ([`AccessError::Erased`]); what
-//! was under way is swept again later; a hub that is killed in the middle goes on at its next start. The log keeps
-//! its envelopes, which hold no content, so that the chain still proves itself.
+//! Events out: `accounts.AccountErased` (of the instance, by whoever asked), once, when nothing is left.
+//! Invariant: from the first commit on nothing is begun for the account any more ([`AccessError::Erased`]); what was
+//! under way is swept once it has ended, and only then the erasure is done; a hub that is killed in the middle goes on
+//! at its next start. The log keeps its envelopes, which hold no content, so that the chain still proves itself.
+//! Begin with [`Eraser::erase`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::events::accounts::AccountErased;
-use contracts::{AccountId, NewEvent};
+use contracts::{AccountId, CorrelationId, NewEvent};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError, Cause, Principal, Scope};
+use crate::log::outbox::Outbox;
 
-/// Two sweeps after the first: whatever was running when the account went has ended by then.
+/// So long after the first sweep, and again so often until nobody works for the account any more, it is swept again.
 const SWEEP_AFTER: Duration = Duration::from_secs(5);
 
 /// What erasing needs.
@@ -27,26 +30,31 @@ pub(crate) struct Eraser {
 
 impl Eraser {
     /// Erases an account; how many rows went, by table. A second call finds nothing more.
-    pub(crate) async fn erase(&self, account: AccountId) -> Result<BTreeMap<String, u64>, AccessError> {
-        let now = self.access.now();
+    pub(crate) async fn erase(
+        &self,
+        by: &Scope,
+        account: AccountId,
+    ) -> Result<BTreeMap<String, u64>, AccessError> {
         sqlx::query!(
-            "INSERT INTO spine.erasure (account, asked_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            r#"
+            INSERT INTO spine.erasure (account, asked_at, asked_by, correlation) VALUES ($1, $2, $3, $4)
+            ON CONFLICT DO NOTHING
+            "#,
             account.0,
-            now
+            self.access.now(),
+            by.principal().to_string(),
+            Cause::outside().correlation.0
         )
         .execute(&self.spine)
         .await?;
         let rows = self.sweep(account).await?;
-        let instance = Scope::new(AccountId::INSTANCE, Principal::System("erasure".to_owned()));
-        let mut tx = self.access.begin(&instance, Cause::outside()).await?;
-        tx.publish(
-            NewEvent::of(&AccountErased {
-                account,
-                rows: rows.clone(),
-            })?
-            .about(account),
-        )?;
-        tx.commit().await?;
+        sqlx::query!(
+            "UPDATE spine.erasure SET rows = $2 WHERE account = $1 AND rows IS NULL AND done_at IS NULL",
+            account.0,
+            serde_json::to_value(&rows)?
+        )
+        .execute(&self.spine)
+        .await?;
         Ok(rows)
     }
 
@@ -107,17 +115,52 @@ impl Eraser {
         )
         .fetch_all(&self.spine)
         .await?;
-        for account in open {
-            self.sweep(AccountId(account)).await?;
-            let now = self.access.now();
-            sqlx::query!(
-                "UPDATE spine.erasure SET done_at = $2 WHERE account = $1",
-                account,
-                now
-            )
-            .execute(&self.spine)
-            .await?;
+        for account in open.into_iter().map(AccountId) {
+            // Nothing begins any more, so who is at rest once stays so.
+            let at_rest = Access::is_at_rest(&mut *self.spine.begin().await?, account).await?;
+            let swept = self.sweep(account).await?;
+            if at_rest {
+                self.finish(account, swept).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Writes down that it is done, and tells of it in the same commit.
+    async fn finish(&self, account: AccountId, swept: BTreeMap<String, u64>) -> Result<(), AccessError> {
+        let now = self.access.now();
+        let mut tx = self.spine.begin().await?;
+        let Some(asked) = sqlx::query!(
+            r#"
+            UPDATE spine.erasure SET done_at = $2 WHERE account = $1 AND done_at IS NULL
+            RETURNING coalesce(asked_by, 'system:erasure') AS "by!", correlation, rows
+            "#,
+            account.0,
+            now
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        else {
+            return Ok(());
+        };
+        let mut rows: BTreeMap<String, u64> = asked
+            .rows
+            .map(serde_json::from_value)
+            .transpose()?
+            .unwrap_or_default();
+        for (table, count) in swept {
+            *rows.entry(table).or_default() += count;
+        }
+        let mut cause = Cause::outside();
+        if let Some(correlation) = asked.correlation {
+            cause.correlation = CorrelationId(correlation);
+        }
+        let mut told = Outbox::default();
+        let event = NewEvent::of(&AccountErased { account, rows })?.about(account);
+        told.push(event, asked.by, &cause, now)?;
+        told.insert(&mut tx, AccountId::INSTANCE, now).await?;
+        tx.commit().await?;
+        self.access.wake().sealer();
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ pub mod edge;
 mod erase;
 pub mod limit;
 pub mod log;
+mod panics;
 pub mod ports;
 pub mod queue;
 mod refusals;
@@ -19,6 +20,7 @@ mod runtime;
 pub mod service;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod upkeep;
 pub mod vault;
 
 pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};

@@ -108,11 +108,15 @@ pub(crate) async fn run(access: Access, stop: CancellationToken) {
 async fn flush(access: &Access, before: DateTime<Utc>) -> Result<(), AccessError> {
     let mut result = Ok(());
     for (slot, sources) in access.refusals().take_before(before) {
-        if let Err(error) = write(access, slot, &sources).await {
-            for (source, count) in &sources {
-                access.refusals().add(slot, source, *count);
+        match write(access, slot, &sources).await {
+            // Nothing is written for an account that was erased, now or ever.
+            Ok(()) | Err(AccessError::Erased) => {}
+            Err(error) => {
+                for (source, count) in &sources {
+                    access.refusals().add(slot, source, *count);
+                }
+                result = Err(error);
             }
-            result = Err(error);
         }
     }
     result
@@ -160,6 +164,17 @@ mod tests {
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_counted_for_an_account_that_was_erased_is_dropped() {
+        let hub = crate::testing::hub(|_| Vec::new()).await;
+        let (alice, access) = (hub.somebody(), &hub.context.access);
+        access.webhook_refused(&alice, ConnectionId::new(), "192.0.2.1");
+        hub.admin.erase_account(&alice, alice.account()).await.unwrap();
+        access.refusals_flush().await.unwrap();
+        let left = access.refusals().take_before(DateTime::<Utc>::MAX_UTC);
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]

@@ -3,22 +3,23 @@
 //! Invariant: nothing is lost by stopping, however it happens; draining only makes the next start quicker.
 //! Begin with [`Spine::new`], then [`Spine::start`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::{AccountId, Clock, EventId, Lane, Position};
+use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Access, AccessError, Gate};
+use crate::access::{Access, AccessError, Gate, Scope};
 use crate::erase::Eraser;
-use crate::log::anchor::AnchorFile;
 use crate::log::chain::ChainKey;
 use crate::log::consumer::{self, Consumer, HandleError, Runtime};
 use crate::log::verify::{self, Report};
 use crate::log::{sealer, wake::Wake};
+use crate::panics::{caught, kept_running};
 use crate::ports::Ports;
 use crate::queue::{JobRegistry, QueueAdmin, QueueError, QueueRunner, RunnerOptions};
 use crate::service::{Context, Service, Settings};
@@ -87,7 +88,11 @@ impl Spine {
     ///
     /// # Errors
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    /// [`QueueError::Doubled`] when two services, two consumers or two handlers of a queue bear one name.
     pub async fn start(self, services: Vec<Service>, jobs: RunnerOptions) -> Result<Running, QueueError> {
+        refuse_doubles("services", services.iter().map(|service| service.name))?;
+        let readers = services.iter().flat_map(|service| &service.consumers);
+        refuse_doubles("consumers", readers.map(|reader| reader.name()))?;
         let parts = AdminParts {
             consumers: services
                 .iter()
@@ -101,15 +106,24 @@ impl Spine {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let pool = self.admin.inner.pool.clone();
-        tasks.spawn(sealer::run(
-            pool.clone(),
-            self.key.clone(),
-            self.context.clock.clone(),
-            self.wake.clone(),
-            AnchorFile::new(self.admin.inner.anchor.clone()),
-            stop.clone(),
-        ));
-        tasks.spawn(self.wake.clone().listen(pool.clone(), stop.clone()));
+        let sealer = sealer::Sealer {
+            pool: pool.clone(),
+            key: self.key.clone(),
+            clock: self.context.clock.clone(),
+            wake: self.wake.clone(),
+            anchor: self.admin.inner.anchor.clone(),
+            stop: stop.clone(),
+        };
+        let keep = |who: &'static str, run: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>| {
+            let stop = stop.clone();
+            tasks.spawn(async move { kept_running(who, stop, run).await });
+        };
+        keep("sealer", Box::new(move || Box::pin(sealer::run(sealer.clone()))));
+        let (wake, listener) = (self.wake.clone(), (pool.clone(), stop.clone()));
+        keep(
+            "listener",
+            Box::new(move || Box::pin(wake.clone().listen(listener.0.clone(), listener.1.clone()))),
+        );
         let runtime = Runtime {
             pool: pool.clone(),
             access: self.context.access.clone(),
@@ -118,7 +132,12 @@ impl Spine {
         };
         for reader in &parts.consumers {
             for lane in reader.lanes() {
-                tasks.spawn(consumer::run(runtime.clone(), reader.clone(), *lane));
+                let (runtime, reader, lane) = (runtime.clone(), reader.clone(), *lane);
+                self.wake.works(reader.name(), lane); // from here on its silence is counted
+                keep(
+                    reader.name(),
+                    Box::new(move || Box::pin(consumer::run(runtime.clone(), reader.clone(), lane))),
+                );
             }
         }
         let eraser = Eraser {
@@ -126,14 +145,37 @@ impl Spine {
             access: self.context.access.clone(),
             tables: parts.tables.clone(),
         };
-        tasks.spawn(eraser.run(stop.clone()));
-        tasks.spawn(crate::refusals::run(self.context.access.clone(), stop.clone()));
+        let end = stop.clone();
+        keep(
+            "eraser",
+            Box::new(move || Box::pin(eraser.clone().run(end.clone()))),
+        );
+        let (access, keys, end) = (self.context.access.clone(), pool.clone(), stop.clone());
+        keep(
+            "upkeep",
+            Box::new(move || Box::pin(crate::upkeep::run(keys.clone(), access.clone(), end.clone()))),
+        );
+        let (access, end) = (self.context.access.clone(), stop.clone());
+        keep(
+            "refusals",
+            Box::new(move || Box::pin(crate::refusals::run(access.clone(), end.clone()))),
+        );
         let _ = self.admin.inner.parts.set(parts);
         let mut registry = JobRegistry::default();
         for service in services {
             registry.extend(service.jobs);
             for task in service.tasks {
-                tasks.spawn(task(stop.clone()));
+                let (task, admin, name) = (task(stop.clone()), self.admin.clone(), service.name);
+                tasks.spawn(async move {
+                    if let Err(why) = caught(task).await {
+                        tracing::error!(
+                            service = name,
+                            why,
+                            "a task of a service panicked: restart the hub"
+                        );
+                        admin.inner.wake.part_ended(name);
+                    }
+                });
             }
         }
         let clock = self.context.clock.clone();
@@ -141,6 +183,17 @@ impl Spine {
         tasks.close();
         Ok(Running { stop, tasks, queue })
     }
+}
+
+/// Two consumers of one name would share a position, so that each would miss what the other has read.
+fn refuse_doubles(what: &'static str, names: impl Iterator<Item = &'static str>) -> Result<(), QueueError> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        if !known.insert(name) {
+            return Err(QueueError::Doubled(what, name));
+        }
+    }
+    Ok(())
 }
 
 /// The running spine.
@@ -199,8 +252,12 @@ pub struct ConsumerStatus {
     pub position: Position,
     /// How many positions it is behind the end of the log.
     pub behind: i64,
-    /// How many events it has parked.
+    /// How many events of the lane it has parked.
     pub parked: i64,
+    /// How old the next event is that it has not passed, in seconds; 0 when there is none.
+    pub lag_seconds: i64,
+    /// How many seconds ago it last went on or looked and found nothing to do.
+    pub silent_seconds: u64,
 }
 
 /// How the spine is doing.
@@ -212,6 +269,8 @@ pub struct SpineStatus {
     pub unsealed: i64,
     /// Each consumer.
     pub consumers: Vec<ConsumerStatus>,
+    /// Services of which a task panicked since the start; the rest of them works.
+    pub ended: Vec<&'static str>,
 }
 
 impl Admin {
@@ -266,7 +325,10 @@ impl Admin {
         .fetch_one(&self.inner.pool)
         .await?;
         let parked = sqlx::query!(
-            r#"SELECT consumer, count(*) AS "count!" FROM spine.parked_event GROUP BY consumer"#
+            r#"
+            SELECT parked.consumer, log.lane, count(*) AS "count!" FROM spine.parked_event AS parked
+            JOIN spine.event_log AS log ON log.position = parked.position GROUP BY parked.consumer, log.lane
+            "#
         )
         .fetch_all(&self.inner.pool)
         .await?;
@@ -280,35 +342,65 @@ impl Admin {
                 let position = *self.inner.wake.passed(consumer.name(), *lane).borrow();
                 let parked = parked
                     .iter()
-                    .find(|row| row.consumer == consumer.name())
+                    .find(|row| row.consumer == consumer.name() && row.lane == lane.as_str())
                     .map_or(0, |row| row.count);
+                let silent = self.inner.wake.worked_ago(consumer.name(), *lane);
                 consumers.push(ConsumerStatus {
                     consumer: consumer.name().to_owned(),
                     lane: *lane,
                     position,
                     behind: (log.head - position).max(0),
                     parked,
+                    silent_seconds: silent.map_or(0, |silent| silent.as_secs()),
+                    lag_seconds: 0,
                 });
             }
         }
+        self.lags(&mut consumers).await?;
         Ok(SpineStatus {
             head: log.head,
             unsealed: log.unsealed,
             consumers,
+            ended: self.inner.wake.parts_ended(),
         })
     }
 
-    /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table.
+    async fn lags(&self, consumers: &mut [ConsumerStatus]) -> Result<(), AccessError> {
+        let behind = consumers.iter().filter(|consumer| consumer.behind > 0);
+        let next: Vec<Position> = behind.map(|consumer| consumer.position + 1).collect();
+        if next.is_empty() {
+            return Ok(());
+        }
+        let found = sqlx::query!(
+            "SELECT position, recorded_at FROM spine.event_log WHERE position = ANY($1)",
+            &next
+        )
+        .fetch_all(&self.inner.pool)
+        .await?;
+        let now = self.inner.access.now();
+        for consumer in consumers.iter_mut().filter(|consumer| consumer.behind > 0) {
+            let next = found.iter().find(|row| row.position == consumer.position + 1);
+            consumer.lag_seconds = next.map_or(0, |row| (now - row.recorded_at).num_seconds().max(0));
+        }
+        Ok(())
+    }
+
+    /// Erases an account: rows, bodies, jobs, secrets. How many rows went, by table. `by`: who asked for it; the event
+    /// that tells of it, some seconds later when nothing can be left, bears that name.
     ///
     /// # Errors
     /// [`AccessError::Database`]; what is left is removed later or by a second call.
-    pub async fn erase_account(&self, account: AccountId) -> Result<BTreeMap<String, u64>, AccessError> {
+    pub async fn erase_account(
+        &self,
+        by: &Scope,
+        account: AccountId,
+    ) -> Result<BTreeMap<String, u64>, AccessError> {
         let eraser = Eraser {
             spine: self.inner.pool.clone(),
             access: self.inner.access.clone(),
             tables: self.parts().map(|parts| parts.tables.clone()).unwrap_or_default(),
         };
-        eraser.erase(account).await
+        eraser.erase(by, account).await
     }
 
     /// The jobs.

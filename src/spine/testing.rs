@@ -205,7 +205,7 @@ async fn start_server() -> TestServer {
     );
     let dir = TempDir::new();
     let lock = HubLock::acquire(dir.path()).expect("the folder is new");
-    let server = EmbeddedPostgres::start(dir.path(), None)
+    let server = EmbeddedPostgres::start(dir.path(), None, 60)
         .await
         .unwrap_or_else(|e| panic!("no test server: {e}"));
     TestServer {

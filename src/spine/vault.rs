@@ -2,7 +2,7 @@
 //!
 //! Invariant: the master key lies outside the database, readable by the hub's user alone; a sealed value opens only
 //! at the place that it was sealed for; every sealed value names its key's version, for rotation.
-//! Begin with [`Vault::open_or_create`].
+//! Begin with [`Vault::open_for`].
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -33,6 +33,15 @@ pub enum VaultError {
         #[source]
         source: std::io::Error,
     },
+    /// The key file is gone, and there is data that only its key opens.
+    #[error(
+        "the key file {path} is missing, and the hub has data that only this key opens
+  hint: put it back from your backup, owned by the hub's user; a new key would open none of the stored secrets"
+    )]
+    KeyMissing {
+        /// The file.
+        path: String,
+    },
     /// The key file does not hold a key.
     #[error("the key file {path} does not hold 32 bytes in hex; restore it from your backup")]
     BadKey {
@@ -57,7 +66,21 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Reads the master key, or makes one at the first start (mode 0600).
+    /// Reads the master key. Where there is none, makes one (mode 0600) if the hub has no data yet, and refuses to if it
+    /// has: what was sealed with the lost key would be shut for ever.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyMissing`], [`VaultError::KeyFile`], [`VaultError::BadKey`].
+    pub fn open_for(path: &Path, has_data: bool) -> Result<Self, VaultError> {
+        if has_data && !path.exists() {
+            return Err(VaultError::KeyMissing {
+                path: path.display().to_string(),
+            });
+        }
+        Self::open_or_create(path)
+    }
+
+    /// As [`Vault::open_for`] a hub without data.
     ///
     /// # Errors
     /// [`VaultError::KeyFile`], [`VaultError::BadKey`].
@@ -160,7 +183,7 @@ fn derive(key: &[u8], label: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Written whole or not at all: into a new file, synced, then renamed.
+/// Written whole or not at all, and there to stay: into a new file, synced, renamed, and the folders synced too.
 fn write_key(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
@@ -175,7 +198,13 @@ fn write_key(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    std::fs::rename(&fresh, path)
+    std::fs::rename(&fresh, path)?;
+    for folder in path.ancestors().skip(1).take(2) {
+        if folder.is_dir() {
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -209,6 +238,22 @@ mod tests {
         assert_eq!(first.chain_key().id(), second.chain_key().id());
         assert_eq!(first.pseudonym("tel", b"+1"), second.pseudonym("tel", b"+1"));
         assert_ne!(first.pseudonym("tel", b"+1"), first.pseudonym("mail", b"+1"));
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced_while_there_is_data_that_only_it_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys/master");
+        let refused = Vault::open_for(&path, true).unwrap_err();
+        assert!(
+            refused.to_string().contains(&path.display().to_string()),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("backup"), "{refused}");
+        assert!(!path.exists());
+        let first = Vault::open_for(&path, false).unwrap();
+        let second = Vault::open_for(&path, true).unwrap();
+        assert_eq!(first.chain_key().id(), second.chain_key().id());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! All SQL of the state service.
 
 use chrono::{DateTime, Utc};
-use contracts::{EntityId, Position};
+use contracts::{EntityId, Lane, Position};
 use spine::{AccessError, ScopedTx};
 
 use crate::model::{KeptFact, PastFact, Whereabouts};
@@ -394,11 +394,5 @@ pub(crate) async fn whereabouts_update(tx: &mut ScopedTx, now: &Whereabouts) -> 
 
 /// Up to which position the fold has come on the live lane, so that an event which is retried later is known by it.
 pub(crate) async fn fold_position(tx: &mut ScopedTx, consumer: &str) -> Result<Position, AccessError> {
-    let found = sqlx::query_scalar!(
-        "SELECT position FROM spine.consumer_position WHERE consumer = $1 AND lane = 'live'",
-        consumer
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(found.unwrap_or(0))
+    tx.consumer_position(consumer, Lane::Live).await
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use contracts::Problem;
+use contracts::events::accounts::ZoneChanged;
 use serde::Deserialize;
 use spine::Cause;
 use spine::edge::{Caller, Json};
@@ -71,6 +72,10 @@ pub(super) async fn account_change(
             .graph_write()
             .apply(&mut tx, me(name))
             .await?;
+    }
+    if zone.is_some() {
+        let account = scope.account();
+        tx.publish_about(account, &ZoneChanged { account })?;
     }
     tx.audit("write", format!("account/{}", scope.account()), None)?;
     let changed = store::account_own(&mut tx).await?.ok_or_else(no_account)?;

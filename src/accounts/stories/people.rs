@@ -98,7 +98,12 @@ async fn an_erased_account_is_gone_with_its_keys() {
     let house = house().await;
     let alice = house.alice().await;
     let issued = house.issue(&alice, "api", "x").await;
-    let rows = house.hub.admin.erase_account(alice.account()).await.unwrap();
+    let rows = house
+        .hub
+        .admin
+        .erase_account(&alice, alice.account())
+        .await
+        .unwrap();
     assert_eq!(rows["accounts.account"], 1, "{rows:?}");
     assert_eq!(rows["accounts.token"], 2, "{rows:?}");
     assert!(house.scope(TokenKind::Api, &issued.secret).await.is_none());

@@ -157,6 +157,7 @@ impl ChannelDriver for Provider {
             connection: self.connection,
             plugin: "scripted".to_owned(),
             grace: GRACE,
+            known: None,
         })
     }
 

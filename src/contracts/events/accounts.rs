@@ -13,6 +13,14 @@ pub struct AccountCreated {
 }
 event!(AccountCreated, "accounts.AccountCreated");
 
+/// The owner of an account lives in another time zone now: local times mean other instants.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZoneChanged {
+    /// The account.
+    pub account: AccountId,
+}
+event!(ZoneChanged, "accounts.ZoneChanged");
+
 /// An account was erased: rows, bodies, jobs, secrets. Published on the instance, since the account is gone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AccountErased {

@@ -46,6 +46,23 @@ pub struct EntityDeleted {
 }
 event!(EntityDeleted, "data.EntityDeleted");
 
+/// An entity was erased for good, with everything that spoke of it: the receipt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityErased {
+    /// The entity.
+    pub entity: EntityId,
+    /// What had been merged into it, and went with it.
+    pub merged: Vec<EntityId>,
+    /// Its type, such as `Person`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// One more than its last version.
+    pub version: i64,
+    /// How many rows went, by table.
+    pub rows: std::collections::BTreeMap<String, u64>,
+}
+event!(EntityErased, "data.EntityErased");
+
 /// A deletion was taken back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EntityRestored {

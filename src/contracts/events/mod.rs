@@ -6,6 +6,7 @@ pub mod communication;
 pub mod connector;
 pub mod data;
 pub mod device;
+pub mod intentions;
 pub mod rules;
 pub mod state;
 
@@ -38,6 +39,7 @@ mod tests {
             include_str!("connector.rs"),
             include_str!("data.rs"),
             include_str!("device.rs"),
+            include_str!("intentions.rs"),
             include_str!("rules.rs"),
             include_str!("state.rs"),
         ];

@@ -6,9 +6,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use contracts::Problem;
+use contracts::jobs::EraseEntity;
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
 use spine::edge::{Caller, Json};
+use spine::ports::GraphRead;
+use spine::queue::JobOptions;
 use uuid::Uuid;
 
 use super::entities::entity_detail;
@@ -308,4 +311,58 @@ pub(crate) async fn restore(
     tx.audit("write", format!("entity/{id}/restore"), None)?;
     tx.commit().await?;
     Ok(Json(detail))
+}
+
+/// What to erase.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Erasure {
+    /// With everything on its timeline: messages, calls, events that it took part in.
+    #[serde(default)]
+    with_timeline: bool,
+}
+
+/// An order that is being carried out.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct Ordered {
+    /// The job that does it: `/jobs/{id}` tells how far it is, and at the end which rows went.
+    job: Option<Uuid>,
+}
+
+/// Erases an entity for good, with all that was merged into it. This can't be taken back.
+///
+/// A job does it; `data.EntityErased` is the receipt.
+#[utoipa::path(post, path = "/entities/{id}/erase", tag = "graph", request_body = Erasure,
+    params(("id" = Uuid, Path, description = "The entity's id")),
+    responses(
+        (status = 202, description = "It is being erased", body = Ordered),
+        (status = 404, description = "There is no such entity", body = Problem),
+        (status = 422, description = "Your own Person goes with the account only", body = Problem),
+    )
+)]
+pub(crate) async fn erase(
+    State(graph): State<Arc<Graph>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(Erasure { with_timeline }): Json<Erasure>,
+) -> Result<(StatusCode, Json<Ordered>), Problem> {
+    let mut tx = graph.begin(&caller).await?;
+    let root = store::entity_root_lock(&mut tx, id.into())
+        .await
+        .map_err(AccessError::from)?
+        .ok_or_else(|| Problem::not_found(format!("there is no entity {id}")))?;
+    if graph.me(&mut tx).await.is_ok_and(|me| me == root.id) {
+        return Err(Problem::unprocessable(
+            "this is your own Person: it goes with the account",
+        ));
+    }
+    let order = EraseEntity {
+        entity: root.id,
+        with_timeline,
+    };
+    let job = tx.enqueue(&order, JobOptions::default()).await?;
+    tx.audit("write", "entity/erase", None)?;
+    tx.commit().await?;
+    let job = job.map(|job| job.0);
+    Ok((StatusCode::ACCEPTED, Json(Ordered { job })))
 }

@@ -14,6 +14,8 @@ mod raw_records;
 mod relations;
 mod timeline;
 
+pub(crate) use timeline::{DATABASE_TIME_MAX, DATABASE_TIME_MIN};
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -36,6 +38,7 @@ pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
         .routes(routes!(entities::list, entity_write::create))
         .routes(routes!(entities::detail, entity_write::update, identity::remove))
         .routes(routes!(identity::restore))
+        .routes(routes!(identity::erase))
         .routes(routes!(identity::merge))
         .routes(routes!(identity::unmerge))
         .routes(routes!(identity::tell_apart))

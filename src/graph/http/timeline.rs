@@ -107,11 +107,12 @@ pub(crate) async fn timeline(
 }
 
 /// What PostgreSQL's timestamps hold, rounded inwards: years 4713 BC to 294276.
-const DATABASE_TIME_MIN: DateTime<Utc> = match DateTime::from_timestamp(-210_000_000_000, 0) {
+pub(crate) const DATABASE_TIME_MIN: DateTime<Utc> = match DateTime::from_timestamp(-210_000_000_000, 0) {
     Some(at) => at,
     None => DateTime::<Utc>::UNIX_EPOCH,
 };
-const DATABASE_TIME_MAX: DateTime<Utc> = match DateTime::from_timestamp(8_000_000_000_000, 0) {
+/// The end of that.
+pub(crate) const DATABASE_TIME_MAX: DateTime<Utc> = match DateTime::from_timestamp(8_000_000_000_000, 0) {
     Some(at) => at,
     None => DateTime::<Utc>::UNIX_EPOCH,
 };

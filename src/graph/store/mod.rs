@@ -5,6 +5,7 @@
 
 mod claim;
 mod entity;
+mod erase;
 mod identifier;
 mod merge;
 mod neighbour;
@@ -17,6 +18,7 @@ use spine::ScopedTx;
 
 pub(crate) use claim::*;
 pub(crate) use entity::*;
+pub(crate) use erase::*;
 pub(crate) use identifier::*;
 pub(crate) use merge::*;
 pub(crate) use neighbour::*;

@@ -153,7 +153,7 @@ async fn erasing_an_account_leaves_no_row_of_it_and_every_row_of_the_others() {
     for table in TABLES {
         before.push(count(&hub, table).await);
     }
-    let erased = hub.admin.erase_account(alice.account()).await.unwrap();
+    let erased = hub.admin.erase_account(&alice, alice.account()).await.unwrap();
     let mut as_bob = bound(&hub, &bob.account().to_string()).await;
     for (table, before) in TABLES.iter().zip(before) {
         assert!(

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 /// Asks a route as Alice would.
-async fn get(hub: &TestHub, scope: &Scope, path: &str) -> (u16, Value) {
+pub(super) async fn get(hub: &TestHub, scope: &Scope, path: &str) -> (u16, Value) {
     let (router, _) = router(graph(hub)).split_for_parts();
     let mut request = Request::get(path).body(Body::empty()).unwrap();
     request
@@ -44,7 +44,7 @@ async fn pages(hub: &TestHub, scope: &Scope, path: &str) -> Vec<Value> {
     panic!("the list has no end");
 }
 
-fn message(sid: &str, from: &str, minute: u32) -> Change {
+pub(super) fn message(sid: &str, from: &str, minute: u32) -> Change {
     let said =
         json!({"direction": "in", "channel": "sms", "status": "received", "from": from, "to": "+4930901820"});
     let mut entity = identified("Message", "twilio.message", sid, said);

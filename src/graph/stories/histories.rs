@@ -52,6 +52,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Of each card that came: what it is part of now, with what that shows; `None`: deleted.
+type Dump = BTreeMap<usize, Option<(usize, BTreeMap<String, String>)>>;
+
 /// What one source says, and when it last said something new.
 #[derive(Debug, Clone, Default)]
 struct Word {
@@ -287,7 +290,7 @@ impl Model {
     }
 
     /// The whole account, written the one way.
-    fn dump(&self) -> BTreeMap<usize, Option<(usize, BTreeMap<String, String>)>> {
+    fn dump(&self) -> Dump {
         let one = |card: &usize| {
             let root = self.living(*card)?;
             let shown = self.shown(root);
@@ -393,7 +396,7 @@ impl Real<'_> {
         }
     }
 
-    async fn dump(&self) -> BTreeMap<usize, Option<(usize, BTreeMap<String, String>)>> {
+    async fn dump(&self) -> Dump {
         let cards: BTreeMap<EntityId, usize> = self.ids.iter().map(|(card, id)| (*id, *card)).collect();
         let mut tx = self.hub.begin(&self.alice).await;
         let mut dump = BTreeMap::new();

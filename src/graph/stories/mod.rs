@@ -3,6 +3,7 @@
 
 mod access;
 mod around;
+mod erasing;
 mod histories;
 mod identity;
 mod import;

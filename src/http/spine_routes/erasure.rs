@@ -37,6 +37,6 @@ pub(super) async fn account_erase(
         .filter(|found| caller.is_operator() || *found == caller.0.account())
         .ok_or_else(|| Problem::not_found("there is no such account"))?;
     Ok(Json(Erased {
-        rows: state.admin.erase_account(account).await?,
+        rows: state.admin.erase_account(&caller.0, account).await?,
     }))
 }

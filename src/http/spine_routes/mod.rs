@@ -1,4 +1,5 @@
-//! The spine's own routes: the spine knows no HTTP, so the edge speaks for it.
+//! The spine's own routes. The spine has the types that all routes share ([`spine::edge`]) and serves none itself, so
+//! the edge speaks for it.
 
 mod audit;
 mod erasure;

@@ -78,6 +78,17 @@ pub(crate) enum Entity {
         /// The entity's id.
         id: String,
     },
+    /// Erase an entity for good, with all that was merged into it. There is no way back.
+    Erase {
+        /// The entity's id.
+        id: String,
+        /// With everything on its timeline: messages, calls, events that it took part in.
+        #[arg(long)]
+        with_timeline: bool,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Take a deletion back.
     Restore {
         /// The entity's id.

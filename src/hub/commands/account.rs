@@ -1,7 +1,5 @@
 //! `allod account` and `allod token`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use serde_json::json;
 
 use super::{CommandError, Session};
@@ -76,7 +74,7 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
             });
         }
         Account::Erase { handle, yes } => {
-            if !yes && !confirmed(&handle)? {
+            if !yes && !terminal::confirmed(&handle, &handle)? {
                 return Err(CommandError::Usage("nothing was erased".to_owned()));
             }
             let answer = client
@@ -110,21 +108,6 @@ fn first_password(session: &Session) -> Result<Option<String>, CommandError> {
         ));
     }
     Ok(Some(password))
-}
-
-#[expect(clippy::print_stderr, reason = "a question to the person at the terminal")]
-fn confirmed(handle: &str) -> Result<bool, CommandError> {
-    let usage = |error: std::io::Error| CommandError::Usage(error.to_string());
-    if !std::io::stdin().is_terminal() {
-        return Err(CommandError::Usage(
-            "erasing needs --yes when nobody is there to ask".to_owned(),
-        ));
-    }
-    eprint!("This erases everything of {handle}, for ever. Type the handle to go on: ");
-    std::io::stderr().flush().map_err(usage)?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed).map_err(usage)?;
-    Ok(typed.trim() == handle)
 }
 
 pub(super) async fn run_token(session: &Session, command: Token) -> Result<(), CommandError> {

@@ -1,4 +1,4 @@
-//! `allod entity edit|merge|unmerge|distinct|delete|restore|history|neighbours`, `allod timeline`, `allod merges`.
+//! `allod entity edit|merge|unmerge|distinct|delete|restore|erase|history|neighbours`, `allod timeline`, `allod merges`.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::id::id;
 use super::{CommandError, Session, assignments};
 use crate::cli::{Entity, Merges, Timeline};
 use crate::client::escape;
-use crate::render;
+use crate::{render, terminal};
 
 const ENTITIES: &str = "allod entity list";
 
@@ -71,6 +71,11 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             });
             Ok(())
         }
+        Entity::Erase {
+            id,
+            with_timeline,
+            yes,
+        } => erase(session, &id, with_timeline, yes).await,
         Entity::Restore { id } => {
             let path = format!("/entities/{}/restore", entity(&id)?);
             let answer = client.post(&path, &json!({})).await?;
@@ -100,6 +105,27 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             Ok(())
         }
     }
+}
+
+async fn erase(session: &Session, named: &str, with_timeline: bool, yes: bool) -> Result<(), CommandError> {
+    let id = id("entity", named, ENTITIES)?;
+    let found = session.client.get(&format!("/entities/{id}")).await?;
+    let title = render::printable(&render::cell(&found, "title"));
+    if !yes && !terminal::confirmed(&title, "erase")? {
+        return Err(CommandError::Usage("nothing was erased".to_owned()));
+    }
+    let body = json!({ "with_timeline": with_timeline });
+    let answer = session
+        .client
+        .post(&format!("/entities/{id}/erase"), &body)
+        .await?;
+    session.show(&answer, |answer| {
+        let job = render::cell(answer, "job");
+        render::line(format!(
+            "{title} is being erased; `allod job show {job}` tells what went"
+        ));
+    });
+    Ok(())
 }
 
 async fn edit(

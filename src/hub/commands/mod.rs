@@ -4,8 +4,11 @@ mod account;
 mod connection;
 mod data;
 mod event;
+mod export;
 mod graph;
 mod id;
+mod import;
+mod intention;
 mod job;
 mod rule;
 mod state;
@@ -16,7 +19,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
-use crate::cli::{Audit, Command, Global};
+use crate::cli::{Audit, Command, Etl, Global};
 use crate::client::{Client, ClientError};
 use crate::render;
 
@@ -70,6 +73,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
         Command::Record(command) => data::records(session, command).await,
+        Command::Import(import) => import::run(session, import).await,
+        Command::Export(export) => export::run(session, export).await,
+        Command::Etl(Etl::Reprocess { source }) => import::reprocess(session, source).await,
+        Command::Task(command) => intention::task(session, command).await,
+        Command::Goal(command) => intention::goal(session, command).await,
+        Command::Schedule(command) => intention::schedule(session, command).await,
         Command::State(command) => state::run(session, command).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
@@ -103,7 +112,7 @@ async fn status(session: &Session) -> Result<(), CommandError> {
         "parked_events": count("/events/parked").await?,
         "parked_records": count("/raw-records?status=parked&limit=50").await?,
     });
-    answer["connections"] = json!({ "all": connections });
+    answer["connections"] = Value::Array(connections);
     session.show(&answer, |answer| {
         for (name, part) in answer.as_object().into_iter().flatten() {
             match part {
@@ -118,6 +127,13 @@ async fn status(session: &Session) -> Result<(), CommandError> {
                         } else {
                             render::line(format!("  {key}: {}", render::text(value)));
                         }
+                    }
+                }
+                Value::Array(rows) if rows.is_empty() => render::line(format!("{name}: none")),
+                Value::Array(rows) => {
+                    render::line(format!("{name}:"));
+                    for row in rows {
+                        render::line(format!("  {}", one_line(row)));
                     }
                 }
                 other => render::line(format!("{name}: {}", render::text(other))),

@@ -103,6 +103,23 @@ impl Access {
             .collect())
     }
 
+    /// The scopes of accounts in which something planned has come due, for the hub's own timekeeper, which tells of it.
+    /// At most 1,000, those that wait longest first.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_intentions(&self) -> Result<Vec<Scope>, AccessError> {
+        let now = self.now();
+        let accounts = sqlx::query_scalar!(
+            r#"SELECT account AS "account!" FROM intentions.accounts_due($1)"#,
+            now
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("intentions".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
+
     /// Scopes of the accounts in which a fact expired by a moment and the log doesn't tell yet: for the hub's own
     /// timekeeper. At most 1,000.
     ///

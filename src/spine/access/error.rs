@@ -1,4 +1,9 @@
-//! Why data could not be touched, and whether waiting helps.
+//! Why data could not be touched, whether waiting helps, and what may be told of it.
+//!
+//! Invariant: no text from here holds a row's values. PostgreSQL's own messages and details may, so of these only the
+//! code and the names of constraint and table are told.
+
+use std::borrow::Cow;
 
 use super::DEPTH_MAX;
 use crate::queue::QueueError;
@@ -6,14 +11,14 @@ use crate::queue::QueueError;
 /// Why data could not be touched.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The database is away or refused; the caller may try again.
-    #[error("the database is not available")]
+    /// The database is away, or refused the statement; [`AccessError::is_transient`] tells which.
+    #[error("{}", database_text(.0))]
     Database(#[from] sqlx::Error),
     /// A payload could not be written as JSON.
     #[error("a payload can't be written as JSON")]
     Payload(#[from] serde_json::Error),
     /// The job could not be queued.
-    #[error("the job could not be queued")]
+    #[error("the job could not be queued: {0}")]
     Queue(#[from] QueueError),
     /// The account was erased.
     #[error("the account was erased")]
@@ -32,6 +37,14 @@ impl AccessError {
             Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }
+
+    /// True when trying again helps if the moment was bad, and never if the statement is; see [`database_was_cut_off`].
+    pub(crate) fn was_cut_off(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Queue(QueueError::Database(error)) => database_was_cut_off(error),
+            _ => false,
+        }
+    }
 }
 
 /// True when the error says that the database is away or overloaded, not that the statement was wrong.
@@ -41,14 +54,87 @@ pub fn database_is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Protocol(_) => true,
-        // Class 08 connection, 53 resources, 57 operator intervention (shutdown), 40 serialization and deadlock.
+        | sqlx::Error::WorkerCrashed => true,
+        // Class 08 connection, 53 resources, 40 serialization and deadlock; shut down, crashed, not yet up. The rest of
+        // class 57 is about one statement (57014: its own time limit).
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            ["08", "53", "57", "40"]
-                .iter()
-                .any(|class| code.starts_with(class))
+            ["08", "53", "40"].iter().any(|class| code.starts_with(class))
+                || ["57P01", "57P02", "57P03"].contains(&&*code)
         }),
         _ => false,
+    }
+}
+
+/// True when the statement was cut off in the middle: by its time limit, by somebody's hand, or by an answer that makes
+/// no sense. A bad moment or a bad statement: nobody can tell but by trying a few times.
+pub(crate) fn database_was_cut_off(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Protocol(_) => true,
+        // 57014 query_canceled, 25P03 idle_in_transaction_session_timeout
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| ["57014", "25P03"].contains(&&*code)),
+        _ => false,
+    }
+}
+
+/// What happened, true and without any value of a row.
+pub(crate) fn database_text(error: &sqlx::Error) -> Cow<'static, str> {
+    if database_is_away(error) {
+        return "the database is not available".into();
+    }
+    match error {
+        sqlx::Error::Database(refused) => {
+            let mut text = match refused.code().as_deref() {
+                Some("57014") => "the database cut a statement off (57014): it took too long".to_owned(),
+                Some(code) => format!("the database refused a statement ({code})"),
+                None => "the database refused a statement".to_owned(),
+            };
+            for (what, name) in [("constraint", refused.constraint()), ("table", refused.table())] {
+                if let Some(name) = name {
+                    text.push_str(&format!(", {what} {name}"));
+                }
+            }
+            text.into()
+        }
+        sqlx::Error::RowNotFound => "the database has no such row".into(),
+        sqlx::Error::ColumnDecode { index, .. } => {
+            format!("the database's answer can't be read, column {index}").into()
+        }
+        sqlx::Error::Protocol(_) => "the database's answer can't be understood".into(),
+        _ => "the database could not be asked".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_statement_is_told_as_such_with_its_constraint_and_without_the_rows_values() {
+        let database = crate::testing::database().await;
+        let told = async |sql: &str| {
+            let error = sqlx::raw_sql(sql).execute(database.db.spine()).await.unwrap_err();
+            AccessError::from(error)
+        };
+        let key = "INSERT INTO spine.consumer_position VALUES ('secret', 'live', 0);";
+        let double = told(&format!("{key}{key}")).await;
+        assert_eq!(
+            double.to_string(),
+            "the database refused a statement (23505), constraint consumer_position_pkey, table consumer_position"
+        );
+        assert!(!double.is_transient() && !double.was_cut_off());
+
+        let slow = told("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)").await;
+        assert!(slow.to_string().contains("took too long"), "{slow}");
+        assert!(
+            !slow.is_transient(),
+            "its own time limit says nothing of the database"
+        );
+        assert!(slow.was_cut_off());
+
+        let ended = told("SELECT pg_terminate_backend(pg_backend_pid())").await;
+        assert_eq!(ended.to_string(), "the database is not available");
+        assert!(ended.is_transient() && !ended.was_cut_off());
     }
 }

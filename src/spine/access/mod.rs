@@ -5,6 +5,7 @@
 //! Rows, events, audit entries and jobs of a `ScopedTx` commit together or not at all; the events come last.
 //! Begin with [`Access::begin`], then [`ScopedTx::publish`].
 
+mod bodies;
 mod cause;
 mod claims;
 mod doors;
@@ -15,18 +16,22 @@ mod tx;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contracts::Clock;
+use contracts::{AccountId, Clock};
 use sqlx::PgPool;
 
 pub use cause::{Cause, DEPTH_MAX};
 pub use doors::token_hash;
 pub use error::{AccessError, database_is_away};
+pub(crate) use error::{database_text, database_was_cut_off};
 pub use scope::{Gate, Principal, Scope, TokenKind};
 pub use tx::ScopedTx;
 
 use crate::log::wake::Wake;
 use crate::refusals::Refusals;
 use crate::vault::Vault;
+
+/// The class of advisory locks that say "somebody works for this account": "alw" and the lock's kind.
+const AT_WORK: i32 = 0x616c_7701;
 
 /// Opens transactions for scopes, and finds the scope that a credential or address stands for.
 #[derive(Debug, Clone)]
@@ -70,15 +75,30 @@ impl Access {
         Ok(self.open(scope, Cause::outside()).await?.0)
     }
 
+    /// Whether nobody works for the account any more: each transaction of a scope holds a shared lock until its end.
+    pub(crate) async fn is_at_rest(
+        conn: &mut sqlx::PgConnection,
+        account: AccountId,
+    ) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS "rests!""#,
+            AT_WORK,
+            account.to_string()
+        )
+        .fetch_one(conn)
+        .await
+    }
+
     async fn open(&self, scope: &Scope, cause: Cause) -> Result<(ScopedTx, bool), AccessError> {
         let mut tx = self.inner.app.begin().await?;
         let erased = sqlx::query!(
             r#"
-            SELECT set_config('allod.account', $1, true),
+            SELECT pg_advisory_xact_lock_shared($3, hashtext($1)), set_config('allod.account', $1, true),
                 EXISTS (SELECT FROM spine.erasure WHERE account = $2) AS "erased!"
             "#,
             scope.account.to_string(),
-            scope.account.0
+            scope.account.0,
+            AT_WORK
         )
         .fetch_one(&mut *tx)
         .await?

@@ -103,7 +103,8 @@ impl ScopedTx {
     pub fn publish(&mut self, event: NewEvent) -> Result<EventId, AccessError> {
         self.refuse_depth()?;
         let id = event.id;
-        self.events.push(event, &self.scope, &self.cause, self.now)?;
+        let actor = self.scope.principal.to_string();
+        self.events.push(event, actor, &self.cause, self.now)?;
         Ok(id)
     }
 
@@ -205,13 +206,30 @@ impl ScopedTx {
             .await?)
     }
 
+    /// Up to which position a consumer has come on a lane; 0 before it has begun.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn consumer_position(&mut self, consumer: &str, lane: Lane) -> Result<Position, AccessError> {
+        let found = sqlx::query_scalar!(
+            "SELECT position FROM spine.consumer_position WHERE consumer = $1 AND lane = $2",
+            consumer,
+            lane.as_str()
+        )
+        .fetch_optional(self.conn())
+        .await?;
+        Ok(found.unwrap_or(0))
+    }
+
     /// Commits rows, events and jobs, and wakes whoever waits for them.
     ///
     /// # Errors
     /// [`AccessError::Database`]; then nothing happened (or, when the connection broke during the commit, the
     /// outcome is unknown and the idempotency keys decide on the second try).
     pub async fn commit(mut self) -> Result<(), AccessError> {
-        self.events.insert(&mut self.tx, &self.scope, self.now).await?;
+        self.events
+            .insert(&mut self.tx, self.scope.account, self.now)
+            .await?;
         self.tx.commit().await?;
         if !self.events.is_empty() {
             self.access.wake().sealer();

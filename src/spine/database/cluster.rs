@@ -127,13 +127,18 @@ fn initdb(binaries: &Binaries, directory: &Path, locale: &str) -> Result<(), Dat
 
 /// Writes the three configuration files; done at each start, so that a moved directory, another system user or a newer
 /// hub's settings need no migration.
-pub(super) fn configure(directory: &Path, socket_dir: &Path, system_user: &str) -> Result<(), DatabaseError> {
+pub(super) fn configure(
+    directory: &Path,
+    socket_dir: &Path,
+    system_user: &str,
+    connections: u32,
+) -> Result<(), DatabaseError> {
     let own_file = directory
         .parent()
         .is_some_and(|data| data.join("postgresql.local.conf").is_file());
     write_if_changed(
         &directory.join("postgresql.conf"),
-        &settings(socket_dir, own_file),
+        &settings(socket_dir, own_file, connections),
     )?;
     write_if_changed(&directory.join("pg_hba.conf"), HBA)?;
     write_if_changed(&directory.join("pg_ident.conf"), &ident_map(system_user))
@@ -164,7 +169,7 @@ fn ident_map(system_user: &str) -> String {
     text
 }
 
-fn settings(socket_dir: &Path, own_file: bool) -> String {
+fn settings(socket_dir: &Path, own_file: bool, connections: u32) -> String {
     let include = if own_file {
         "include '../postgresql.local.conf'"
     } else {
@@ -174,7 +179,7 @@ fn settings(socket_dir: &Path, own_file: bool) -> String {
     format!(
         "# Written by allod at each start. Settings of your own go into ../postgresql.local.conf, which is read here;
 # what stands below it can't be changed there.
-max_connections = 60
+max_connections = {connections}
 shared_buffers = 96MB
 effective_cache_size = 512MB
 max_wal_size = 512MB
@@ -260,7 +265,8 @@ mod tests {
 
     #[test]
     fn durability_and_the_socket_stand_after_the_owners_own_settings() {
-        let text = settings(Path::new("/var/lib/allod/run"), true);
+        let text = settings(Path::new("/var/lib/allod/run"), true, 77);
+        assert!(text.contains("\nmax_connections = 77\n"));
         let include = text.find("include '").unwrap();
         for fixed in [
             "listen_addresses = ''",

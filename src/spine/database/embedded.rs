@@ -35,15 +35,21 @@ pub struct EmbeddedPostgres {
 
 impl EmbeddedPostgres {
     /// Makes the cluster in `<data_dir>/postgres` when there is none, starts it, and makes roles and database when
-    /// they are missing. `binaries` names the folder of `initdb` and `postgres` instead of looking for it.
+    /// they are missing. `binaries` names the folder of `initdb` and `postgres` instead of looking for it; `connections`
+    /// is how many the server must be able to take.
     ///
     /// The caller holds the [`super::HubLock`] of the directory: leftovers of an earlier hub are waited for or removed.
-    pub async fn start(data_dir: &Path, binaries: Option<&Path>) -> Result<Self, DatabaseError> {
+    pub async fn start(
+        data_dir: &Path,
+        binaries: Option<&Path>,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
         // The server's working directory is another one.
         let data_dir =
             std::path::absolute(data_dir).map_err(DatabaseError::file("cannot resolve", data_dir))?;
         let binaries = binaries.map(Path::to_owned);
-        let prepared = tokio::task::spawn_blocking(move || prepare(&data_dir, binaries.as_deref()));
+        let prepared =
+            tokio::task::spawn_blocking(move || prepare(&data_dir, binaries.as_deref(), connections));
         let (launch, socket_dir) = prepared.await.map_err(|e| DatabaseError::File {
             what: "preparing was broken off in",
             path: PathBuf::from(DATABASE),
@@ -163,13 +169,17 @@ fn tell(begun: Instant, told: Instant) -> Instant {
     Instant::now()
 }
 
-fn prepare(data_dir: &Path, binaries: Option<&Path>) -> Result<(Launch, PathBuf), DatabaseError> {
+fn prepare(
+    data_dir: &Path,
+    binaries: Option<&Path>,
+    connections: u32,
+) -> Result<(Launch, PathBuf), DatabaseError> {
     let binaries = cluster::prepare(data_dir, binaries)?;
     let directory = cluster::directory(data_dir);
     // Before the first connection is tried: it would reach the old server, which is about to end.
     wait_for_old_server(&directory)?;
     let socket_dir = socket_directory(data_dir)?;
-    cluster::configure(&directory, &socket_dir, &cluster::system_user()?)?;
+    cluster::configure(&directory, &socket_dir, &cluster::system_user()?, connections)?;
     let start_log = data_dir.join("postgres-start.log");
     Ok((
         Launch {

@@ -40,6 +40,11 @@ pub use roles::{Role, doctor_sql};
 pub(crate) use self::{migrations::fingerprint, roles::make as make_roles};
 pub(crate) use migrations::migrate;
 
+/// Connections of the private server beside the pools: the queue's own dozen, listeners, migrations, a backup, whoever
+/// looks with psql, and those that PostgreSQL keeps for its superuser.
+const ROOM: u32 = 34;
+/// It takes this many however small the pools are.
+const CONNECTIONS_MIN: u32 = 60;
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +58,7 @@ pub struct DatabaseConfig {
     pub external: Option<ExternalDatabase>,
     /// The folder of `initdb` and `postgres`, instead of looking for it (`ALLOD_POSTGRES_BIN`).
     pub postgres_bin: Option<PathBuf>,
-    /// The most connections of `allod_app`. The private server takes 60 in all.
+    /// The most connections of `allod_app`.
     pub app_connections: u32,
     /// The most connections of `allod_spine`.
     pub spine_connections: u32,
@@ -72,6 +77,12 @@ impl DatabaseConfig {
             spine_connections: 8,
             patience: Duration::from_secs(60),
         }
+    }
+
+    /// How many connections the private server takes: those of both pools, and room beside them.
+    fn server_connections(&self) -> u32 {
+        let pools = self.app_connections.saturating_add(self.spine_connections);
+        pools.saturating_add(ROOM).max(CONNECTIONS_MIN)
     }
 }
 
@@ -146,7 +157,8 @@ impl Database {
     /// caller holds the directory's [`HubLock`] until after [`Database::stop`].
     pub async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         let Some(external) = &config.external else {
-            let server = EmbeddedPostgres::start(&config.data_dir, config.postgres_bin.as_deref()).await?;
+            let (bin, connections) = (config.postgres_bin.as_deref(), config.server_connections());
+            let server = EmbeddedPostgres::start(&config.data_dir, bin, connections).await?;
             let options = RoleOptions::all(&server.options());
             return Self::connect(options, Some(server), config).await;
         };
@@ -196,6 +208,19 @@ impl Database {
     /// Connections of `allod_spine`, for the event log and the queue.
     pub fn spine(&self) -> &PgPool {
         &self.inner.spine
+    }
+
+    /// Whether anything ever happened here: then there is data that only the hub's own keys open.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Query`].
+    pub async fn has_data(&self) -> Result<bool, DatabaseError> {
+        sqlx::query_scalar!(
+            r#"SELECT position > 0 OR EXISTS (SELECT FROM spine.outbox) AS "any!" FROM spine.log_head"#
+        )
+        .fetch_one(self.spine())
+        .await
+        .map_err(DatabaseError::query("asking whether there is data"))
     }
 
     /// How a role connects, for pools and listeners with settings of their own. A later
@@ -320,9 +345,4 @@ pub fn database_name(external: Option<&ExternalDatabase>) -> Result<String, Data
 pub fn installed(chosen: Option<&Path>) -> Result<String, DatabaseError> {
     let found = binaries::find(chosen, None)?;
     Ok(format!("{} in {}", found.major, found.directory.display()))
-}
-
-/// Whether a private database was ever made in this data directory.
-pub fn has_embedded_data(data_dir: &Path) -> bool {
-    cluster::directory(data_dir).join("PG_VERSION").is_file()
 }

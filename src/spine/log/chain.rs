@@ -47,6 +47,31 @@ pub struct Row {
 /// A link of the chain.
 pub type Link = [u8; 32];
 
+/// A [`Row`] out of whatever a query returned, with the columns of the same names.
+macro_rules! row_of {
+    ($found:expr, $position:expr) => {{
+        let found = $found;
+        $crate::log::chain::Row {
+            position: $position,
+            id: found.id,
+            kind: found.kind,
+            version: found.version,
+            account: found.account,
+            lane: found.lane,
+            subject: found.subject,
+            subject_version: found.subject_version,
+            actor: found.actor,
+            occurred_at: found.occurred_at,
+            recorded_at: found.recorded_at,
+            correlation: found.correlation,
+            causation: found.causation,
+            depth: found.depth,
+            body_hash: found.body_hash,
+        }
+    }};
+}
+pub(super) use row_of;
+
 /// The link of a row after the link `before` it (empty before the first row).
 ///
 /// Every field is written with its length first (absent: length `u32::MAX`), so that no two rows share a preimage.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use contracts::{Lane, NewEvent};
+use contracts::{AccountId, Lane, NewEvent};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use crate::access::{AccessError, Cause, Scope, truncate_to_micros};
+use crate::access::{AccessError, Cause, truncate_to_micros};
 
 /// An event on its way, with its body.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Outbox {
     pub(crate) fn push(
         &mut self,
         event: NewEvent,
-        scope: &Scope,
+        actor: String,
         cause: &Cause,
         now: DateTime<Utc>,
     ) -> Result<(), AccessError> {
@@ -58,7 +58,7 @@ impl Outbox {
         let ground = self.ground(Ground {
             kind: event.kind,
             version: event.version,
-            actor: scope.principal().to_string(),
+            actor,
             lane: event.lane.unwrap_or(cause.lane),
             cause: *cause,
         });
@@ -87,7 +87,7 @@ impl Outbox {
     pub(crate) async fn insert(
         &self,
         conn: &mut PgConnection,
-        scope: &Scope,
+        account: AccountId,
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
         if self.is_empty() {
@@ -114,7 +114,7 @@ impl Outbox {
             FROM unnest($3::uuid[], $6::bytea[], $7::timestamptz[], $8::text[], $9::bigint[], $10::integer[])
                 AS fresh (id, body_hash, occurred_at, subject, subject_version, ground)
             "#,
-            scope.account().0,
+            account.0,
             now,
             column!(rows, |row| row.event.id.0),
             column!(rows, |row| row.salt.as_slice()) as &[&[u8]],

@@ -3,14 +3,17 @@
 //! Invariant: one sealer at a time (an advisory lock), which numbers only what it deleted from the outbox in the
 //! same transaction. A transaction that commits late is sealed later: no gaps, no waiting, nothing lost.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contracts::Lane;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
-use super::wake::Wake;
+use super::wake::{SealedBatch, Wake};
 use crate::backoff::Backoff;
 
 /// Rows a batch at the most.
@@ -24,25 +27,48 @@ const LOCK: i64 = 0x0061_6c6c_6f64;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
+/// What the sealer works with.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    pub(crate) pool: PgPool,
+    pub(crate) key: ChainKey,
+    pub(crate) clock: Arc<dyn contracts::Clock>,
+    pub(crate) wake: Wake,
+    /// Where the anchor lies.
+    pub(crate) anchor: PathBuf,
+    pub(crate) stop: CancellationToken,
+}
+
 /// Runs until it is stopped; waits and recovers when the database goes away.
-pub(crate) async fn run(
-    pool: PgPool,
-    key: ChainKey,
-    clock: std::sync::Arc<dyn contracts::Clock>,
-    wake: Wake,
-    mut anchor: AnchorFile,
-    stop: CancellationToken,
-) {
+pub(crate) async fn run(sealer: Sealer) {
+    let Sealer {
+        pool,
+        key,
+        clock,
+        wake,
+        anchor,
+        stop,
+    } = sealer;
     let mut backoff = Backoff::default();
+    let mut anchor = loop {
+        match AnchorFile::open(anchor.clone(), &pool).await {
+            Ok(anchor) => break anchor,
+            Err(_) if stop.is_cancelled() => return,
+            Err(error) => backoff.failed("sealer", &error, &stop).await,
+        }
+    };
     let mut look = Look::new();
     while !stop.is_cancelled() {
         match seal(&pool, &key, clock.as_ref(), look.next()).await {
             Ok(sealed) => {
                 look.moved(sealed.last_seq);
                 backoff.succeeded("sealer");
+                if let Some(batch) = sealed.batch {
+                    wake.batch_sealed(batch);
+                }
                 wake.head_moved(sealed.head);
+                anchor.head_is((sealed.before.0, &sealed.before.1), (sealed.head, &sealed.link));
                 if sealed.rows > 0 {
-                    anchor.head_is(sealed.head, &sealed.link);
                     contracts::failpoint::hit("sealed");
                 }
                 if sealed.rows == BATCH_ROWS {
@@ -57,7 +83,7 @@ pub(crate) async fn run(
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     }
-    anchor.flush();
+    anchor.finish().await;
 }
 
 /// What one pass did.
@@ -65,12 +91,16 @@ pub(crate) async fn run(
 pub(crate) struct Sealed {
     /// How many rows moved.
     pub(crate) rows: i64,
+    /// Where the log ended before, and the link of that row.
+    before: (i64, Vec<u8>),
     /// Where the log ends now.
     pub(crate) head: i64,
     /// The link of the last row.
     pub(crate) link: Vec<u8>,
     /// Where the last row lay in the outbox.
     last_seq: i64,
+    /// What moved, if anything did.
+    batch: Option<SealedBatch>,
 }
 
 /// Where to begin looking in the outbox. What was moved leaves dead entries in its index until the next vacuum, by the
@@ -121,12 +151,15 @@ pub(crate) async fn seal(
     if waiting.is_empty() {
         return Ok(Sealed {
             rows: 0,
+            before: (head.position, head.hash.clone()),
             head: head.position,
             link: head.hash,
             last_seq: 0,
+            batch: None,
         });
     }
     let started = Instant::now();
+    let holds = kinds(&waiting);
     let Linked { seqs, links, link } = link_all(waiting, head.position, &head.hash);
     let count = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
     let (batch, position) = (head.batch + 1, head.position + count);
@@ -164,10 +197,27 @@ pub(crate) async fn seal(
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
     Ok(Sealed {
         rows: count,
+        before: (head.position, head.hash),
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),
+        batch: Some(SealedBatch {
+            after: head.position,
+            last: position,
+            holds,
+        }),
     })
+}
+
+fn kinds(rows: &[(i64, chain::Row)]) -> Vec<(Lane, String)> {
+    let mut kinds: Vec<(Lane, String)> = Vec::new();
+    for (_, row) in rows {
+        let lane = Lane::from_name(&row.lane);
+        if !kinds.iter().any(|(of, kind)| *of == lane && *kind == row.kind) {
+            kinds.push((lane, row.kind.clone()));
+        }
+    }
+    kinds
 }
 
 /// The first rows after `begin`, in order, with where they lie. They stay there until they are moved.
@@ -185,26 +235,7 @@ async fn read(tx: &mut Transaction<'_, Postgres>, begin: i64) -> Result<Vec<(i64
     .await?;
     Ok(rows
         .into_iter()
-        .map(|found| {
-            let row = chain::Row {
-                position: 0,
-                id: found.id,
-                kind: found.kind,
-                version: found.version,
-                account: found.account,
-                lane: found.lane,
-                subject: found.subject,
-                subject_version: found.subject_version,
-                actor: found.actor,
-                occurred_at: found.occurred_at,
-                recorded_at: found.recorded_at,
-                correlation: found.correlation,
-                causation: found.causation,
-                depth: found.depth,
-                body_hash: found.body_hash,
-            };
-            (found.seq, row)
-        })
+        .map(|found| (found.seq, chain::row_of!(found, 0))) // their place is known once they are linked
         .collect())
 }
 

@@ -1,7 +1,9 @@
 //! Proving the log: every link, body and signature is computed again from what the database holds.
 //!
 //! Invariant: a row that was changed, removed or put elsewhere is found and named, as long as the key is the
-//! owner's own. An end that was cut off is found by the anchor beside the keys. A body that is gone is counted as erased; a body that was changed is named.
+//! owner's own: each batch must end with a row whose link is signed, and the next one begin right after it. An end that
+//! was cut off is found by the anchor beside the keys. A body that is gone is counted as erased; a body that was changed
+//! is named.
 
 use std::path::Path;
 
@@ -10,7 +12,7 @@ use contracts::Position;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::anchor;
+use super::anchor::{self, Anchor};
 use super::chain::{self, ChainKey};
 use super::outbox::body_hash;
 
@@ -48,6 +50,11 @@ pub enum Fault {
         /// Its last position.
         position: Position,
     },
+    /// The anchor, which tells where the log once ended, can't be read.
+    AnchorUnreadable {
+        /// The file.
+        file: String,
+    },
 }
 
 impl std::fmt::Display for Fault {
@@ -68,6 +75,12 @@ impl std::fmt::Display for Fault {
                 write!(
                     f,
                     "batch {batch}, which ends at position {position}, is not signed by this hub's key"
+                )
+            }
+            Self::AnchorUnreadable { file } => {
+                write!(
+                    f,
+                    "{file}, which tells where the log once ended, can't be read: what was cut off is not missed by it"
                 )
             }
         }
@@ -121,7 +134,8 @@ struct Row {
 /// # Errors
 /// When the database is away.
 pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Report, sqlx::Error> {
-    let anchor = anchor::read(anchor); // before the head, which only grows
+    // Before the head, which only grows.
+    let (anchors, faults) = anchors(anchor);
     let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head")
         .fetch_one(pool)
         .await?;
@@ -130,7 +144,7 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
         batches: 0,
         erased: 0,
         head: head.position,
-        faults: Vec::new(),
+        faults,
     };
     let mut last = Seen::default();
     loop {
@@ -139,10 +153,8 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
             break;
         }
         for row in rows {
-            let anchored = anchor.as_ref().filter(|anchor| anchor.position == row.position);
-            if let Some(anchor) = anchored
-                && anchor.link != hex::encode(&row.hash)
-            {
+            let mut anchored = anchors.iter().filter(|anchor| anchor.position == row.position);
+            if anchored.any(|anchor| anchor.link != hex::encode(&row.hash)) {
                 report.faults.push(Fault::Changed {
                     position: row.position,
                     event: row.id,
@@ -155,13 +167,14 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
             return Ok(report);
         }
     }
-    let end = anchor.map_or(0, |anchor| anchor.position).max(head.position);
+    let anchored = anchors.iter().map(|anchor| anchor.position).max();
+    let end = head.position.max(anchored.unwrap_or(0));
     if last.position < end {
         report.faults.push(Fault::Removed {
             from: last.position + 1,
             to: end,
         });
-    } else if last.link != head.hash || last.batch != head.batch {
+    } else if last.link != head.hash || last.batch != head.batch || !last.signed {
         report.faults.push(Fault::Unsigned {
             batch: head.batch,
             position: head.position,
@@ -170,12 +183,39 @@ pub async fn verify(pool: &PgPool, key: &ChainKey, anchor: &Path) -> Result<Repo
     Ok(report)
 }
 
+/// The anchor and, if one was not borne out, that one too; and what of them can't be read.
+fn anchors(path: &Path) -> (Vec<Anchor>, Vec<Fault>) {
+    let (mut anchors, mut faults) = (Vec::new(), Vec::new());
+    for path in [path.to_owned(), anchor::fault_path(path)] {
+        match anchor::read(&path) {
+            Ok(anchor) => anchors.extend(anchor),
+            Err(_) => faults.push(Fault::AnchorUnreadable {
+                file: path.display().to_string(),
+            }),
+        }
+    }
+    (anchors, faults)
+}
+
 /// Where the last row stood, and its link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
     position: Position,
     batch: i64,
     link: Vec<u8>,
+    /// Its link was the one that the key signed for its batch, so another batch may begin after it.
+    signed: bool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            position: 0,
+            batch: 0,
+            link: Vec::new(),
+            signed: true, // before the first batch there is nothing to sign
+        }
+    }
 }
 
 /// Checks one row after the one before it.
@@ -211,10 +251,17 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
     if !gap && computed[..] != stored {
         report.faults.push(Fault::Changed { position, event });
     }
-    let seen = Seen {
+    if !gap && batch.0 != last.batch && (!last.signed || batch.0 != last.batch + 1) {
+        report.faults.push(Fault::Unsigned {
+            batch: last.batch,
+            position: before,
+        });
+    }
+    let mut seen = Seen {
         position,
         batch: batch.0,
         link: stored,
+        signed: false,
     };
     match batch {
         (batch, Some(end), Some(hash), Some(key_id), Some(signature)) => {
@@ -225,6 +272,7 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
                 if !good {
                     report.faults.push(Fault::Unsigned { batch, position });
                 }
+                seen.signed = true; // or named, which is enough of it
             }
         }
         (batch, ..) => report.faults.push(Fault::Unsigned { batch, position }),
@@ -233,23 +281,8 @@ fn check(report: &mut Report, row: Row, last: Seen, key: &ChainKey) -> Seen {
 }
 
 fn envelope(row: Row) -> chain::Row {
-    chain::Row {
-        position: row.position,
-        id: row.id,
-        kind: row.kind,
-        version: row.version,
-        account: row.account,
-        lane: row.lane,
-        subject: row.subject,
-        subject_version: row.subject_version,
-        actor: row.actor,
-        occurred_at: row.occurred_at,
-        recorded_at: row.recorded_at,
-        correlation: row.correlation,
-        causation: row.causation,
-        depth: row.depth,
-        body_hash: row.body_hash,
-    }
+    let position = row.position;
+    chain::row_of!(row, position)
 }
 
 async fn page(pool: &PgPool, after: Position, up_to: Position) -> Result<Vec<Row>, sqlx::Error> {
@@ -272,4 +305,11 @@ async fn page(pool: &PgPool, after: Position, up_to: Position) -> Result<Vec<Row
     )
     .fetch_all(pool)
     .await
+}
+
+/// The first rows as the chain has them, for tests that forge links.
+#[cfg(test)]
+pub(super) async fn rows(pool: &PgPool) -> Vec<chain::Row> {
+    let rows = page(pool, 0, i64::MAX).await;
+    rows.unwrap().into_iter().map(envelope).collect()
 }

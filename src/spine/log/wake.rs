@@ -1,8 +1,9 @@
 //! Wake-ups within the process: who committed tells who waits. Across processes a NOTIFY does it, and polling is
 //! the floor, so a lost wake-up costs time and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use contracts::{JobClass, Lane, Position};
 use sqlx::PgPool;
@@ -11,6 +12,29 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+
+/// So many of the newest batches are known in memory; who is further behind asks the database.
+const RECENT_BATCHES: usize = 64;
+/// What this process seals it tells itself sooner, and with more to say, than a notification does.
+const OWN_WORD_FIRST: Duration = Duration::from_millis(3);
+
+/// What lies in a batch that this process sealed. Told after its commit, so that it is never about another's events.
+#[derive(Debug)]
+pub(crate) struct SealedBatch {
+    /// The position before its first.
+    pub(crate) after: Position,
+    /// Its last position.
+    pub(crate) last: Position,
+    /// Which types it holds on which lane; each once.
+    pub(crate) holds: Vec<(Lane, String)>,
+}
+
+impl SealedBatch {
+    fn concerns(&self, lane: Lane, types: &[String]) -> bool {
+        let on_lane = |(of, kind): &(Lane, String)| *of == lane && (types.is_empty() || types.contains(kind));
+        self.holds.iter().any(on_lane)
+    }
+}
 
 /// Wakes the sealer, the queue and the consumers.
 #[derive(Debug, Clone)]
@@ -22,8 +46,11 @@ pub(crate) struct Wake {
 struct Inner {
     sealer: Notify,
     head: watch::Sender<Position>,
+    recent: Mutex<VecDeque<SealedBatch>>,
     rewinds: watch::Sender<u64>,
     passed: Mutex<HashMap<(&'static str, Lane), watch::Sender<Position>>>,
+    works: Mutex<HashMap<(&'static str, Lane), Instant>>,
+    ended: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Wake {
@@ -31,8 +58,11 @@ impl Wake {
         let inner = Inner {
             sealer: Notify::new(),
             head: watch::Sender::new(0),
+            recent: Mutex::new(VecDeque::with_capacity(RECENT_BATCHES)),
             rewinds: watch::Sender::new(0),
             passed: Mutex::new(HashMap::new()),
+            works: Mutex::new(HashMap::new()),
+            ended: Mutex::new(BTreeSet::new()),
         };
         Self {
             inner: Arc::new(inner),
@@ -50,7 +80,36 @@ impl Wake {
 
     /// Jobs of this class were queued.
     pub(crate) fn queue(&self, class: JobClass) {
-        crate::queue::wake_class(class);
+        crate::queue::ring(class);
+    }
+
+    /// This process sealed a batch. [`Wake::head_moved`] comes after it.
+    pub(crate) fn batch_sealed(&self, batch: SealedBatch) {
+        let mut recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == RECENT_BATCHES {
+            recent.pop_front();
+        }
+        recent.push_back(batch);
+    }
+
+    /// How far one may go on from `from`, up to `to`, without meeting an event of these types (empty: any) on the
+    /// lane, as far as memory tells: batches that another process sealed are not in it.
+    pub(crate) fn nothing_until(
+        &self,
+        lane: Lane,
+        types: &[String],
+        from: Position,
+        to: Position,
+    ) -> Position {
+        let recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = from;
+        for batch in recent.iter().filter(|batch| batch.last > from) {
+            if batch.after > reached || reached >= to || batch.concerns(lane, types) {
+                break;
+            }
+            reached = batch.last;
+        }
+        reached.min(to)
     }
 
     /// The log ends here now.
@@ -94,6 +153,9 @@ impl Wake {
         listener.listen("allod_sealed").await?;
         while let Some(told) = listener.try_recv().await? {
             if let Ok(head) = told.payload().parse() {
+                if *self.inner.head.borrow() < head {
+                    tokio::time::sleep(OWN_WORD_FIRST).await;
+                }
                 self.head_moved(head);
             }
         }
@@ -107,5 +169,69 @@ impl Wake {
             .entry((consumer, lane))
             .or_insert_with(|| watch::Sender::new(0))
             .clone()
+    }
+
+    /// A consumer has just gone on, or has nothing to do.
+    pub(crate) fn works(&self, consumer: &'static str, lane: Lane) {
+        let mut works = self.inner.works.lock().unwrap_or_else(PoisonError::into_inner);
+        works.insert((consumer, lane), Instant::now());
+    }
+
+    /// How long ago that was; nothing before the first time.
+    pub(crate) fn worked_ago(&self, consumer: &'static str, lane: Lane) -> Option<Duration> {
+        let works = self.inner.works.lock().unwrap_or_else(PoisonError::into_inner);
+        works.get(&(consumer, lane)).map(Instant::elapsed)
+    }
+
+    /// A task that nobody can start again is over before its time.
+    pub(crate) fn part_ended(&self, service: &'static str) {
+        let mut ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.insert(service);
+    }
+
+    pub(crate) fn parts_ended(&self) -> Vec<&'static str> {
+        let ended = self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(wake: &Wake, after: Position, last: Position, holds: &[(Lane, &str)]) {
+        let holds = holds.iter().map(|(lane, kind)| (*lane, (*kind).to_owned()));
+        wake.batch_sealed(SealedBatch {
+            after,
+            last,
+            holds: holds.collect(),
+        });
+    }
+
+    #[test]
+    fn a_reader_goes_on_over_batches_that_hold_nothing_for_it_and_no_further() {
+        let wake = Wake::new();
+        let types = ["call".to_owned()];
+        let until = |types: &[String], from, to| wake.nothing_until(Lane::Live, types, from, to);
+        assert_eq!(until(&types, 0, 9), 0, "nothing is known yet");
+        sealed(&wake, 10, 12, &[(Lane::Live, "audit")]);
+        sealed(&wake, 12, 15, &[(Lane::Live, "audit"), (Lane::Backfill, "call")]);
+        sealed(&wake, 15, 16, &[(Lane::Live, "call"), (Lane::Live, "audit")]);
+        sealed(&wake, 16, 20, &[(Lane::Live, "audit")]);
+        assert_eq!(until(&types, 9, 20), 9, "what lies before 10 is not known");
+        assert_eq!(until(&types, 10, 20), 15);
+        assert_eq!(until(&types, 11, 20), 15, "from within a batch too");
+        assert_eq!(until(&types, 10, 14), 14, "but not over the limit");
+        assert_eq!(until(&types, 15, 20), 15);
+        assert_eq!(until(&types, 16, 20), 20);
+        assert_eq!(until(&types, 20, 25), 20, "another process sealed 21 to 25");
+        assert_eq!(until(&[], 10, 20), 10, "who wants all types skips none");
+        assert_eq!(wake.nothing_until(Lane::Backfill, &[], 10, 20), 12);
+        assert_eq!(wake.nothing_until(Lane::Backfill, &[], 15, 20), 20);
+        for n in 0..70 {
+            sealed(&wake, 20 + n, 21 + n, &[(Lane::Live, "audit")]);
+        }
+        assert_eq!(until(&types, 16, 90), 16, "forgotten by now");
+        assert_eq!(until(&types, 30, 90), 90);
     }
 }

@@ -1,5 +1,8 @@
 //! Channels: how the sending job hands a message to a provider, and finds out what became of it.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::{AttemptId, ConnectionId, EntityId};
@@ -15,6 +18,8 @@ pub struct Route {
     pub plugin: String,
     /// How long the provider's records may lag: absence there proves nothing before.
     pub grace: std::time::Duration,
+    /// What the driver knows of it already, so that it need not look again a moment later. Nobody else reads it.
+    pub known: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// A message on its way out.

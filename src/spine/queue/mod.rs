@@ -27,4 +27,4 @@ pub use enqueue::{enqueue, enqueue_all};
 pub use model::{JobContext, JobError, JobHandler, JobOptions, JobState, QueueError, RateLimit, Slot};
 pub use registry::JobRegistry;
 pub use runner::{Concurrency, DrainReport, QueueRunner, RunnerOptions};
-pub use wake::{announce, wake, wake_class};
+pub(crate) use wake::ring;

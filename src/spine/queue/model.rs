@@ -15,8 +15,8 @@ use crate::access::{Cause, Principal, Scope};
 /// Why the queue could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The database is away or refused.
-    #[error("the queue's database is not available")]
+    /// The database is away, or refused the statement.
+    #[error("{}", crate::access::database_text(.0))]
     Database(#[from] sqlx::Error),
     /// A payload can't be written as JSON.
     #[error("the job's payload can't be written as JSON")]
@@ -24,6 +24,9 @@ pub enum QueueError {
     /// The options contradict each other or are out of range.
     #[error("{0}")]
     Options(&'static str),
+    /// Two parts of the hub bear one name; only one of them would work.
+    #[error("there are two {0} {1}")]
+    Doubled(&'static str, &'static str),
     /// A schedule's time can't be read.
     #[error("{0}")]
     Schedule(String),

@@ -1,6 +1,6 @@
 //! Which handler does the jobs of which queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use super::model::{JobContext, JobError, JobHandler};
 #[derive(Default, Clone)]
 pub struct JobRegistry {
     queues: BTreeMap<&'static str, Entry>,
+    doubled: BTreeSet<&'static str>,
 }
 
 #[derive(Clone)]
@@ -29,24 +30,35 @@ impl std::fmt::Debug for JobRegistry {
 }
 
 impl JobRegistry {
-    /// Names the handler of a payload type's queue. A second one for the same queue takes the first one's place.
+    /// Names the handler of a payload type's queue. A second one for the same queue is refused when the hub starts.
     pub fn register<H: JobHandler>(&mut self, handler: H) {
         let entry = Entry {
             class: H::Payload::CLASS,
             retry: H::Payload::RETRY,
             handler: Arc::new(Typed(handler)),
         };
-        if self.queues.insert(H::Payload::QUEUE, entry).is_some() {
-            tracing::error!(
-                queue = H::Payload::QUEUE,
-                "two handlers for one queue: the later one is used"
-            );
-        }
+        self.insert(H::Payload::QUEUE, entry);
     }
 
     /// Takes over the handlers of another registry.
     pub fn extend(&mut self, other: Self) {
-        self.queues.extend(other.queues);
+        self.doubled.extend(other.doubled);
+        for (queue, entry) in other.queues {
+            self.insert(queue, entry);
+        }
+    }
+
+    fn insert(&mut self, queue: &'static str, entry: Entry) {
+        if self.queues.contains_key(queue) {
+            self.doubled.insert(queue);
+        } else {
+            self.queues.insert(queue, entry);
+        }
+    }
+
+    /// The queues that two handlers want.
+    pub(super) fn doubled(&self) -> impl Iterator<Item = &'static str> {
+        self.doubled.iter().copied()
     }
 
     /// The queues of a class.

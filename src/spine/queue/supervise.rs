@@ -69,11 +69,11 @@ impl Supervisor {
             self.bury_dead_hubs().await?;
         }
         if tick.is_multiple_of(2) && store::expire(&self.pool, EXPIRY_GRACE_SECONDS).await? > 0 {
-            JobClass::ALL.into_iter().for_each(wake::ring);
+            wake::wake();
         }
         let fired = self.timekeeper.look(&self.pool, tick.is_multiple_of(10)).await?;
         if fired > 0 {
-            JobClass::ALL.into_iter().for_each(wake::ring);
+            wake::wake();
         }
         if tick.is_multiple_of(5) {
             self.gauge().await?;
@@ -103,7 +103,7 @@ impl Supervisor {
             jobs,
             "a hub had ended without a word: its jobs are tried again"
         );
-        JobClass::ALL.into_iter().for_each(wake::ring);
+        wake::wake();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::wake::wake;
 use super::*;
 use crate::access::{Cause, Principal, Scope};
 

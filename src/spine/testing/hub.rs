@@ -38,8 +38,7 @@ pub async fn hub(build: impl FnOnce(&Context) -> Vec<Service>) -> TestHub {
 
 /// Starts a spine with the services that `build` makes, on a clock of the test's.
 pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<Service>) -> TestHub {
-    let database = database().await;
-    let dir = TempDir::new();
+    let (database, dir) = (database().await, TempDir::new());
     let vault = Vault::open_or_create(&dir.path().join("keys/master")).expect("a key can be made");
     let tree = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let settings = Settings {
@@ -49,20 +48,9 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
     };
-    let (spine, gate) = Spine::new(
-        database.db.app().clone(),
-        database.db.spine().clone(),
-        vault,
-        clock,
-        settings,
-    );
-    let context = spine.context().clone();
-    let admin = spine.admin().clone();
-    let services = build(&context);
-    let running = spine
-        .start(services, RunnerOptions::default())
-        .await
-        .expect("the database answers");
+    let (spine, gate) = opened(&database, vault, clock, settings);
+    let (context, admin) = (spine.context().clone(), spine.admin().clone());
+    let running = started(spine, build).await;
     TestHub {
         context,
         admin,
@@ -71,6 +59,17 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
         running: Some(running),
         _dir: dir,
     }
+}
+
+fn opened(database: &TestDatabase, vault: Vault, clock: Arc<dyn Clock>, settings: Settings) -> (Spine, Gate) {
+    let (app, spine) = (database.db.app().clone(), database.db.spine().clone());
+    Spine::new(app, spine, vault, clock, settings)
+}
+
+async fn started(spine: Spine, build: impl FnOnce(&Context) -> Vec<Service>) -> Running {
+    let services = build(spine.context());
+    let started = spine.start(services, RunnerOptions::default()).await;
+    started.expect("the database answers")
 }
 
 impl TestHub {
@@ -122,6 +121,20 @@ impl TestHub {
             assert!(Instant::now() < until, "waited in vain until {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Stops, and starts again with other services over the same database and directory.
+    pub async fn restart(&mut self, build: impl FnOnce(&Context) -> Vec<Service>) {
+        self.stop().await;
+        let old = &self.context;
+        let (vault, clock, settings) = (
+            old.vault.clone(),
+            old.clock.clone(),
+            old.settings.as_ref().clone(),
+        );
+        let (spine, gate) = opened(&self.database, vault, clock, settings);
+        (self.context, self.admin, self.gate) = (spine.context().clone(), spine.admin().clone(), gate);
+        self.running = Some(started(spine, build).await);
     }
 
     /// Stops everything but the database.

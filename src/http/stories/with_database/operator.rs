@@ -16,6 +16,20 @@ async fn the_operator_acts_in_the_account_that_she_names() {
         serde_json::json!([]),
         "the owner's, when she names nobody"
     );
+    let wrong = house.call("wrong", Method::GET, "/api/v1/events").await;
+    assert_eq!(problem(wrong).await, 401);
+    house.context.access.refusals_flush().await.unwrap();
+    for _ in 0..200 {
+        if list(Some("instance")).await["items"][0]["type"] == "audit.SignInsRefused" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let hubs = list(Some("instance")).await;
+    assert_eq!(
+        hubs["items"][0]["body"]["source"], "192.0.2.1",
+        "the hub's own audit: {hubs}"
+    );
     let nobody = house
         .operate(Some("mallory"), Method::GET, "/api/v1/events", "")
         .await;

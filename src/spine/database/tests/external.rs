@@ -61,7 +61,7 @@ async fn an_administrator_who_is_no_superuser_prepares_a_server_and_the_hub_logs
         return;
     }
     let (theirs, data) = (TempDir::new(), TempDir::new());
-    let server = EmbeddedPostgres::start(theirs.path(), None).await.unwrap();
+    let server = EmbeddedPostgres::start(theirs.path(), None, 60).await.unwrap();
     let mut root = server
         .options()
         .username("postgres")

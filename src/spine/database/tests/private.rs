@@ -32,8 +32,13 @@ async fn a_fresh_directory_gets_a_database_that_a_second_start_opens_again() {
     }
     let data = TempDir::new();
     let _lock = HubLock::acquire(data.path()).unwrap();
-    assert!(!has_embedded_data(data.path()));
-    let db = Database::open(&DatabaseConfig::new(data.path())).await.unwrap();
+    assert!(!cluster::directory(data.path()).exists());
+    let config = DatabaseConfig {
+        app_connections: 200,
+        spine_connections: 200,
+        ..DatabaseConfig::new(data.path())
+    };
+    let db = Database::open(&config).await.unwrap();
     assert!(db.health().await.ready);
     assert!(db.describe().contains("private, in "), "{}", db.describe());
     let server = db.embedded().unwrap();
@@ -47,6 +52,7 @@ async fn a_fresh_directory_gets_a_database_that_a_second_start_opens_again() {
         ("fsync", "on"),
         ("synchronous_commit", "on"),
         ("data_checksums", "on"),
+        ("max_connections", "434"), // both pools can be full
     ] {
         let value: String = sqlx::query_scalar("SELECT current_setting($1)")
             .bind(setting)

@@ -10,7 +10,7 @@ use contracts::{Event, Lane, Position};
 use sqlx::PgExecutor;
 use tokio::sync::watch;
 
-use super::{Consumer, HandleError, Runtime, store};
+use super::{Consumer, HandleError, Runtime, handle, store};
 use crate::access::{AccessError, Cause, Principal, Scope, ScopedTx};
 use crate::backoff::Backoff;
 use crate::log::reader;
@@ -21,6 +21,10 @@ const BATCH_EVENTS: i64 = 200;
 const POLL: Duration = Duration::from_secs(1);
 /// A position that moved over events of no interest is written down this often: reading them again costs little.
 const IDLE_SAVE: i64 = 10_000;
+/// So often an event is tried whose statement is cut off (by its time limit, say) before it is parked.
+const CUT_OFF_TRIES: u32 = 3;
+/// Between these tries.
+const CUT_OFF_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs one consumer on one lane until it is stopped.
 pub(crate) async fn run(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lane) {
@@ -28,7 +32,11 @@ pub(crate) async fn run(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lan
     let mut backoff = Backoff::default();
     let stop = lane.runtime.stop.clone();
     while !stop.is_cancelled() {
-        match lane.step().await {
+        let step = lane.step().await;
+        if step.is_ok() {
+            lane.runtime.wake.works(lane.consumer.name(), lane.lane);
+        }
+        match step {
             Ok(Step::More) => backoff.succeeded(lane.consumer.name()),
             Ok(Step::Idle) => {
                 backoff.succeeded(lane.consumer.name());
@@ -45,6 +53,47 @@ pub(crate) async fn run(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lan
 enum Step {
     More,
     Idle,
+}
+
+/// Why a consumer can't go on where it is. It waits, and reads again what the database holds.
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    #[error("this consumer's position was moved by somebody else")]
+    Moved,
+    #[error(transparent)]
+    Away(#[from] AccessError),
+}
+
+/// Why a stretch was not handled.
+enum Trouble {
+    /// None could be now.
+    Halt(Halt),
+    /// These can't be.
+    Event(HandleError),
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Away(error) => error.into(),
+            Halt::Moved => Self::Halt(halt),
+        }
+    }
+}
+
+impl From<AccessError> for Trouble {
+    fn from(error: AccessError) -> Self {
+        HandleError::Access(error).into()
+    }
+}
+
+impl From<HandleError> for Trouble {
+    fn from(error: HandleError) -> Self {
+        match error {
+            HandleError::Access(error) if error.is_transient() => Self::Halt(Halt::Away(error)),
+            error => Self::Event(error),
+        }
+    }
 }
 
 struct LaneReader {
@@ -99,12 +148,14 @@ impl LaneReader {
         }
     }
 
-    async fn step(&mut self) -> Result<Step, AccessError> {
+    async fn step(&mut self) -> Result<Step, Halt> {
         let (position, saved) = match self.position {
             Some(position) => position,
             None => {
-                let saved =
-                    store::position_or_start(&self.runtime.pool, self.consumer.name(), self.lane).await?;
+                let (pool, name) = (&self.runtime.pool, self.consumer.name());
+                let saved = store::position_or_start(pool, name, self.lane)
+                    .await
+                    .map_err(AccessError::from)?;
                 self.passed.send_replace(saved);
                 (saved, saved)
             }
@@ -114,15 +165,24 @@ impl LaneReader {
         if limit <= position {
             return Ok(Step::Idle);
         }
+        let begin = self
+            .runtime
+            .wake
+            .nothing_until(self.lane, &self.types, position, limit);
+        if begin == limit {
+            self.reached(limit, saved, saved).await?;
+            return Ok(Step::Idle);
+        }
         let events = reader::events_for_consumer(
             &self.runtime.pool,
             self.lane,
-            position,
+            begin,
             limit,
             &self.types,
             BATCH_EVENTS,
         )
-        .await?;
+        .await
+        .map_err(AccessError::from)?;
         let full = events.len() as i64 == BATCH_EVENTS;
         let mut from = saved;
         for stretch in events.chunk_by(|a, b| a.account == b.account) {
@@ -133,58 +193,81 @@ impl LaneReader {
         } else {
             limit
         };
-        if events.is_empty() && reached - saved >= IDLE_SAVE {
-            self.move_position(&self.runtime.pool, reached, saved).await?;
-            from = reached;
-        }
-        self.position = Some((reached, from));
-        self.passed.send_replace(reached);
-        metrics::gauge!("allod_consumer_position", "consumer" => self.consumer.name(), "lane" => self.lane.as_str())
-            .set(reached as f64);
+        self.reached(reached, saved, from).await?;
         Ok(if full { Step::More } else { Step::Idle })
     }
 
+    /// It has come so far. What it did on the way moved the position that is written down from `before` to `saved`.
+    async fn reached(&mut self, to: Position, before: Position, saved: Position) -> Result<(), Halt> {
+        let idle = saved == before && to - saved >= IDLE_SAVE;
+        if idle {
+            self.move_position(&self.runtime.pool, to, saved).await?;
+        }
+        self.position = Some((to, if idle { to } else { saved }));
+        self.passed.send_replace(to);
+        metrics::gauge!("allod_consumer_position", "consumer" => self.consumer.name(), "lane" => self.lane.as_str())
+            .set(to as f64);
+        Ok(())
+    }
+
     /// Handles consecutive events of one account in one transaction; if that fails, each in its own.
-    async fn handle_stretch(&self, events: &[Event], saved: Position) -> Result<Position, AccessError> {
-        let error = match self.try_together(events, saved).await {
-            Ok(position) => return Ok(position),
-            Err(HandleError::Access(error)) if error.is_transient() => return Err(error),
-            Err(HandleError::Access(AccessError::Erased)) => return self.skip(events, saved).await,
-            Err(error) => error,
-        };
-        if let [event] = events {
-            return self.park(event, saved, &error).await;
+    async fn handle_stretch(&self, events: &[Event], saved: Position) -> Result<Position, Halt> {
+        if events.len() > 1 {
+            match self.try_together(events, saved).await {
+                Ok(position) => return Ok(position),
+                Err(Trouble::Halt(halt)) => return Err(halt),
+                Err(Trouble::Event(_)) => {}
+            }
         }
         let mut saved = saved;
         for event in events {
-            saved = match self.try_together(std::slice::from_ref(event), saved).await {
-                Ok(position) => position,
-                Err(HandleError::Access(error)) if error.is_transient() => return Err(error),
-                Err(error) => self.park(event, saved, &error).await?,
-            };
+            saved = self.handle_one(event, saved).await?;
         }
         Ok(saved)
     }
 
-    /// Passes over events of an account that was erased.
-    async fn skip(&self, events: &[Event], saved: Position) -> Result<Position, AccessError> {
-        let to = events.last().map_or(saved, |event| event.position);
-        self.move_position(&self.runtime.pool, to, saved).await?;
-        Ok(to)
+    /// Handles one event by itself, or parks it, or passes over it when its account was erased.
+    async fn handle_one(&self, event: &Event, saved: Position) -> Result<Position, Halt> {
+        let mut tries = 1;
+        let error = loop {
+            match self.try_together(std::slice::from_ref(event), saved).await {
+                Ok(position) => return Ok(position),
+                Err(Trouble::Halt(halt)) => return Err(halt),
+                Err(Trouble::Event(error)) if error.was_cut_off() && tries < CUT_OFF_TRIES => {
+                    tracing::info!(consumer = self.consumer.name(), event = %event.id, tries, %error, "tried again");
+                    tokio::time::sleep(CUT_OFF_PAUSE * tries).await;
+                    tries += 1;
+                }
+                Err(Trouble::Event(error)) => break error,
+            }
+        };
+        match self.park(event, saved, &error).await {
+            Err(Halt::Away(AccessError::Erased)) => {
+                self.move_position(&self.runtime.pool, event.position, saved)
+                    .await?;
+                Ok(event.position)
+            }
+            parked => parked,
+        }
     }
 
-    async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, HandleError> {
+    async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, Trouble> {
         let Some((first, last)) = events.first().zip(events.last()) else {
             return Ok(saved);
         };
         let mut tx = self.begin(first).await?;
+        let mut concerned = false;
         for event in events {
             tx.follow(Cause::event(event));
-            self.consumer.handle(&mut tx, event).await?;
+            concerned |= handle(self.consumer.as_ref(), &mut tx, event).await?;
+        }
+        if !concerned {
+            return Ok(saved); // nothing to commit: the position is written down with the next effect
         }
         self.move_position(tx.conn(), last.position, saved).await?;
         tx.commit().await?;
         contracts::failpoint::hit(&format!("{} committed", self.consumer.name()));
+        self.runtime.wake.works(self.consumer.name(), self.lane);
         Ok(last.position)
     }
 
@@ -193,26 +276,16 @@ impl LaneReader {
         self.runtime.access.begin(&scope, Cause::event(event)).await
     }
 
-    async fn move_position(
-        &self,
-        on: impl PgExecutor<'_>,
-        to: Position,
-        from: Position,
-    ) -> Result<(), AccessError> {
-        if store::position_move(on, self.consumer.name(), self.lane, to, from).await? {
-            return Ok(());
+    async fn move_position(&self, on: impl PgExecutor<'_>, to: Position, from: Position) -> Result<(), Halt> {
+        let moved = store::position_move(on, self.consumer.name(), self.lane, to, from).await;
+        if moved.map_err(AccessError::from)? {
+            Ok(())
+        } else {
+            Err(Halt::Moved)
         }
-        Err(AccessError::Database(sqlx::Error::Protocol(
-            "this consumer's position was moved by somebody else".into(),
-        )))
     }
 
-    async fn park(
-        &self,
-        event: &Event,
-        saved: Position,
-        error: &HandleError,
-    ) -> Result<Position, AccessError> {
+    async fn park(&self, event: &Event, saved: Position, error: &HandleError) -> Result<Position, Halt> {
         tracing::warn!(consumer = self.consumer.name(), event = %event.id, %error, "event parked");
         metrics::counter!("allod_events_parked_total", "consumer" => self.consumer.name()).increment(1);
         let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));

@@ -48,6 +48,24 @@ impl HandleError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Access(error) if error.is_transient())
     }
+
+    fn was_cut_off(&self) -> bool {
+        matches!(self, Self::Access(error) if error.was_cut_off())
+    }
+}
+
+/// Lets a consumer handle an event. One that panics over it has found poison: others must not stand still for it.
+/// False: the event doesn't concern it, and nothing was done.
+async fn handle(consumer: &dyn Consumer, tx: &mut ScopedTx, event: &Event) -> Result<bool, HandleError> {
+    let handled = crate::panics::caught(async {
+        let concerned = consumer.concerns(tx, event).await?;
+        if concerned {
+            consumer.handle(tx, event).await?;
+        }
+        Ok(concerned)
+    })
+    .await;
+    handled.unwrap_or_else(|panic| Err(HandleError::Poison(format!("the consumer panicked: {panic}"))))
 }
 
 /// A named reader of the log.
@@ -67,6 +85,12 @@ pub trait Consumer: Send + Sync + 'static {
     /// A consumer that must have passed a position before this one may read it.
     fn after(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether the event, of a type that it wants, concerns it at all: what doesn't is passed over without a commit,
+    /// and may be asked about again after a restart. Only reads.
+    async fn concerns(&self, _tx: &mut ScopedTx, _event: &Event) -> Result<bool, HandleError> {
+        Ok(true)
     }
 
     /// Handles one event. Everything that it does goes through `tx`; it may run twice for the same event (a batch

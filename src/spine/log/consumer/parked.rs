@@ -2,7 +2,7 @@
 
 use contracts::{AccountId, EventId, Position};
 
-use super::{Consumer, HandleError, store};
+use super::{Consumer, HandleError, handle, store};
 use crate::access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
 use crate::log::reader;
 
@@ -60,8 +60,8 @@ pub(crate) async fn parked_retry(
         return Ok(false);
     };
     tx.follow(Cause::event(&event));
-    match consumer.handle(&mut tx, &event).await {
-        Ok(()) => {
+    match handle(consumer, &mut tx, &event).await {
+        Ok(_) => {
             tx.commit().await?;
             Ok(true)
         }

@@ -138,3 +138,191 @@ async fn what_feeds_itself_is_stopped_by_the_depth_of_causes() {
         crate::access::DEPTH_MAX + 1
     );
 }
+
+/// Does with an event what its rule's name says.
+struct Clumsy;
+
+#[async_trait]
+impl Consumer for Clumsy {
+    fn name(&self) -> &'static str {
+        "clumsy"
+    }
+    fn types(&self) -> Vec<String> {
+        vec![RuleChanged::TYPE.to_owned()]
+    }
+    async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        let statements: &[&str] = match event.subject.as_deref() {
+            Some("stumbles") => panic!("over its own feet"),
+            Some("dawdles") => &["SET LOCAL statement_timeout = 20", "SELECT pg_sleep(10)"],
+            Some("doubles") => {
+                &["INSERT INTO spine.consumer_position VALUES ('twice', 'live', 0), ('twice', 'live', 0)"]
+            }
+            _ => return Ok(()),
+        };
+        for statement in statements {
+            sqlx::query(statement).execute(tx.conn()).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_panics_or_is_cut_off_parks_that_event_with_a_true_reason_and_goes_on_for_all() {
+    let hub = hub_with(Clumsy).await;
+    let (alice, bob) = (hub.somebody(), hub.somebody());
+    rules_change(&hub, &alice, &["one", "stumbles", "dawdles", "doubles"]).await;
+    rules_change(&hub, &bob, &["stumbles"]).await;
+    let reasons = async |scope| -> Vec<String> {
+        let parked = parked_list(&mut hub.begin(scope).await).await.unwrap();
+        parked.into_iter().map(|parked| parked.reason).collect()
+    };
+    let stumbled = "the consumer panicked: over its own feet";
+    assert_eq!(
+        reasons(&alice).await,
+        [
+            stumbled,
+            "the database cut a statement off (57014): it took too long",
+            "the database refused a statement (23505), constraint consumer_position_pkey, table consumer_position",
+        ]
+    );
+    assert_eq!(reasons(&bob).await, [stumbled]);
+    let event = parked_list(&mut hub.begin(&bob).await).await.unwrap()[0].event;
+    let again = hub.admin.parked_retry("clumsy", bob.account(), event).await;
+    assert!(
+        matches!(again, Err(HandleError::Poison(_))),
+        "the retry survives it too"
+    );
+
+    let status = hub.admin.status().await.unwrap();
+    let parked: Vec<_> = status
+        .consumers
+        .iter()
+        .map(|one| (one.lane, one.parked))
+        .collect();
+    assert_eq!(
+        parked,
+        [(Lane::Live, 4), (Lane::Backfill, 0)],
+        "each once, on its lane"
+    );
+    assert!(
+        status.consumers.iter().all(|one| one.silent_seconds < 20),
+        "{status:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_stuck_shows_how_long_it_has_been_silent_and_how_old_its_next_event_is() {
+    struct Stuck;
+    #[async_trait]
+    impl Consumer for Stuck {
+        fn name(&self) -> &'static str {
+            "stuck"
+        }
+        fn types(&self) -> Vec<String> {
+            vec![RuleChanged::TYPE.to_owned()]
+        }
+        async fn handle(&self, _: &mut ScopedTx, _: &Event) -> Result<(), HandleError> {
+            std::future::pending().await
+        }
+    }
+    let hub = hub_with(Stuck).await;
+    let alice = hub.somebody();
+    let mut tx = hub.begin(&alice).await;
+    tx.publish(rule_changed("one")).unwrap();
+    tx.commit().await.unwrap();
+    let status = hub
+        .eventually("its silence shows", async || {
+            let status = hub.admin.status().await.unwrap();
+            let live = status.consumers.into_iter().find(|one| one.lane == Lane::Live)?;
+            (live.silent_seconds > 0 && live.lag_seconds > 0).then_some(live)
+        })
+        .await;
+    assert_eq!((status.behind, status.position), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_services_task_that_panics_is_told_in_the_hubs_status() {
+    let hub = crate::testing::hub(|_| {
+        vec![crate::Service {
+            name: "fragile",
+            tasks: vec![Box::new(|_| Box::pin(async { panic!("on purpose") }))],
+            ..crate::Service::default()
+        }]
+    })
+    .await;
+    hub.eventually("it is told", async || {
+        (hub.admin.status().await.unwrap().ended == ["fragile"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_with_two_parts_of_one_name_does_not_start() {
+    use crate::queue::{JobContext, JobError, JobHandler, JobRegistry};
+    use contracts::jobs::SendOutgoingMessage;
+
+    struct Deaf;
+    #[async_trait]
+    impl JobHandler for Deaf {
+        type Payload = SendOutgoingMessage;
+        async fn run(&self, _: &JobContext, _: Self::Payload) -> Result<serde_json::Value, JobError> {
+            Ok(serde_json::Value::Null)
+        }
+    }
+    let database = crate::testing::database().await;
+    let dir = tempfile::tempdir().unwrap();
+    let start = async |build: &dyn Fn(&'static str, &'static str) -> crate::Service| {
+        let (spine, _) = crate::Spine::new(
+            database.db.app().clone(),
+            database.db.spine().clone(),
+            crate::vault::Vault::open_or_create(&dir.path().join("key")).unwrap(),
+            std::sync::Arc::new(contracts::SystemClock),
+            crate::Settings {
+                data_dir: dir.path().to_owned(),
+                packs_dir: dir.path().to_owned(),
+                recipes_dir: dir.path().to_owned(),
+                public_url: String::new(),
+                extra_ca_pem: Vec::new(),
+            },
+        );
+        let services = vec![build("first", "one"), build("second", "two")];
+        match spine
+            .start(services, crate::queue::RunnerOptions::default())
+            .await
+        {
+            Ok(running) => {
+                running.drain(std::time::Duration::from_secs(5)).await;
+                "it starts".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    let service = |name| crate::Service {
+        name,
+        ..crate::Service::default()
+    };
+    assert_eq!(start(&|name, _| service(name)).await, "it starts");
+    assert_eq!(
+        start(&|_, _| service("same")).await,
+        "there are two services same"
+    );
+    let reading = |name| crate::Service {
+        consumers: vec![std::sync::Arc::new(Clumsy)],
+        ..service(name)
+    };
+    assert_eq!(
+        start(&|name, _| reading(name)).await,
+        "there are two consumers clumsy"
+    );
+    let working = |name| {
+        let mut jobs = JobRegistry::default();
+        jobs.register(Deaf);
+        crate::Service {
+            jobs,
+            ..service(name)
+        }
+    };
+    let queue = <SendOutgoingMessage as contracts::JobPayload>::QUEUE;
+    let told = format!("there are two handlers of the queue {queue}");
+    assert_eq!(start(&|name, _| working(name)).await, told);
+}

@@ -1,5 +1,6 @@
 //! Writing: in order, one's own only, never changed, and gone when it is erased.
 
+use contracts::events::accounts::AccountErased;
 use contracts::events::audit::AccessRecorded;
 use contracts::events::rules::RuleChanged;
 use contracts::{EventPayload, Lane, NewEvent};
@@ -50,7 +51,15 @@ async fn events_of_many_writers_get_gapless_positions_and_none_is_lost() {
 async fn the_log_is_append_only_by_the_databases_own_word() {
     let (hub, _) = marking_hub().await;
     let alice = hub.somebody();
+    assert!(
+        !hub.database.db.has_data().await.unwrap(),
+        "a fresh hub may make its key"
+    );
     rules_change(&hub, &alice, &["one"]).await;
+    assert!(
+        hub.database.db.has_data().await.unwrap(),
+        "from here on a lost key is a loss"
+    );
     for statement in [
         "UPDATE spine.event_log SET actor = 'nobody'",
         "DELETE FROM spine.event_log",
@@ -111,11 +120,15 @@ async fn an_erased_account_leaves_no_body_and_takes_no_more_writes() {
         tx.commit().await.unwrap();
     }
     hub.settle().await;
-    let rows = hub.admin.erase_account(alice.account()).await.unwrap();
+    let rows = hub.admin.erase_account(&alice, alice.account()).await.unwrap();
     assert_eq!(rows["spine.event_body"], 2);
     assert_eq!(rows["spine.idempotency"], 1);
     assert!(
-        hub.admin.erase_account(alice.account()).await.unwrap().is_empty(),
+        hub.admin
+            .erase_account(&alice, alice.account())
+            .await
+            .unwrap()
+            .is_empty(),
         "the second time finds nothing"
     );
     let refused = hub.context.access.begin(&alice, crate::Cause::outside()).await;
@@ -128,6 +141,41 @@ async fn an_erased_account_leaves_no_body_and_takes_no_more_writes() {
         hub.admin.verify().await.unwrap().faults.is_empty(),
         "the chain still proves itself"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_told_once_by_who_asked_when_the_last_late_writer_has_been_swept_too() {
+    let (mut hub, _) = marking_hub().await;
+    let (alice, instance) = (hub.somebody(), hub.gate.operator(contracts::AccountId::INSTANCE));
+    let mut late = hub.begin(&alice).await; // began before, and commits after everything
+    hub.admin.erase_account(&alice, alice.account()).await.unwrap();
+    // As if killed right after the first sweep.
+    hub.restart(|_| Vec::new()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    let told = async |hub: &crate::testing::TestHub| -> Vec<_> {
+        let mut events = hub.events(&instance).await;
+        events.retain(|event| event.kind == AccountErased::TYPE);
+        events
+    };
+    assert!(
+        told(&hub).await.is_empty(),
+        "somebody still works for the account"
+    );
+    late.publish(rule_changed("late")).unwrap();
+    late.commit().await.unwrap();
+    let events = hub
+        .eventually("it is told", async || {
+            Some(told(&hub).await).filter(|told| !told.is_empty())
+        })
+        .await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].actor, "operator");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM spine.event_body WHERE account = $1")
+        .bind(alice.account().0)
+        .fetch_one(hub.database.db.spine())
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "what the late writer left is swept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

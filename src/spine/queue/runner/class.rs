@@ -1,11 +1,9 @@
 //! The fetcher of one class: takes as many jobs as there are free slots, and runs each in a task of its own.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::{JobClass, JobId, failpoint};
-use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +55,7 @@ impl Fetcher {
             let asked = slots.num_permits();
             let limit = i64::try_from(asked).unwrap_or(i64::MAX);
             let fetched =
-                store::fetch(&self.shared.pool, &self.queues, self.shared.hub.number(), limit).await;
+                store::fetch(&self.shared.claims, &self.queues, self.shared.hub.number(), limit).await;
             match fetched {
                 Ok(jobs) => {
                     backoff.succeeded(&who);
@@ -196,13 +194,10 @@ async fn run_handler(
         settle,
     };
     let limit = Duration::from_secs(u64::try_from(job.expire_seconds).unwrap_or(1).max(1));
-    let run = AssertUnwindSafe(handler.run(&context, envelope.payload)).catch_unwind();
+    let run = crate::panics::caught(handler.run(&context, envelope.payload));
     match tokio::time::timeout(limit, run).await {
         Ok(Ok(said)) => said,
-        Ok(Err(panic)) => Err(JobError::retry(format!(
-            "the handler panicked: {}",
-            panic_text(panic.as_ref())
-        ))),
+        Ok(Err(panic)) => Err(JobError::retry(format!("the handler panicked: {panic}"))),
         Err(_) => {
             context.cancelled.cancel();
             Err(JobError::retry(format!(
@@ -211,12 +206,6 @@ async fn run_handler(
             )))
         }
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
 }
 
 /// pg-boss keeps objects: anything else goes under "value".

@@ -93,6 +93,8 @@ pub struct DrainReport {
 #[derive(Clone)]
 struct Shared {
     pool: PgPool,
+    /// For fetching only: what is committed here doesn't wait for the disk.
+    claims: PgPool,
     registry: Arc<JobRegistry>,
     running: Arc<Running>,
     hub: Hub,
@@ -118,12 +120,20 @@ impl std::fmt::Debug for QueueRunner {
     }
 }
 
-/// Connections: fetcher and settler of each class, watch, supervisor, and two for the API.
-const CONNECTIONS: u32 = 10;
+/// Connections: settler of each class, watch, supervisor, and two for the API.
+const CONNECTIONS: u32 = 7;
+/// A fetcher of each class.
+const FETCHERS: u32 = 3;
+
+/// A fetch is not waited for on disk. What a crash of PostgreSQL forgets of it is fetched again, and before anything
+/// of an attempt is on disk, its fetch is, since the log of the database is written in order.
+fn claims_like(spine: &PgPool) -> PgPool {
+    pool_like(spine, &[("synchronous_commit", "off")], FETCHERS)
+}
 
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
 /// empties within minutes; and the server notices soon when this machine has vanished.
-fn pool_like(spine: &PgPool) -> PgPool {
+fn pool_like(spine: &PgPool, more: &[(&str, &str)], connections: u32) -> PgPool {
     let connect = PgConnectOptions::clone(&spine.connect_options())
         .application_name("allod queue")
         .options([
@@ -134,9 +144,10 @@ fn pool_like(spine: &PgPool) -> PgPool {
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
-        ]);
+        ])
+        .options(more.iter().copied());
     PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
@@ -154,6 +165,7 @@ impl QueueRunner {
     ///
     /// # Errors
     /// [`QueueError::Database`] when the database is away at the start; later it is waited for.
+    /// [`QueueError::Doubled`] when two handlers want one queue.
     pub async fn start(
         spine: &PgPool,
         registry: JobRegistry,
@@ -161,13 +173,17 @@ impl QueueRunner {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, QueueError> {
-        let pool = pool_like(spine);
+        if let Some(queue) = registry.doubled().next() {
+            return Err(QueueError::Doubled("handlers of the queue", queue));
+        }
+        let pool = pool_like(spine, &[], CONNECTIONS);
         for (queue, entry) in registry.entries() {
             store::queue_create(&pool, queue, Retry::of(&entry.retry)).await?;
         }
         let (hub, session) = presence::enter(&pool).await?;
         let shared = Shared {
             pool,
+            claims: claims_like(spine),
             registry: Arc::new(registry),
             running: Arc::default(),
             hub,

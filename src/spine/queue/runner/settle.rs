@@ -88,7 +88,7 @@ impl Settler {
         if !batch.progress.is_empty() {
             let running: HashSet<Uuid> = match store::progress(pool, &batch.progress).await {
                 Ok(ids) => ids.into_iter().collect(),
-                Err(error) if crate::access::database_is_away(&error) => return Err(error),
+                Err(error) if may_pass(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "progress that can't be stored is dropped");
                     HashSet::new()
@@ -113,7 +113,7 @@ impl Settler {
                         );
                     }
                 }
-                Err(error) if crate::access::database_is_away(&error) => return Err(error),
+                Err(error) if may_pass(&error) => return Err(error),
                 Err(error) => self.settle_one_by_one(batch, &error).await?,
             }
         }
@@ -127,7 +127,7 @@ impl Settler {
                         );
                     }
                 }
-                Err(error) if crate::access::database_is_away(&error) => return Err(error),
+                Err(error) if may_pass(&error) => return Err(error),
                 Err(error) => self.fail_one_by_one(batch, &error).await?,
             }
         }
@@ -143,7 +143,7 @@ impl Settler {
                     let outcome = outcomes.first().map_or("lost", |(_, outcome)| outcome);
                     count(&one.fence, if outcome == "retry" { "retried" } else { outcome });
                 }
-                Err(error) if crate::access::database_is_away(&error) => {
+                Err(error) if may_pass(&error) => {
                     batch.failed.push(one);
                     return Err(error);
                 }
@@ -160,12 +160,12 @@ impl Settler {
         while let Some(one) = batch.done.pop() {
             match store::complete(&self.shared.pool, std::slice::from_ref(&one)).await {
                 Ok(ids) => count(&one.0, if ids.is_empty() { "lost" } else { "completed" }),
-                Err(error) if crate::access::database_is_away(&error) => {
+                Err(error) if may_pass(&error) => {
                     batch.done.push(one);
                     return Err(error);
                 }
                 Err(error) => {
-                    let output = json!({ "message": format!("the result can't be stored: {error}") });
+                    let output = json!({ "message": format!("the result can't be stored: {}", crate::access::database_text(&error)) });
                     batch.failed.push(Failure {
                         fence: one.0,
                         output,
@@ -230,4 +230,10 @@ fn count(fence: &Fence, outcome: &str) {
     }
     metrics::counter!("allod_jobs_total", "queue" => fence.queue.to_string(), "outcome" => outcome.to_owned())
         .increment(1);
+}
+
+/// A result is written down again and again while that may help: a statement that is cut off is the server's slowness,
+/// since the results themselves are small.
+fn may_pass(error: &sqlx::Error) -> bool {
+    crate::access::database_is_away(error) || crate::access::database_was_cut_off(error)
 }

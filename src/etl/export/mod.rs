@@ -1,0 +1,265 @@
+//! Everything of an account as a stream in one format, page by page in the order in which it came into the graph.
+//!
+//! Invariant: memory is bounded by a page; a stream that the database cuts off breaks instead of ending as if it were
+//! whole. What is exported, `map` understands. Begin with [`stream`].
+
+mod calendar;
+mod cards;
+mod mails;
+mod nodes;
+mod table;
+
+pub(crate) use nodes::END_MARK;
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::{self, Stream};
+use serde_json::Value;
+use spine::ports::{GraphError, Identifier};
+use spine::{Cause, Context, Scope, ScopedTx};
+use uuid::Uuid;
+
+use crate::format::Format;
+use crate::map::EXPORTED_ID;
+use crate::store::{self, ExportedEntity};
+
+const PAGE: i64 = 200;
+/// Mails are held with their attachments.
+const MAIL_PAGE: i64 = 10;
+
+/// How a file of the format ends.
+pub(crate) fn file_ending(format: Format) -> &'static str {
+    match format {
+        Format::Vcard => "vcf",
+        Format::Ical => "ics",
+        Format::Mbox => "mbox",
+        Format::Csv => "csv",
+        Format::JsonLd => "jsonld",
+    }
+}
+
+/// Types of the graph that a format has; `None`: all.
+fn kinds(format: Format) -> Option<Vec<String>> {
+    let kinds: &[&str] = match format {
+        Format::Vcard | Format::Csv => &["Person", "Organization"],
+        Format::Ical => &["Event", "Task"],
+        Format::Mbox => &["Message"],
+        Format::JsonLd => return None,
+    };
+    Some(kinds.iter().map(|kind| (*kind).to_owned()).collect())
+}
+
+/// An entity with its identifiers.
+struct Exported {
+    entity: ExportedEntity,
+    identifiers: Vec<Identifier>,
+}
+
+impl Exported {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.entity.props.get(name).and_then(Value::as_str)
+    }
+
+    fn texts(&self, name: &str) -> Vec<&str> {
+        match self.entity.props.get(name) {
+            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+            Some(Value::String(one)) => vec![one],
+            _ => Vec::new(),
+        }
+    }
+
+    fn known_by<'a>(&'a self, scheme: &'a str) -> impl Iterator<Item = &'a str> {
+        self.identifiers
+            .iter()
+            .filter(move |one| one.scheme == scheme)
+            .map(|one| one.value.as_str())
+    }
+
+    /// True for an organization that is known as somebody's employer alone: the cards of its people bring it along.
+    fn is_a_name_alone(&self) -> bool {
+        self.known_by("org.name").next().is_some()
+            && self
+                .identifiers
+                .iter()
+                .all(|one| one.scheme == "org.name" || one.scheme == EXPORTED_ID)
+    }
+
+    /// The id that the entity's source gave it, or one of ours.
+    fn uid(&self, scheme: &str) -> String {
+        let own = self.known_by(scheme).next();
+        own.map_or_else(|| format!("urn:uuid:{}", self.entity.id), ToOwned::to_owned)
+    }
+}
+
+enum Part {
+    Head,
+    Entities,
+    Relations,
+    Tail,
+    Done,
+}
+
+struct Export {
+    context: Context,
+    scope: Scope,
+    format: Format,
+    part: Part,
+    after: (DateTime<Utc>, Uuid),
+}
+
+/// The file, as a stream of its parts.
+pub(crate) fn stream(
+    context: Context,
+    scope: Scope,
+    format: Format,
+) -> impl Stream<Item = Result<Bytes, GraphError>> + Send + 'static {
+    let after = (DateTime::UNIX_EPOCH, Uuid::nil());
+    let export = Export {
+        context,
+        scope,
+        format,
+        part: Part::Head,
+        after,
+    };
+    stream::try_unfold(export, |mut export| async move {
+        loop {
+            if matches!(export.part, Part::Done) {
+                return Ok(None);
+            }
+            let bytes = export
+                .next()
+                .await
+                .inspect_err(|error| tracing::warn!(%error, "an export was cut off"))?;
+            if !bytes.is_empty() {
+                return Ok(Some((Bytes::from(bytes), export)));
+            }
+        }
+    })
+}
+
+impl Export {
+    async fn next(&mut self) -> Result<Vec<u8>, GraphError> {
+        let mut out = Vec::new();
+        match self.part {
+            Part::Head => {
+                self.head(&mut out);
+                self.part = Part::Entities;
+            }
+            Part::Entities => {
+                let mut tx = self.context.access.begin(&self.scope, Cause::outside()).await?;
+                if !self.entities(&mut tx, &mut out).await? {
+                    self.after = (DateTime::UNIX_EPOCH, Uuid::nil());
+                    self.part = if self.format == Format::JsonLd {
+                        Part::Relations
+                    } else {
+                        Part::Tail
+                    };
+                }
+            }
+            Part::Relations => {
+                let mut tx = self.context.access.begin(&self.scope, Cause::outside()).await?;
+                let page = store::relation_page(&mut tx, self.after, PAGE).await?;
+                for relation in &page {
+                    nodes::relation(relation, &mut out);
+                    self.after = (relation.recorded_at, relation.id);
+                }
+                if page.is_empty() {
+                    self.part = Part::Tail;
+                }
+            }
+            Part::Tail => {
+                self.tail(&mut out);
+                self.part = Part::Done;
+            }
+            Part::Done => {}
+        }
+        Ok(out)
+    }
+
+    fn head(&self, out: &mut Vec<u8>) {
+        match self.format {
+            Format::JsonLd => nodes::head(out),
+            Format::Ical => calendar::head(out),
+            Format::Csv => table::head(out),
+            Format::Vcard | Format::Mbox => {}
+        }
+    }
+
+    fn tail(&self, out: &mut Vec<u8>) {
+        match self.format {
+            Format::JsonLd => nodes::tail(out),
+            Format::Ical => calendar::tail(out),
+            Format::Vcard | Format::Csv | Format::Mbox => {}
+        }
+    }
+
+    /// A page. False: there was none.
+    async fn entities(&mut self, tx: &mut ScopedTx, out: &mut Vec<u8>) -> Result<bool, GraphError> {
+        let limit = if self.format == Format::Mbox {
+            MAIL_PAGE
+        } else {
+            PAGE
+        };
+        let page = store::entity_page(tx, kinds(self.format).as_deref(), self.after, limit).await?;
+        let Some(last) = page.last() else {
+            return Ok(false);
+        };
+        self.after = (last.created_at, last.id);
+        let ids: Vec<Uuid> = page.iter().map(|entity| entity.id).collect();
+        let mut borne: BTreeMap<Uuid, Vec<Identifier>> = BTreeMap::new();
+        for one in store::identifier_list(tx, &ids).await? {
+            borne
+                .entry(one.entity)
+                .or_default()
+                .push(Identifier::new(one.scheme, one.value));
+        }
+        for entity in page {
+            let identifiers = borne.remove(&entity.id).unwrap_or_default();
+            let exported = Exported { entity, identifiers };
+            match self.format {
+                Format::JsonLd => nodes::entity(&exported, out),
+                Format::Vcard | Format::Csv if exported.is_a_name_alone() => {}
+                Format::Vcard => cards::card(&exported, out),
+                Format::Csv => table::row(&exported, out),
+                Format::Ical => calendar::component(&exported, out),
+                Format::Mbox => mails::mail(&self.context, tx, &exported, out).await?,
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A content line of vCard or iCalendar, folded at 75 bytes.
+fn line(out: &mut Vec<u8>, name: &str, value: &str) {
+    let mut width = 0;
+    for c in name
+        .chars()
+        .chain(":".chars())
+        .chain(value.chars())
+        .filter(|c| !matches!(c, '\r' | '\n'))
+    {
+        if width + c.len_utf8() > 75 {
+            out.extend_from_slice(b"\r\n ");
+            width = 1;
+        }
+        width += c.len_utf8();
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A text as the value of a content line.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\\' | ',' | ';' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() && c != '\t' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,58 @@
+//! A table of contacts. Several values of one cell stand apart by ` ::: `.
+
+use super::Exported;
+
+const COLUMNS: [&str; 14] = [
+    "UID",
+    "Kind",
+    "Name",
+    "Given Name",
+    "Family Name",
+    "Nickname",
+    "Birthday",
+    "Notes",
+    "Organization",
+    "Job Title",
+    "Address",
+    "Website",
+    "Email",
+    "Phone",
+];
+
+pub(super) fn head(out: &mut Vec<u8>) {
+    write(out, &COLUMNS.map(ToOwned::to_owned));
+}
+
+pub(super) fn row(one: &Exported, out: &mut Vec<u8>) {
+    let text = |name: &str| one.text(name).unwrap_or_default().to_owned();
+    let many = |values: Vec<&str>| values.join(" ::: ");
+    let tels = one.known_by("tel").chain(one.texts("x_tel")).collect();
+    let urls = one.texts("url").into_iter().chain(one.texts("x_urls")).collect();
+    write(
+        out,
+        &[
+            one.uid("vcard.uid"),
+            one.entity.kind.to_lowercase(),
+            one.entity.title.clone().unwrap_or_else(|| text("name")),
+            text("given_name"),
+            text("family_name"),
+            text("nickname"),
+            text("birthday"),
+            text("note"),
+            text("organization"),
+            text("job_title"),
+            text("address"),
+            many(urls),
+            many(one.known_by("email").collect()),
+            many(tels),
+        ],
+    );
+}
+
+fn write(out: &mut Vec<u8>, cells: &[String]) {
+    let mut writer = csv::Writer::from_writer(out);
+    // Into memory.
+    if let Err(error) = writer.write_record(cells).and_then(|()| Ok(writer.flush()?)) {
+        tracing::error!(%error, "a row could not be written");
+    }
+}

@@ -1,0 +1,39 @@
+//! ETL: what came in becomes a change of the graph: mails, cards, calendars, tables of contacts, exports.
+//!
+//! Jobs in: `process-incoming-data`, `reprocess-records`, `run-import`. Events out: what the graph tells.
+//! Invariant: the same record understood again, or the same file imported again, adds nothing; a bad item is parked with
+//! its reason and stops nothing; nothing of the content stands in a log, a job or a reason.
+//! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`].
+
+mod export;
+mod files;
+mod format;
+mod http;
+mod map;
+mod on_record;
+mod run_import;
+mod split;
+mod store;
+mod understand;
+
+use spine::queue::JobRegistry;
+use spine::{Context, Service};
+
+/// The ETL service.
+pub fn service(context: &Context) -> Service {
+    let mut jobs = JobRegistry::default();
+    jobs.register(on_record::Process(context.clone()));
+    jobs.register(on_record::Reprocess(context.clone()));
+    jobs.register(run_import::RunImportHandler::new(context));
+    let settings = context.settings.clone();
+    Service {
+        name: "etl",
+        jobs,
+        tasks: vec![Box::new(move |_| {
+            Box::pin(async move { files::sweep(&settings.data_dir).await })
+        })],
+        api: http::routes(context),
+        personal_tables: &["etl.import"],
+        ..Service::default()
+    }
+}

@@ -1,0 +1,307 @@
+//! A calendar component (RFC 5545): a VEVENT is an Event, a VTODO a Task.
+//!
+//! Invariant: a component is found again by its UID, a changed occurrence by UID and RECURRENCE-ID. A recurrence is kept as
+//! its rule's text and never expanded here. Begin with [`map`].
+
+use std::str::FromStr;
+
+use calcard::Entry;
+use calcard::common::timezone::Tz;
+use calcard::common::{IanaString, PartialDateTime};
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName,
+    ICalendarProperty, ICalendarValue,
+};
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+use serde_json::{Map, Value, json};
+
+use super::{Hints, Meaning, identified, set, text};
+
+const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const ATTENDEES_MAX: usize = 100;
+const EXCEPTIONS_MAX: usize = 500;
+
+pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
+    if body.len() > COMPONENT_BYTES_MAX {
+        return Err(format!(
+            "a calendar component has at most {COMPONENT_BYTES_MAX} bytes"
+        ));
+    }
+    let source = String::from_utf8_lossy(body);
+    let Entry::ICalendar(calendar) = calcard::Parser::new(&source).entry() else {
+        return Err("this is no calendar".to_owned());
+    };
+    let mut meaning = Meaning::default();
+    for component in &calendar.components {
+        match component.component_type {
+            ICalendarComponentType::VEvent => event(component, hints, &mut meaning),
+            ICalendarComponentType::VTodo => task(component, hints, &mut meaning),
+            _ => {}
+        }
+    }
+    if meaning.entities.is_empty() {
+        return Err(nothing(&calendar));
+    }
+    Ok(meaning)
+}
+
+fn nothing(calendar: &ICalendar) -> String {
+    if calendar.components.len() > 1 {
+        return "the calendar has neither an event nor a task".to_owned();
+    }
+    "the calendar is empty".to_owned()
+}
+
+fn event(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
+    let Some((mut entity, recurrence_id)) = component_entity("Event", component) else {
+        return;
+    };
+    let props = &mut entity.props;
+    common(component, props);
+    set(props, "recurrence_id", recurrence_id);
+    if let Some(start) = moment(component, &ICalendarProperty::Dtstart, hints) {
+        entity.starts_at = start.at;
+        set(props, "start_at", Some(start.said.clone()));
+        set(props, "all_day", start.is_day.then_some(true));
+        set(props, "time_zone", start.zone.clone());
+        set(props, "ends_at", end(component, &start, hints));
+    }
+    set(props, "status", word(component, &ICalendarProperty::Status));
+    let location = first(component, &ICalendarProperty::Location).and_then(|one| text::line(&one, 1_000));
+    set(props, "location", location.clone());
+    let organizer = component
+        .properties(&ICalendarProperty::Organizer)
+        .next()
+        .and_then(|entry| text::email(entry.calendar_address()?));
+    set(props, "organizer", organizer);
+    let attendees: Vec<String> = component
+        .properties(&ICalendarProperty::Attendee)
+        .take(ATTENDEES_MAX)
+        .filter_map(|entry| text::email(entry.calendar_address()?))
+        .collect();
+    set(
+        props,
+        "attendees",
+        (!attendees.is_empty()).then(|| json!(attendees)),
+    );
+    let exceptions: Vec<Value> = component
+        .properties(&ICalendarProperty::Exdate)
+        .flat_map(|entry| {
+            entry
+                .values
+                .iter()
+                .filter_map(ICalendarValue::as_partial_date_time)
+        })
+        .take(EXCEPTIONS_MAX)
+        .filter_map(local)
+        .map(Value::from)
+        .collect();
+    set(
+        props,
+        "recurrence_exceptions",
+        (!exceptions.is_empty()).then_some(exceptions),
+    );
+    if meaning.entities.is_empty() {
+        meaning.place = location;
+    }
+    meaning.entities.push(entity);
+}
+
+fn task(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
+    let Some((mut entity, _)) = component_entity("Task", component) else {
+        return;
+    };
+    let props = &mut entity.props;
+    common(component, props);
+    let status = word(component, &ICalendarProperty::Status);
+    let known = ["needs-action", "in-process", "completed", "cancelled"];
+    let status = status.filter(|status| known.contains(&status.as_str()));
+    let completed = moment(component, &ICalendarProperty::Completed, hints);
+    let status = status.unwrap_or_else(|| {
+        if completed.is_some() {
+            "completed"
+        } else {
+            "needs-action"
+        }
+        .to_owned()
+    });
+    set(props, "status", Some(status));
+    set(props, "completed_at", completed.map(|one| one.said));
+    let due = moment(component, &ICalendarProperty::Due, hints);
+    set(props, "due_at", due.map(|one| one.said));
+    let start = moment(component, &ICalendarProperty::Dtstart, hints);
+    if let Some(start) = start {
+        entity.starts_at = start.at;
+        set(props, "start_at", Some(start.said));
+    }
+    let number = |name: &ICalendarProperty, range: std::ops::RangeInclusive<i64>| {
+        let value = component.properties(name).next()?.values.first()?;
+        let number = value
+            .as_integer()
+            .or_else(|| value.as_text()?.trim().parse().ok())?;
+        range.contains(&number).then_some(number)
+    };
+    set(props, "priority", number(&ICalendarProperty::Priority, 0..=9));
+    set(
+        props,
+        "percent",
+        number(&ICalendarProperty::PercentComplete, 0..=100),
+    );
+    meaning.entities.push(entity);
+}
+
+/// The entity of a component, and of which occurrence it is.
+fn component_entity(
+    kind: &str,
+    component: &ICalendarComponent,
+) -> Option<(spine::ports::EntityChange, Option<String>)> {
+    let title = first(component, &ICalendarProperty::Summary).and_then(|one| text::title(&one));
+    let occurrence = component
+        .properties(&ICalendarProperty::RecurrenceId)
+        .next()
+        .and_then(|entry| local(entry.values.first()?.as_partial_date_time()?));
+    let uid = first(component, &ICalendarProperty::Uid).unwrap_or_else(|| {
+        let start = component
+            .properties(&ICalendarProperty::Dtstart)
+            .next()
+            .and_then(|entry| local(entry.values.first()?.as_partial_date_time()?));
+        text::hash(&[
+            kind.as_bytes(),
+            title.as_deref().unwrap_or_default().as_bytes(),
+            start.unwrap_or_default().as_bytes(),
+        ])
+    });
+    let id = match &occurrence {
+        Some(occurrence) => format!("{}#{occurrence}", uid.trim()),
+        None => uid,
+    };
+    let identifier = text::own_id("ical.uid", &id)?;
+    Some((identified(kind, title, vec![identifier]), occurrence))
+}
+
+fn common(component: &ICalendarComponent, props: &mut Map<String, Value>) {
+    let summary = first(component, &ICalendarProperty::Summary).and_then(|one| text::line(&one, 512));
+    set(props, "name", summary);
+    let description =
+        first(component, &ICalendarProperty::Description).and_then(|one| text::block(&one, 16_000));
+    set(props, "description", description);
+    set(
+        props,
+        "url",
+        first(component, &ICalendarProperty::Url).and_then(|one| text::url(&one)),
+    );
+    let rule = component
+        .properties(&ICalendarProperty::Rrule)
+        .next()
+        .and_then(|entry| match entry.values.first()? {
+            ICalendarValue::RecurrenceRule(rule) => Some(rule.to_string()),
+            other => other.as_text().map(ToOwned::to_owned),
+        });
+    set(
+        props,
+        "recurrence",
+        rule.and_then(|rule| text::line(&rule, 2_000)),
+    );
+}
+
+fn first(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<String> {
+    let value = component.properties(name).next()?.values.first()?;
+    let text = value.as_text()?;
+    (!text.trim().is_empty()).then(|| text.to_owned())
+}
+
+fn word(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<String> {
+    let value = component.properties(name).next()?.values.first()?;
+    let word = match value {
+        ICalendarValue::Status(status) => status.as_str(),
+        other => other.as_text()?,
+    };
+    text::line(&word.to_lowercase(), 60)
+}
+
+/// A time of a calendar: as it is said, and which instant that is.
+struct Moment {
+    /// An instant, a local time or a day.
+    said: String,
+    at: Option<DateTime<Utc>>,
+    is_day: bool,
+    /// The zone in which it was said, if that is one of the world's.
+    zone: Option<String>,
+}
+
+fn moment(component: &ICalendarComponent, name: &ICalendarProperty, hints: &Hints) -> Option<Moment> {
+    let entry = component.properties(name).next()?;
+    let time = entry.values.first()?.as_partial_date_time()?;
+    time.year?;
+    let named = zone_name(entry).and_then(|name| Tz::from_str(name).ok());
+    let naive = time.to_date_time()?;
+    let is_day = time.hour.is_none();
+    let zone = named.or_else(|| hints.zone.map(Tz::Tz)).unwrap_or(Tz::UTC);
+    let at = if naive.offset.is_some() {
+        naive.to_date_time_with_tz(Tz::UTC)
+    } else {
+        // Of an hour that a change of the clock repeats, the first; of one that it skips, the one after.
+        zone.from_local_datetime(&naive.date_time).earliest().or_else(|| {
+            zone.from_local_datetime(&(naive.date_time + chrono::TimeDelta::hours(1)))
+                .earliest()
+        })
+    }
+    .map(|at| at.with_timezone(&Utc));
+    let said = if is_day {
+        local(time)?
+    } else if naive.offset.is_some() || named.is_some() {
+        at?.to_rfc3339_opts(SecondsFormat::Secs, true)
+    } else {
+        local(time)?
+    };
+    let zone = named
+        .and_then(|zone| zone.name())
+        .map(std::borrow::Cow::into_owned)
+        .filter(|name| name.len() <= 64);
+    Some(Moment {
+        said,
+        at,
+        is_day,
+        zone,
+    })
+}
+
+fn end(component: &ICalendarComponent, start: &Moment, hints: &Hints) -> Option<String> {
+    if let Some(end) = moment(component, &ICalendarProperty::Dtend, hints) {
+        return Some(end.said);
+    }
+    let lasts = match component
+        .properties(&ICalendarProperty::Duration)
+        .next()?
+        .values
+        .first()?
+    {
+        ICalendarValue::Duration(duration) => duration.to_time_delta()?,
+        _ => return None,
+    };
+    Some(
+        start
+            .at?
+            .checked_add_signed(lasts)?
+            .to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
+}
+
+fn zone_name(entry: &ICalendarEntry) -> Option<&str> {
+    entry
+        .parameters(&ICalendarParameterName::Tzid)
+        .next()
+        .and_then(|value| value.as_text())
+}
+
+/// As it is written, without a zone: `2026-05-01` or `2026-05-01T09:00:00`, with `Z` for an instant.
+fn local(time: &PartialDateTime) -> Option<String> {
+    let day = format!("{:04}-{:02}-{:02}", time.year?, time.month?, time.day?);
+    let Some(hour) = time.hour else {
+        return Some(day);
+    };
+    let (minute, second) = (time.minute.unwrap_or(0), time.second.unwrap_or(0));
+    let is_instant = time.tz_hour == Some(0) && time.tz_minute.unwrap_or(0) == 0;
+    let zone = if is_instant { "Z" } else { "" };
+    Some(format!("{day}T{hour:02}:{minute:02}:{second:02}{zone}"))
+}

@@ -1,0 +1,88 @@
+//! A node of our own export in JSON-LD: an entity, or a relation between two.
+//!
+//! Invariant: an entity is found again by the id that it had where it was exported. Begin with [`map`].
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use spine::ports::Identifier;
+use uuid::Uuid;
+
+use super::{Edge, End, Meaning, identified};
+
+/// The scheme of the ids that entities had in the account that was exported.
+pub(crate) const SCHEME: &str = "allod.entity";
+const NODE_BYTES_MAX: usize = 1024 * 1024;
+const IDENTIFIERS_MAX: usize = 49;
+
+#[derive(Deserialize)]
+struct Node {
+    #[serde(rename = "@id")]
+    id: Option<String>,
+    #[serde(rename = "@type")]
+    kind: String,
+    title: Option<String>,
+    starts_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    identifiers: Vec<Identifier>,
+    #[serde(default)]
+    props: Map<String, Value>,
+    from: Option<FarEnd>,
+    predicate: Option<String>,
+    to: Option<FarEnd>,
+}
+
+#[derive(Deserialize)]
+struct FarEnd {
+    #[serde(rename = "@id")]
+    id: String,
+    #[serde(rename = "@type")]
+    kind: String,
+}
+
+pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
+    if body.len() > NODE_BYTES_MAX {
+        return Err(format!("a node has at most {NODE_BYTES_MAX} bytes"));
+    }
+    // serde_json refuses what is nested deeper than 128 levels. Its message may quote the content.
+    let node: Node =
+        serde_json::from_slice(body).map_err(|_| "this is no node of an allod export".to_owned())?;
+    if let (Some(from), Some(predicate), Some(to)) = (node.from, node.predicate, node.to) {
+        let edge = Edge {
+            from: end(from)?,
+            predicate,
+            to: end(to)?,
+        };
+        return Ok(Meaning {
+            edge: Some(edge),
+            ..Meaning::default()
+        });
+    }
+    let id = uuid(node.id.as_deref().ok_or("the node has no @id")?)?;
+    let mut identifiers = vec![Identifier::new(SCHEME, id.to_string())];
+    identifiers.extend(
+        node.identifiers
+            .into_iter()
+            .filter(|one| one.scheme != SCHEME)
+            .take(IDENTIFIERS_MAX),
+    );
+    let mut entity = identified(&node.kind, node.title, identifiers);
+    entity.props = node.props;
+    entity.starts_at = node.starts_at;
+    Ok(Meaning {
+        entities: vec![entity],
+        ..Meaning::default()
+    })
+}
+
+fn end(end: FarEnd) -> Result<End, String> {
+    Ok(End {
+        id: uuid(&end.id)?,
+        kind: end.kind,
+    })
+}
+
+fn uuid(text: &str) -> Result<Uuid, String> {
+    let id = text.strip_prefix("urn:uuid:").unwrap_or(text);
+    Uuid::parse_str(id).map_err(|_| "an @id of the node is not `urn:uuid:` and a UUID".to_owned())
+}

@@ -1,0 +1,200 @@
+//! A mail (RFC 5322 and MIME) is a Message of the channel `email`.
+//!
+//! Invariant: parts, addresses and text are bounded, however the mail is nested. Begin with [`map`].
+
+use chrono::DateTime;
+use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders};
+use serde_json::{Value, json};
+
+use super::{Hints, Meaning, Somebody, Thread, identified, set, text};
+
+const MAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The text in the graph; the whole of it stays in the record.
+const TEXT_CHARS_MAX: usize = 40_000;
+const TEXT_BYTES_MAX: usize = 44_000;
+/// HTML beyond this is not looked at: turning it into text takes memory in proportion.
+const RECIPIENTS_MAX: usize = 100;
+/// People made from one mail: who writes to a hundred at once doesn't introduce them.
+const PEOPLE_MAX: usize = 20;
+const ATTACHMENTS_MAX: usize = 50;
+const REFERENCES_MAX: usize = 100;
+const ID_BYTES_MAX: usize = 480;
+
+pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
+    if body.len() > MAIL_BYTES_MAX {
+        return Err(format!("a mail has at most {MAIL_BYTES_MAX} bytes"));
+    }
+    let mail = MessageParser::default()
+        .parse(body)
+        .ok_or_else(|| "this is no mail: it has no header".to_owned())?;
+    let from = people(mail.from());
+    if from.is_empty() && mail.date().is_none() && mail.subject().is_none() && mail.message_id().is_none() {
+        return Err("this is no mail: its header names no sender, date, subject or id".to_owned());
+    }
+    Ok(message(&mail, body, &from, hints))
+}
+
+fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) -> Meaning {
+    let sender = from.first();
+    let is_own = sender.is_some_and(|one| hints.mailboxes.contains(&one.email));
+    let (to, cc, bcc) = (people(mail.to()), people(mail.cc()), people(mail.bcc()));
+    let id = mail
+        .message_id()
+        .and_then(message_id)
+        .unwrap_or_else(|| text::hash(&[body]));
+    let subject = mail.subject().and_then(|subject| text::line(subject, 1_000));
+    let mut entity = identified(
+        "Message",
+        subject.as_deref().and_then(text::title),
+        text::own_id("mail.message-id", &id).into_iter().collect(),
+    );
+    let props = &mut entity.props;
+    set(props, "direction", Some(if is_own { "out" } else { "in" }));
+    set(props, "channel", Some("email"));
+    set(props, "status", Some(if is_own { "sent" } else { "received" }));
+    set(props, "subject", subject.clone());
+    set(props, "from", sender.map(|one| one.email.clone()));
+    set(props, "to", to.first().map(|one| one.email.clone()));
+    for (name, list) in [("recipients", &to), ("cc", &cc), ("bcc", &bcc)] {
+        let many: Vec<&str> = list.iter().map(|one| one.email.as_str()).collect();
+        // One recipient stands in `to` already.
+        set(
+            props,
+            name,
+            (many.len() > usize::from(name == "recipients")).then(|| json!(many)),
+        );
+    }
+    let answers = people(mail.reply_to()).into_iter().next().map(|one| one.email);
+    set(
+        props,
+        "reply_to",
+        answers.filter(|to| sender.is_none_or(|from| from.email != *to)),
+    );
+    set(props, "text", plain_text(mail));
+    set(props, "attachments", attachments(mail));
+    let thread = thread(mail, &id, subject);
+    set(props, "in_reply_to", ids(mail.in_reply_to()).pop());
+    if let Some(at) = mail
+        .date()
+        .filter(|date| date.is_valid())
+        .and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0))
+    {
+        entity.starts_at = Some(at);
+        set(
+            props,
+            "sent_at",
+            Some(at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+        );
+    }
+    let all = from.iter().chain(&to).chain(&cc);
+    let known = |one: &&Somebody| !text::is_role(&one.email) && !hints.mailboxes.contains(&one.email);
+    let mut people: Vec<Somebody> = all.filter(known).take(PEOPLE_MAX).cloned().collect();
+    let is_list = mail.header("List-Id").is_some() || mail.header("List-Unsubscribe").is_some();
+    if is_list {
+        // Newsletters write in the name of machines; lists carry strangers' mails.
+        people.clear();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    people.retain(|one| seen.insert(one.email.clone()));
+    Meaning {
+        entities: vec![entity],
+        people,
+        thread: Some(thread),
+        ..Meaning::default()
+    }
+}
+
+/// Root, parent and the mail itself: whichever comes first, all of them meet in one conversation.
+fn thread(mail: &Message<'_>, id: &str, subject: Option<String>) -> Thread {
+    let references = ids(mail.references());
+    let parent = ids(mail.in_reply_to())
+        .into_iter()
+        .next()
+        .or_else(|| references.last().cloned());
+    let root = references.first().cloned().or_else(|| parent.clone());
+    let mut thread: Vec<String> = Vec::new();
+    for one in [root, parent, Some(id.to_owned())].into_iter().flatten() {
+        if !thread.contains(&one) {
+            thread.push(one);
+        }
+    }
+    let subject = subject.and_then(|subject| text::title(mail.thread_name().unwrap_or(&subject)));
+    Thread { ids: thread, subject }
+}
+
+fn message_id(text: &str) -> Option<String> {
+    let id = text.trim().trim_start_matches('<').trim_end_matches('>').trim();
+    if id.is_empty() || id.chars().any(char::is_control) {
+        return None;
+    }
+    Some(if id.len() > ID_BYTES_MAX {
+        text::hash(&[id.as_bytes()])
+    } else {
+        id.to_owned()
+    })
+}
+
+fn ids(value: &HeaderValue<'_>) -> Vec<String> {
+    let texts: Vec<&str> = match value {
+        HeaderValue::Text(one) => vec![one.as_ref()],
+        HeaderValue::TextList(many) => many.iter().map(AsRef::as_ref).collect(),
+        _ => Vec::new(),
+    };
+    texts
+        .into_iter()
+        .take(REFERENCES_MAX)
+        .filter_map(message_id)
+        .collect()
+}
+
+fn people(address: Option<&Address<'_>>) -> Vec<Somebody> {
+    let Some(address) = address else {
+        return Vec::new();
+    };
+    address
+        .iter()
+        .take(RECIPIENTS_MAX)
+        .filter_map(|one| {
+            let email = text::email(one.address()?)?;
+            let name = one
+                .name()
+                .and_then(|name| text::line(name, 200))
+                .filter(|name| !name.contains('@'));
+            Some(Somebody { email, name })
+        })
+        .collect()
+}
+
+/// The text for people: the plain parts, or the HTML without its marks.
+fn plain_text(mail: &Message<'_>) -> Option<String> {
+    let body = mail.body_text(0)?;
+    let mut text = text::block(&body, TEXT_CHARS_MAX)?;
+    while text.len() > TEXT_BYTES_MAX {
+        text.pop();
+    }
+    Some(text)
+}
+
+fn attachments(mail: &Message<'_>) -> Option<Value> {
+    let list: Vec<Value> = mail
+        .attachments()
+        .take(ATTACHMENTS_MAX)
+        .map(|part| {
+            let media_type = part
+                .content_type()
+                .map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")));
+            json!({
+                "name": part.attachment_name().and_then(file_name),
+                "media_type": media_type.and_then(|one| text::line(&one, 120)),
+                "size_bytes": part.len(),
+            })
+        })
+        .collect();
+    (!list.is_empty()).then_some(Value::Array(list))
+}
+
+/// The last part of what may be a path.
+fn file_name(name: &str) -> Option<String> {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    text::line(name, 200).filter(|name| name != "." && name != "..")
+}

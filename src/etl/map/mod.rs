@@ -1,0 +1,130 @@
+//! What a record means: from its bytes and media type to entities, relations and people, without the database.
+//!
+//! Invariant: whatever the bytes are, mapping ends soon and with a meaning or a reason; it never panics, and a reason
+//! holds nothing of the content. Pure. Begin with [`map`].
+
+mod csv;
+mod ical;
+mod jsonld;
+mod mail;
+mod text;
+mod vcard;
+mod zone;
+
+pub(crate) use csv::row as csv_row;
+pub(crate) use jsonld::SCHEME as EXPORTED_ID;
+pub(crate) use vcard::card_id;
+pub(crate) use zone::country as zone_country;
+
+use chrono_tz::Tz;
+use serde_json::{Map, Value};
+use spine::ports::{EntityChange, Identifier, RawRecord, Target};
+
+/// What the owner's own data says about how to read what others leave open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints {
+    /// ISO 3166 code of the country whose numbers are written without a country code.
+    pub(crate) country: Option<String>,
+    /// In which zone a time without one is read.
+    pub(crate) zone: Option<Tz>,
+    /// The owner's mailboxes, in lower case: what they send goes out.
+    pub(crate) mailboxes: Vec<String>,
+}
+
+/// Everything that a record means.
+#[derive(Debug, Default)]
+pub(crate) struct Meaning {
+    /// The things, in order.
+    pub(crate) entities: Vec<EntityChange>,
+    /// Between the things, by their places in `entities`.
+    pub(crate) relations: Vec<(usize, &'static str, usize)>,
+    /// Mailboxes with the names that the record gives them. They become people only where they are nobody yet.
+    pub(crate) people: Vec<Somebody>,
+    /// The first thing belongs to this thread.
+    pub(crate) thread: Option<Thread>,
+    /// The first thing may happen at a place that is called so.
+    pub(crate) place: Option<String>,
+    /// An edge of an export.
+    pub(crate) edge: Option<Edge>,
+}
+
+/// A mailbox with the name that a mail gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Somebody {
+    pub(crate) email: String,
+    pub(crate) name: Option<String>,
+}
+
+/// A thread of mails, by message ids: the root first, then the parent, then the mail itself, without doubles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thread {
+    pub(crate) ids: Vec<String>,
+    pub(crate) subject: Option<String>,
+}
+
+/// A relation as an export names it: by the entities' ids in the account that was exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) from: End,
+    pub(crate) predicate: String,
+    pub(crate) to: End,
+}
+
+/// One end of an exported relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) id: uuid::Uuid,
+    pub(crate) kind: String,
+}
+
+/// The meaning of a record, or why it has none.
+pub(crate) fn map(record: &RawRecord, hints: &Hints) -> Result<Meaning, String> {
+    let media_type = record.media_type.split(';').next().unwrap_or_default().trim();
+    match media_type.to_ascii_lowercase().as_str() {
+        "text/vcard" | "text/x-vcard" | "text/directory" => vcard::map(&record.body, hints),
+        "text/calendar" => ical::map(&record.body, hints),
+        "message/rfc822" | "message/global" => mail::map(&record.body, hints),
+        "text/csv" => csv::map(&record.body, hints),
+        "application/ld+json" => jsonld::map(&record.body),
+        _ => Err("there is no mapping for this media type".to_owned()),
+    }
+}
+
+/// True if [`map`] knows what to do with the media type.
+pub(crate) fn is_mapped(media_type: &str) -> bool {
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    [
+        "text/vcard",
+        "text/x-vcard",
+        "text/directory",
+        "text/calendar",
+        "message/rfc822",
+        "message/global",
+        "text/csv",
+        "application/ld+json",
+    ]
+    .iter()
+    .any(|known| media_type.eq_ignore_ascii_case(known))
+}
+
+/// An entity that is found again by its identifiers.
+fn identified(kind: &str, title: Option<String>, identifiers: Vec<Identifier>) -> EntityChange {
+    EntityChange {
+        target: Target::Identified,
+        kind: kind.to_owned(),
+        title,
+        props: Map::new(),
+        identifiers,
+        starts_at: None,
+    }
+}
+
+/// Sets a property if there is something to say.
+fn set(props: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        props.insert(name.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Text and addresses of strangers in the shape that the graph takes.
+//!
+//! Invariant: what comes out is bounded and free of control characters (texts of several lines keep their line ends).
+
+use spine::ports::Identifier;
+
+/// As the graph bounds identifiers.
+const IDENTIFIER_BYTES_MAX: usize = 512;
+
+/// One line of at most so many characters; `None`: nothing is left.
+pub(super) fn line(text: &str, chars_max: usize) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if chars > 0 && chars < chars_max {
+            out.push(' ');
+            chars += 1;
+        }
+        for c in word.chars().take(chars_max.saturating_sub(chars)) {
+            out.push(c);
+            chars += 1;
+        }
+        if chars >= chars_max {
+            break;
+        }
+    }
+    let out = out.trim_end();
+    (!out.is_empty()).then(|| out.to_owned())
+}
+
+/// Text of several lines, at most so many characters; `None`: nothing is left.
+pub(super) fn block(text: &str, chars_max: usize) -> Option<String> {
+    let kept: String = text
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .take(chars_max)
+        .collect();
+    let kept = kept.trim();
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+/// A title takes 2,048 bytes in the graph.
+pub(super) fn title(text: &str) -> Option<String> {
+    let mut title = line(text, 512)?;
+    while title.len() > 2_000 {
+        title.pop();
+    }
+    Some(title)
+}
+
+/// A mailbox in its one spelling, if it is one.
+pub(super) fn email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = match text.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => &text[7..],
+        _ => text,
+    };
+    let text = text.split('?').next().unwrap_or_default().trim().to_lowercase();
+    let (mailbox, domain) = text.rsplit_once('@')?;
+    let is_mailbox = (1..=64).contains(&mailbox.len())
+        && !mailbox.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
+    let is_domain = domain.len() <= 253
+        && domain.split('.').all(|label| {
+            (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        });
+    (is_mailbox && is_domain).then_some(text)
+}
+
+/// A phone number in E.164: as written with its country code, else as a number of the country.
+pub(super) fn tel(text: &str, country: Option<&str>) -> Option<String> {
+    let text = text.trim();
+    if text.len() > 64 {
+        return None;
+    }
+    let text = match text.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
+        _ => text,
+    };
+    // An extension is not part of the number.
+    let text = text.split([';', ',']).next().unwrap_or_default();
+    if let Ok(number) = contracts::tel::normalise(text) {
+        return Some(number);
+    }
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '/' | '(' | ')' | '\u{a0}');
+    if text.starts_with('+') || !text.chars().all(plain) {
+        return None;
+    }
+    let country = country?.parse::<phonenumber::country::Id>().ok()?;
+    let number = phonenumber::parse(Some(country), text).ok()?;
+    if !phonenumber::is_valid(&number) {
+        return None;
+    }
+    contracts::tel::normalise(&number.format().mode(phonenumber::Mode::E164).to_string()).ok()
+}
+
+/// A web address that an entity can be known by.
+pub(super) fn url(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    (is_web
+        && text.len() <= IDENTIFIER_BYTES_MAX
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace()))
+    .then(|| text.to_owned())
+}
+
+/// A source's own id as an identifier; long ones by their hash.
+pub(super) fn own_id(scheme: &str, id: &str) -> Option<Identifier> {
+    let id = id.trim();
+    if id.is_empty() {
+        return None;
+    }
+    if id.len() > IDENTIFIER_BYTES_MAX || id.chars().any(char::is_control) {
+        return Some(Identifier::new(scheme, hash(&[id.as_bytes()])));
+    }
+    Some(Identifier::new(scheme, id))
+}
+
+/// A hash that stands for an id where the source gives none.
+pub(super) fn hash(parts: &[&[u8]]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    format!("sha256:{}", hex::encode(hasher.finalize()))
+}
+
+/// True for mailboxes of a role or of a machine: nobody is behind them.
+pub(super) fn is_role(email: &str) -> bool {
+    const ROLES: [&str; 30] = [
+        "abuse",
+        "accounts",
+        "admin",
+        "alerts",
+        "billing",
+        "bounce",
+        "bounces",
+        "contact",
+        "do-not-reply",
+        "donotreply",
+        "hello",
+        "help",
+        "hostmaster",
+        "info",
+        "list",
+        "mailer-daemon",
+        "marketing",
+        "news",
+        "newsletter",
+        "no-reply",
+        "noreply",
+        "notification",
+        "notifications",
+        "office",
+        "postmaster",
+        "sales",
+        "security",
+        "service",
+        "support",
+        "webmaster",
+    ];
+    let mailbox = email.split(['@', '+']).next().unwrap_or_default();
+    ROLES.contains(&mailbox) || mailbox.starts_with("no-reply") || mailbox.starts_with("noreply")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_without_a_country_is_read_as_one_of_the_owners_country_only_if_it_can_be() {
+        assert_eq!(tel("030 901820", Some("DE")).as_deref(), Some("+4930901820"));
+        assert_eq!(tel("(415) 555-2671", Some("US")).as_deref(), Some("+14155552671"));
+        assert_eq!(tel("tel:+49-30-901820", None).as_deref(), Some("+4930901820"));
+        for (text, country) in [
+            ("030 901820", None),
+            ("12345", Some("DE")),
+            ("FLOWERS", Some("US")),
+            ("", None),
+        ] {
+            assert_eq!(tel(text, country), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_of_strangers_is_bounded_and_loses_its_control_characters() {
+        assert_eq!(line(" a\u{0}b \r\n c ", 9).as_deref(), Some("a b c"));
+        assert_eq!(line(&"é ".repeat(10_000), 7).as_deref(), Some("é é é é"));
+        assert_eq!(line("\u{0}\n", 5), None);
+        assert_eq!(block("a\r\nb\u{7}", 9).as_deref(), Some("a\nb"));
+        assert!(title(&"€".repeat(9_000)).unwrap().len() <= 2_048);
+    }
+
+    #[test]
+    fn roles_are_nobody_and_a_person_who_is_called_like_one_is_somebody() {
+        for role in [
+            "info@example.org",
+            "no-reply+7@example.org",
+            "noreply-x@example.org",
+        ] {
+            assert!(is_role(role), "{role}");
+        }
+        assert!(!is_role("infanta@example.org"));
+        assert_eq!(
+            email(" MAILTO:Sam@Example.org?subject=x ").as_deref(),
+            Some("sam@example.org")
+        );
+        for none in ["sam", "a@b@", "a b@example.org", "@x", "a@x..y"] {
+            assert_eq!(email(none), None, "{none}");
+        }
+    }
+}

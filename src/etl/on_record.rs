@@ -1,0 +1,105 @@
+//! Understands records that were taken in: one that a connector brought, or all of a source again.
+//!
+//! Jobs in: `process-incoming-data`, `reprocess-records`.
+//! Invariant: a record is understood or parked in one commit; doing it again adds nothing. Begin with [`process`].
+
+use async_trait::async_trait;
+use contracts::jobs::{ProcessIncomingData, ReprocessRecords};
+use contracts::{Lane, RawRecordId};
+use serde_json::{Value, json};
+use spine::ports::GraphError;
+use spine::queue::{JobContext, JobError, JobHandler};
+use spine::{Context, ScopedTx};
+
+use crate::store;
+use crate::understand::{Outcome, Understanding, meaning};
+
+const PAGE: i64 = 100;
+
+/// Understands one record.
+#[derive(Debug, Clone)]
+pub(crate) struct Process(pub(crate) Context);
+
+#[async_trait]
+impl JobHandler for Process {
+    type Payload = ProcessIncomingData;
+
+    async fn run(&self, job: &JobContext, order: ProcessIncomingData) -> Result<Value, JobError> {
+        let mut tx = self
+            .0
+            .access
+            .begin(job.scope(), job.cause())
+            .await
+            .map_err(JobError::retry)?;
+        let mut work = Understanding::begin(&self.0.ports, &mut tx)
+            .await
+            .map_err(JobError::retry)?;
+        let outcome = process(&self.0, &mut tx, &mut work, order.raw_record)
+            .await
+            .map_err(JobError::retry)?;
+        tx.commit().await.map_err(JobError::retry)?;
+        let outcome =
+            outcome.ok_or_else(|| JobError::fail(format!("there is no record {}", order.raw_record)))?;
+        Ok(json!({ "parked": outcome != Outcome::Understood }))
+    }
+}
+
+/// Understands or parks a record. `None`: it isn't there.
+pub(crate) async fn process(
+    context: &Context,
+    tx: &mut ScopedTx,
+    work: &mut Understanding,
+    id: RawRecordId,
+) -> Result<Option<Outcome>, GraphError> {
+    let Some(kept) = context.ports.raw_records().record(tx, id).await? else {
+        return Ok(None);
+    };
+    let meaning = meaning(&kept.record, &work.hints);
+    work.record(&context.ports, tx, id, &kept.source, meaning)
+        .await
+        .map(Some)
+}
+
+/// Understands all records of a source again.
+#[derive(Debug, Clone)]
+pub(crate) struct Reprocess(pub(crate) Context);
+
+#[async_trait]
+impl JobHandler for Reprocess {
+    type Payload = ReprocessRecords;
+
+    async fn run(&self, job: &JobContext, order: ReprocessRecords) -> Result<Value, JobError> {
+        let (mut after, mut done, mut parked) = (RawRecordId(uuid::Uuid::nil()), 0_u64, 0_u64);
+        loop {
+            if job.cancelled().is_cancelled() {
+                return Err(JobError::retry("stopped; it goes on with the next start"));
+            }
+            let mut tx = self
+                .0
+                .access
+                .begin(job.scope(), job.cause())
+                .await
+                .map_err(JobError::retry)?;
+            tx.set_lane(Lane::Backfill);
+            let page = store::record_list(&mut tx, order.source.as_deref(), after, PAGE)
+                .await
+                .map_err(JobError::retry)?;
+            let Some(last) = page.last().copied() else {
+                return Ok(json!({ "records": done, "parked": parked }));
+            };
+            let mut work = Understanding::begin(&self.0.ports, &mut tx)
+                .await
+                .map_err(JobError::retry)?;
+            for id in page {
+                let outcome = process(&self.0, &mut tx, &mut work, id)
+                    .await
+                    .map_err(JobError::retry)?;
+                done += 1;
+                parked += u64::from(matches!(outcome, Some(Outcome::Parked(_))));
+            }
+            tx.commit().await.map_err(JobError::retry)?;
+            after = last;
+            job.progress(json!({ "records": done, "parked": parked })).await;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Files as records.
+
+use super::*;
+
+fn split(format: Format, text: &str) -> Vec<Item> {
+    let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
+    std::fs::write(&path, text).unwrap();
+    let items = Splitter::open(&path, format).and_then(|mut splitter| splitter.batch(0, 1_000, usize::MAX));
+    // Going on after each record gives exactly those that follow.
+    if let Ok(items) = &items {
+        for (at, item) in items.iter().enumerate() {
+            let rest = Splitter::open(&path, format)
+                .unwrap()
+                .batch(item.end, 1_000, usize::MAX)
+                .unwrap();
+            assert_eq!(rest.len(), items.len() - at - 1);
+        }
+        assert!(items.last().is_none_or(|last| last.end <= text.len() as u64));
+    }
+    std::fs::remove_file(&path).unwrap();
+    items.unwrap()
+}
+
+fn bodies(items: &[Item]) -> Vec<String> {
+    items
+        .iter()
+        .map(|item| String::from_utf8(item.record.body.clone()).unwrap())
+        .collect()
+}
+
+#[test]
+fn cards_stand_one_after_the_other_and_one_without_an_end_costs_no_other() {
+    let file = "\u{feff}BEGIN:VCARD\r\nUID:1\r\nFN:A\r\nEND:VCARD\r\njunk\r\nBEGIN:VCARD\r\nFN:B\r\nbegin:vcard\r\nUID:3\r\nFN:C\r\n\
+        END:VCARD\r\n";
+    let items = split(Format::Vcard, file);
+    assert_eq!(items.len(), 3);
+    assert_eq!(items[0].record.remote_id, "1");
+    assert_eq!(items[2].record.remote_id, "3");
+    assert_ne!(items[0].record.revision, items[2].record.revision);
+    assert_eq!(bodies(&items)[0], "BEGIN:VCARD\r\nUID:1\r\nFN:A\r\nEND:VCARD\r\n");
+}
+
+#[test]
+fn each_component_of_a_calendar_has_the_zones_and_nothing_of_the_others() {
+    let file = "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:X\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:1\nBEGIN:VALARM\nEND:VALARM\n\
+        END:VEVENT\nBEGIN:VTODO\nUID:2\nEND:VTODO\nEND:VCALENDAR\n";
+    let items = split(Format::Ical, file);
+    assert_eq!(items.len(), 2);
+    assert!(
+        bodies(&items)
+            .iter()
+            .all(|body| body.contains("TZID:X") && body.ends_with("END:VCALENDAR\r\n"))
+    );
+    assert!(bodies(&items)[0].contains("VALARM") && !bodies(&items)[1].contains("UID:1"));
+}
+
+#[test]
+fn mails_of_an_mbox_lose_their_quotes_and_a_single_mail_is_one() {
+    let file = "From a Fri May  1 12:00:00 2026\nSubject: 1\n\nHi\nFrom here\n>From there\n>>From far\n\nFrom b\nSubject: 2\n\nx\n";
+    let items = split(Format::Mbox, file);
+    assert_eq!(
+        bodies(&items),
+        [
+            "Subject: 1\n\nHi\nFrom here\nFrom there\n>From far\n",
+            "Subject: 2\n\nx\n"
+        ]
+    );
+    assert_eq!(
+        bodies(&split(
+            Format::Mbox,
+            "Subject: 1\r\n\r\n>From x\r\n\r\nFrom y\r\n"
+        ))
+        .len(),
+        1
+    );
+    assert_eq!(split(Format::Mbox, "\n\n").len(), 0);
+}
+
+#[test]
+fn rows_bear_their_header_whatever_parts_their_cells() {
+    for part in [",", ";", "\t"] {
+        let file = ["Name", "Notes"].join(part)
+            + "\n"
+            + &["A", "\"x\ny\""].join(part)
+            + "\n"
+            + &["B", "z"].join(part);
+        let items = split(Format::Csv, &file);
+        assert_eq!(
+            bodies(&items),
+            ["Name,Notes\nA,\"x\ny\"\n", "Name,Notes\nB,z\n"],
+            "{part:?}"
+        );
+    }
+}
+
+#[test]
+fn nodes_are_found_in_our_own_export_and_in_json_laid_out_otherwise() {
+    let own = "{\"@context\":{},\"@graph\":[\n{\"@id\":\"1\"},\n{\"@id\":\"2\"},\n {\"@id\":\"urn:allod:end\"}\n]}\n";
+    assert_eq!(
+        bodies(&split(Format::JsonLd, own)),
+        ["{\"@id\":\"1\"}", "{\"@id\":\"2\"}"]
+    );
+    let value: serde_json::Value = serde_json::from_str(own).unwrap();
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    assert_eq!(
+        bodies(&split(Format::JsonLd, &pretty)),
+        ["{\"@id\":\"1\"}", "{\"@id\":\"2\"}"]
+    );
+}
+
+#[test]
+fn a_record_that_is_too_long_is_kept_by_its_beginning() {
+    let file = format!(
+        "BEGIN:VCARD\nNOTE:{}\nEND:VCARD\nBEGIN:VCARD\nFN:B\nEND:VCARD\n",
+        "x".repeat(RECORD_BYTES_MAX)
+    );
+    let items = split(Format::Vcard, &file);
+    assert_eq!(items.len(), 2);
+    assert!(items[0].refused.is_some() && items[0].record.body.len() <= BEGINNING_BYTES);
+    assert!(items[1].refused.is_none());
+}

@@ -1,0 +1,189 @@
+//! Removing rows for good: of an entity, with everything that only speaks of it.
+
+use std::collections::BTreeMap;
+
+use spine::ScopedTx;
+use uuid::Uuid;
+
+/// How many rows went, by table.
+pub(crate) type Rows = BTreeMap<String, u64>;
+
+fn count(rows: &mut Rows, table: &str, gone: u64) {
+    if gone > 0 {
+        *rows.entry(table.to_owned()).or_default() += gone;
+    }
+}
+
+/// Ids by which events, journals and jobs may speak of these entities: their own, and of the records that they were
+/// read from.
+pub(crate) async fn erase_names(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<String>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT id::text AS "id!" FROM unnest($2::uuid[]) AS own (id)
+        UNION SELECT raw_record::text FROM graph.entity
+            WHERE account = $1 AND id = ANY($2) AND raw_record IS NOT NULL
+        UNION SELECT raw_record::text FROM graph.claim
+            WHERE account = $1 AND entity = ANY($2) AND raw_record IS NOT NULL
+        "#,
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// Addresses that nobody else bears.
+pub(crate) async fn erase_addresses(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<String>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT i.value FROM graph.identifier i
+        WHERE i.account = $1 AND i.scheme IN ('tel', 'email', 'acct', 'url', 'xmpp', 'matrix')
+            AND EXISTS (SELECT FROM graph.entity_identifier b
+                WHERE b.account = $1 AND b.identifier = i.id AND b.entity = ANY($2))
+            AND NOT EXISTS (SELECT FROM graph.entity_identifier b
+                WHERE b.account = $1 AND b.identifier = i.id AND b.entity <> ALL($2))
+        "#,
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// Removes these entities: one with all that were merged into it.
+pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Rows, sqlx::Error> {
+    let account = tx.account();
+    let mut rows = Rows::new();
+    let done = sqlx::query!(
+        "DELETE FROM graph.timeline WHERE account = $1 AND (item = ANY($2) OR about = ANY($2))",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.timeline",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let raws = sqlx::query_scalar!(
+        r#"
+        SELECT raw_record AS "raw!" FROM (
+            SELECT raw_record FROM graph.entity WHERE account = $1 AND id = ANY($2)
+            UNION SELECT raw_record FROM graph.claim WHERE account = $1 AND entity = ANY($2)
+            UNION SELECT raw_record FROM graph.relation
+                WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2))
+        ) named WHERE raw_record IS NOT NULL
+        "#,
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let done = sqlx::query!(
+        "DELETE FROM graph.relation WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2))",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.relation",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let done = sqlx::query!(
+        "DELETE FROM graph.claim WHERE account = $1 AND entity = ANY($2)",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.claim",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let done = sqlx::query!(
+        "DELETE FROM graph.name_sound WHERE account = $1 AND entity = ANY($2)",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.name_sound",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let done = sqlx::query!(
+        "DELETE FROM graph.merge_decision WHERE account = $1 AND (first_entity = ANY($2) OR second_entity = ANY($2))",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.merge_decision",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let done = sqlx::query!(
+        "DELETE FROM graph.request WHERE account = $1 AND answer = ANY($2)",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.request",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    let identifiers = sqlx::query_scalar!(
+        "DELETE FROM graph.entity_identifier WHERE account = $1 AND entity = ANY($2) RETURNING identifier",
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    count(&mut rows, "graph.entity_identifier", identifiers.len() as u64);
+    let done = sqlx::query!(
+        r#"
+        DELETE FROM graph.identifier i WHERE account = $1 AND id = ANY($2)
+            AND NOT EXISTS (SELECT FROM graph.entity_identifier b WHERE b.account = $1 AND b.identifier = i.id)
+            AND NOT EXISTS (SELECT FROM graph.timeline t WHERE t.account = $1 AND t.about = i.id)
+        "#,
+        account.0,
+        &identifiers
+    );
+    count(
+        &mut rows,
+        "graph.identifier",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    sqlx::query!(
+        "UPDATE graph.entity SET place = NULL WHERE account = $1 AND place = ANY($2)",
+        account.0,
+        members
+    )
+    .execute(tx.conn())
+    .await?;
+    let done = sqlx::query!(
+        "DELETE FROM graph.entity WHERE account = $1 AND id = ANY($2)",
+        account.0,
+        members
+    );
+    count(
+        &mut rows,
+        "graph.entity",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    // A record of which something else was read, too, stays: it is that one's proof.
+    let done = sqlx::query!(
+        r#"
+        DELETE FROM graph.raw_record r WHERE account = $1 AND id = ANY($2)
+            AND NOT EXISTS (SELECT FROM graph.entity e WHERE e.account = $1 AND e.raw_record = r.id)
+            AND NOT EXISTS (SELECT FROM graph.claim c WHERE c.account = $1 AND c.raw_record = r.id)
+            AND NOT EXISTS (SELECT FROM graph.relation l WHERE l.account = $1 AND l.raw_record = r.id)
+        "#,
+        account.0,
+        &raws
+    );
+    count(
+        &mut rows,
+        "graph.raw_record",
+        done.execute(tx.conn()).await?.rows_affected(),
+    );
+    Ok(rows)
+}

@@ -1,0 +1,50 @@
+//! `allod export`: everything of the account in one format, to a file or to the standard output.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use http::Method;
+use http_body_util::BodyExt;
+
+use super::{CommandError, Session};
+use crate::cli::Export;
+use crate::client::escape;
+use crate::render;
+
+pub(super) async fn run(session: &Session, export: Export) -> Result<(), CommandError> {
+    let target = format!("/export?format={}", escape(&export.format));
+    let body = session.client.stream(Method::GET, &target, None).await?;
+    match export.output.as_deref().filter(|path| *path != Path::new("-")) {
+        None => write(body, &mut std::io::stdout().lock()).await.map(drop),
+        Some(path) => {
+            let failed = |error: std::io::Error| {
+                CommandError::Usage(format!("{} can't be written: {error}", path.display()))
+            };
+            let mut options = std::fs::OpenOptions::new();
+            // Nobody but its owner reads what she exports.
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(path).map_err(failed)?;
+            let bytes = write(body, &mut file).await?;
+            file.sync_all().map_err(failed)?;
+            render::line(format!("{bytes} bytes in {}", path.display()));
+            Ok(())
+        }
+    }
+}
+
+/// Writes what comes as it comes; the command does nothing else meanwhile.
+async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<u64, CommandError> {
+    let failed = |error: std::io::Error| CommandError::Usage(format!("it can't be written: {error}"));
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| CommandError::Usage("the hub broke the export off; it is not whole".to_owned()))?;
+        if let Ok(data) = frame.into_data() {
+            bytes += data.len() as u64;
+            out.write_all(&data).map_err(failed)?;
+        }
+    }
+    out.flush().map_err(failed)?;
+    Ok(bytes)
+}

@@ -1,0 +1,328 @@
+//! Goals: reading and writing them, with their tasks and their progress.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use contracts::{EntityId, Problem};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use spine::ScopedTx;
+use spine::edge::{Caller, Json};
+use spine::ports::{EntityChange, Target};
+use uuid::Uuid;
+
+use super::once::{Once, REPLAYED, once};
+use super::tasks::{TaskView, statuses, views};
+use super::words::{Words, given, title};
+use super::{Cursor, Desk, entity_id, page_size};
+use crate::model::plan::{Kind, Status};
+use crate::model::when::When;
+use crate::planner::{Done, said};
+use crate::store;
+use crate::store::plan::{Plan, PlanFilter};
+
+/// Tasks that a goal's page shows.
+const TASKS_MAX: i64 = 200;
+
+/// Which goals.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GoalQuery {
+    /// `open` (if not said), `all`, `needs-action`, `in-process`, `completed` or `cancelled`.
+    status: Option<String>,
+    /// How many at most: 1 to 200, 50 if not said.
+    limit: Option<u32>,
+    /// Where the list before this one ended.
+    cursor: Option<String>,
+}
+
+/// A goal.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct GoalView {
+    /// The entity in the graph.
+    id: Uuid,
+    /// Its title.
+    title: String,
+    /// As in VTODO.
+    status: String,
+    /// 0 to 1.
+    progress: f64,
+    /// True if the owner gave the progress; else it is the share of its tasks that are done.
+    progress_by_hand: bool,
+    /// When it should be reached, as it was said.
+    due: Option<String>,
+    /// The due moment, in the owner's zone.
+    due_at: Option<DateTime<Utc>>,
+    /// What a source said that can't be understood.
+    problem: Option<String>,
+}
+
+/// A page of goals.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct GoalPage {
+    /// By due moment, those without one last.
+    items: Vec<GoalView>,
+    /// For the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// A goal with its tasks.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct GoalDetail {
+    /// The goal.
+    #[serde(flatten)]
+    goal: GoalView,
+    /// What it is about.
+    description: Option<String>,
+    /// How many of its tasks are done.
+    done: i64,
+    /// How many it has; cancelled ones don't count.
+    total: i64,
+    /// Its tasks by due moment, at most 200; `GET /tasks?goal=` has all.
+    tasks: Vec<TaskView>,
+}
+
+/// A new goal.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewGoal {
+    /// What is to be reached.
+    title: String,
+    /// More about it.
+    description: Option<String>,
+    /// When: an instant, or a local time or day in the owner's zone.
+    due_at: Option<String>,
+    /// 0 to 1, by hand; if not said, the share of its tasks that are done.
+    progress: Option<f64>,
+}
+
+/// What changes of a goal. What isn't there stays; null takes back.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GoalPatch {
+    /// What is to be reached.
+    title: Option<String>,
+    /// More about it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    /// `needs-action`, `in-process`, `completed` or `cancelled`.
+    status: Option<String>,
+    /// When.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    due_at: Option<Option<String>>,
+    /// 0 to 1, by hand; null counts its tasks again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    progress: Option<Option<f64>>,
+}
+
+/// Lists goals, by their due moment.
+#[utoipa::path(get, path = "/goals", tag = "intentions", params(GoalQuery), responses(
+    (status = 200, body = GoalPage),
+    (status = 400, description = "The status, cursor or limit is not one", body = Problem),
+))]
+pub(crate) async fn list(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Query(query): Query<GoalQuery>,
+) -> Result<Json<GoalPage>, Problem> {
+    let size = page_size(query.limit)?;
+    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let filter = PlanFilter {
+        kind: Kind::Goal.as_str(),
+        statuses: statuses(query.status.as_deref())?,
+        after: after.map(|cursor| (cursor.due_at, cursor.id)),
+        limit: size as i64 + 1,
+        ..PlanFilter::default()
+    };
+    let mut tx = desk.begin(&caller).await?;
+    let mut plans = store::plan::plan_list(&mut tx, &filter).await?;
+    let more = plans.len() > size;
+    plans.truncate(size);
+    let next_cursor = plans.last().filter(|_| more).map(|last| {
+        let cursor = Cursor {
+            due_at: last.due_at,
+            id: last.entity,
+        };
+        cursor.to_string()
+    });
+    tx.audit("read", "goals", Some(plans.len() as u64))?;
+    tx.commit().await?;
+    let items = plans.into_iter().map(view).collect();
+    Ok(Json(GoalPage { items, next_cursor }))
+}
+
+/// A goal with its tasks and its progress.
+#[utoipa::path(get, path = "/goals/{id}", tag = "intentions",
+    params(("id" = String, Path, description = "The Goal in the graph")),
+    responses(
+        (status = 200, body = GoalDetail),
+        (status = 404, description = "There is no such goal", body = Problem),
+    ))]
+pub(crate) async fn detail(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<GoalDetail>, Problem> {
+    let id = entity_id("goal", &id)?;
+    let mut tx = desk.begin(&caller).await?;
+    let detail = desk.goal_detail(&mut tx, id).await?;
+    tx.audit("read", format!("goal/{id}"), Some(1))?;
+    tx.commit().await?;
+    Ok(Json(detail))
+}
+
+/// Makes a goal.
+#[utoipa::path(post, path = "/goals", tag = "intentions", request_body = NewGoal,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition within a day harmless")),
+    responses(
+        (status = 201, description = "It was made", body = GoalDetail),
+        (status = 200, description = "This is a repetition", body = GoalDetail),
+        (status = 422, description = "It can't be taken; says what would be right", body = Problem),
+    ))]
+pub(crate) async fn create(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(new): Json<NewGoal>,
+) -> Result<Response, Problem> {
+    let mut tx = desk.begin(&caller).await?;
+    let key = match once(&mut tx, &headers, "POST /goals", &new).await? {
+        Once::First(key) => key,
+        Once::Again(id) => {
+            let detail = desk.goal_detail(&mut tx, id.into()).await?;
+            tx.audit("read", format!("goal/{id}"), Some(1))?;
+            tx.commit().await?;
+            return Ok((StatusCode::OK, REPLAYED, Json(detail)).into_response());
+        }
+    };
+    let id = EntityId::new();
+    let patch = GoalPatch {
+        title: Some(new.title),
+        description: new.description.map(Some),
+        status: None,
+        due_at: new.due_at.map(Some),
+        progress: new.progress.map(Some),
+    };
+    desk.write_goal(&mut tx, Target::New(id), id, &Map::new(), patch)
+        .await?;
+    if let Some(key) = key {
+        store::request::request_answer(&mut tx, &key, id.0).await?;
+    }
+    let detail = desk.goal_detail(&mut tx, id).await?;
+    tx.audit("write", format!("goal/{id}"), None)?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(detail)).into_response())
+}
+
+/// Changes a goal, or says how far it is.
+#[utoipa::path(patch, path = "/goals/{id}", tag = "intentions", request_body = GoalPatch,
+    params(("id" = String, Path, description = "The Goal in the graph")),
+    responses(
+        (status = 200, body = GoalDetail),
+        (status = 404, description = "There is no such goal", body = Problem),
+        (status = 422, description = "It can't be taken; says what would be right", body = Problem),
+    ))]
+pub(crate) async fn update(
+    State(desk): State<Arc<Desk>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<GoalPatch>,
+) -> Result<Json<GoalDetail>, Problem> {
+    let id = entity_id("goal", &id)?;
+    let mut tx = desk.begin(&caller).await?;
+    store::plan::account_lock(&mut tx).await?;
+    let before = desk.props(&mut tx, Kind::Goal, id).await?;
+    desk.write_goal(&mut tx, Target::Existing(id), id, &before, patch)
+        .await?;
+    let detail = desk.goal_detail(&mut tx, id).await?;
+    tx.audit("write", format!("goal/{id}"), None)?;
+    tx.commit().await?;
+    Ok(Json(detail))
+}
+
+impl Desk {
+    async fn write_goal(
+        &self,
+        tx: &mut ScopedTx,
+        target: Target,
+        id: EntityId,
+        before: &Map<String, Value>,
+        patch: GoalPatch,
+    ) -> Result<(), Problem> {
+        store::plan::account_lock(tx).await?;
+        let mut words = Words::default();
+        let title = patch.title.as_deref().map(title).transpose()?;
+        words.text("description", patch.description);
+        words.time("due_at", patch.due_at)?;
+        words.progress(patch.progress)?;
+        let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
+        match words.status(patch.status.as_deref())? {
+            Some(Status::Completed) if !was_done => {
+                let now = When::Instant(tx.now()).to_string();
+                words.0.insert("completed_at".to_owned(), json!(now));
+            }
+            Some(status) if status.is_open() && was_done => {
+                words.0.insert("completed_at".to_owned(), Value::Null);
+            }
+            _ => {}
+        }
+        let change = EntityChange {
+            target,
+            kind: Kind::Goal.as_str().to_owned(),
+            title,
+            props: words.0,
+            identifiers: Vec::new(),
+            starts_at: None,
+        };
+        self.context
+            .ports
+            .graph_write()
+            .apply(tx, said(vec![change]))
+            .await?;
+        Ok(self.planner.fold(tx, id, Done::Stays).await?)
+    }
+
+    async fn goal_detail(&self, tx: &mut ScopedTx, id: EntityId) -> Result<GoalDetail, Problem> {
+        let plan = self.plan(tx, Kind::Goal, id).await?;
+        let props = self.props(tx, Kind::Goal, id).await?;
+        let (done, total) = store::link::goal_count(tx, id).await?;
+        let filter = PlanFilter {
+            kind: Kind::Task.as_str(),
+            statuses: statuses(Some("all"))?,
+            goal: Some(id),
+            limit: TASKS_MAX,
+            ..PlanFilter::default()
+        };
+        let tasks = store::plan::plan_list(tx, &filter).await?;
+        Ok(GoalDetail {
+            goal: view(plan),
+            description: props
+                .get("description")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            done,
+            total,
+            tasks: views(tx, tasks).await?,
+        })
+    }
+}
+
+fn view(plan: Plan) -> GoalView {
+    GoalView {
+        id: plan.entity,
+        title: plan.title,
+        status: plan.status,
+        progress: plan.progress,
+        progress_by_hand: plan.progress_by_hand,
+        due: plan.due,
+        due_at: plan.due_at,
+        problem: plan.problem,
+    }
+}

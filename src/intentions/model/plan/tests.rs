@@ -1,0 +1,136 @@
+//! What entities of several sources plan.
+
+use contracts::EntityId;
+use serde_json::json;
+
+use super::*;
+
+const ZONE: Tz = chrono_tz::Europe::Vienna;
+
+fn read(props: Value) -> Intention {
+    let entity = Entity {
+        id: EntityId::new(),
+        kind: "Task".to_owned(),
+        title: Some("Water the plants".to_owned()),
+        props: props.as_object().unwrap().clone(),
+        version: 1,
+        starts_at: None,
+        created_at: DateTime::UNIX_EPOCH,
+        updated_at: DateTime::UNIX_EPOCH,
+    };
+    Intention::read(&entity, ZONE).unwrap()
+}
+
+fn utc(text: &str) -> DateTime<Utc> {
+    When::parse(text).unwrap().instant(Tz::UTC)
+}
+
+fn planned(props: Value) -> Vec<(MomentKind, DateTime<Utc>)> {
+    moments(&read(props), ZONE)
+        .into_iter()
+        .map(|moment| (moment.kind, moment.at))
+        .collect()
+}
+
+#[test]
+fn a_task_is_told_of_when_it_is_due_and_an_hour_later() {
+    assert_eq!(
+        planned(json!({"due_at": "2026-05-01T09:00", "reminders": ["-PT15M", "-PT15M"]})),
+        [
+            (MomentKind::Reminder, utc("2026-05-01T06:45")),
+            (MomentKind::Due, utc("2026-05-01T07:00")),
+            (MomentKind::Overdue, utc("2026-05-01T08:00")),
+        ]
+    );
+}
+
+#[test]
+fn a_task_due_on_a_day_is_overdue_when_the_day_is_over_however_long_it_is() {
+    assert_eq!(
+        planned(json!({"due_at": "2026-03-29"})),
+        [
+            (MomentKind::Due, utc("2026-03-28T23:00")),
+            (MomentKind::Overdue, utc("2026-03-29T22:00"))
+        ]
+    );
+}
+
+#[test]
+fn what_is_done_or_given_up_is_not_spoken_of() {
+    for status in ["completed", "CANCELLED"] {
+        assert!(planned(json!({"due_at": "2026-05-01", "status": status})).is_empty());
+    }
+    assert!(planned(json!({"due_at": "2026-05-01", "completed_at": "20260430T080000Z"})).is_empty());
+    assert!(!planned(json!({"due_at": "2026-05-01", "status": "IN-PROCESS"})).is_empty());
+}
+
+#[test]
+fn a_wrong_value_costs_itself_and_is_named() {
+    let task = read(json!({
+        "due_at": "next week", "recurrence": "FREQ=SOMETIMES", "status": "stuck", "priority": 99,
+        "reminders": ["soon", "2026-05-01T08:00", 7],
+    }));
+    assert_eq!(
+        (task.status, task.priority, task.due),
+        (Status::NeedsAction, 9, None)
+    );
+    assert_eq!(task.reminders.len(), 1);
+    assert_eq!(task.problems.len(), 5, "{:#?}", task.problems);
+    assert!(
+        task.problems
+            .iter()
+            .any(|problem| problem.starts_with("due_at: `next week` is not a time"))
+    );
+}
+
+#[test]
+fn the_next_occurrence_is_the_first_that_has_not_passed() {
+    let task = read(
+        json!({"due_at": "2026-03-27T09:00", "start_at": "2026-03-27T08:00", "recurrence": "FREQ=DAILY"}),
+    );
+    let next = |now| task.next(utc(now), ZONE).unwrap();
+    // Done early, done on time over the change of the clocks, done days late.
+    assert_eq!(
+        next("2026-03-26T12:00").due,
+        Some(When::parse("2026-03-28T09:00").unwrap())
+    );
+    assert_eq!(
+        next("2026-03-28T08:30").due,
+        Some(When::parse("2026-03-29T09:00").unwrap())
+    );
+    assert_eq!(
+        next("2026-04-02T12:00").due,
+        Some(When::parse("2026-04-03T09:00").unwrap())
+    );
+    assert_eq!(
+        next("2026-04-02T12:00").start,
+        Some(When::parse("2026-04-03T08:00").unwrap())
+    );
+    let daily = read(json!({"due_at": "2026-03-27", "recurrence": "FREQ=DAILY"}));
+    assert_eq!(
+        daily.next(utc("2026-03-29T20:00"), ZONE).unwrap().due,
+        Some(When::parse("2026-03-29").unwrap())
+    );
+}
+
+#[test]
+fn a_finite_rule_ends_though_its_task_moves_on() {
+    let task = read(json!({
+        "due_at": "2026-05-03T09:00", "recurrence": "FREQ=DAILY;COUNT=3", "recurrence_start": "2026-05-01T09:00",
+    }));
+    assert_eq!(task.next(utc("2026-05-03T07:00"), ZONE), None);
+    let second = read(json!({
+        "due_at": "2026-05-02T09:00", "recurrence": "FREQ=DAILY;COUNT=3", "recurrence_start": "2026-05-01T09:00",
+    }));
+    assert_eq!(
+        second.next(utc("2026-05-02T07:00"), ZONE).unwrap().anchor,
+        When::parse("2026-05-01T09:00").unwrap()
+    );
+}
+
+#[test]
+fn an_instant_recurs_by_the_owners_clock() {
+    let task = read(json!({"due_at": "2026-03-28T08:00:00Z", "recurrence": "FREQ=DAILY"}));
+    let next = task.next(utc("2026-03-28T08:30"), ZONE).unwrap();
+    assert_eq!(next.due.unwrap().to_string(), "2026-03-29T07:00:00Z");
+}

@@ -1,0 +1,264 @@
+//! Recurrence rules (RFC 5545, RRULE), counted on the owner's calendar and clock.
+//!
+//! The rule runs on local times, and each occurrence becomes an instant afterwards: a task at 9:00 stays at 9:00, and a
+//! time that the clocks jump over moves by the jump instead of vanishing.
+//! Invariant: bounded. Rules that occur more often than every half hour of a day are refused, and a search ends.
+//! Begin with [`Recurrence::parse`].
+
+use chrono::{DateTime, NaiveDateTime, NaiveTime};
+use chrono_tz::Tz;
+use rrule::RRuleSet;
+
+use super::when::When;
+
+const TEXT_LEN_MAX: usize = 500;
+/// Occurrences a day.
+const A_DAY_MAX: usize = 48;
+/// Occurrences that a search passes over: a hundred years of days, five years of the densest rule.
+const STEPS_MAX: usize = 90_000;
+const EXAMPLES: &str = "such as FREQ=WEEKLY;BYDAY=MO,TH or FREQ=MONTHLY;BYMONTHDAY=1;COUNT=12";
+
+/// A rule that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recurrence {
+    /// Without UNTIL.
+    parts: Vec<String>,
+    until: Option<When>,
+}
+
+impl Recurrence {
+    /// Reads a rule; the refusal says what would be right.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let text = text
+            .get(..6)
+            .filter(|head| head.eq_ignore_ascii_case("RRULE:"))
+            .map_or(text, |_| &text[6..]);
+        if text.is_empty()
+            || text.len() > TEXT_LEN_MAX
+            || !text.is_ascii()
+            || text.chars().any(char::is_control)
+        {
+            return Err(format!(
+                "a recurrence is one RRULE of at most {TEXT_LEN_MAX} characters, {EXAMPLES}"
+            ));
+        }
+        let mut rule = Self {
+            parts: Vec::new(),
+            until: None,
+        };
+        let (mut frequency, mut a_day) = (None, 1_usize);
+        for part in text.trim_end_matches(';').split(';') {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("`{part}` in the recurrence is not KEY=VALUE, {EXAMPLES}"))?;
+            let key = key.to_ascii_uppercase();
+            match key.as_str() {
+                "UNTIL" => {
+                    rule.until = Some(When::parse(value).map_err(|_| {
+                        format!("UNTIL={value} is not a time: write UNTIL=20261231 or UNTIL=20261231T090000Z")
+                    })?);
+                    continue;
+                }
+                "FREQ" => frequency = Some(value.to_ascii_uppercase()),
+                "INTERVAL" | "COUNT" if value.parse::<u16>().is_ok_and(|number| number > 0) => {}
+                "INTERVAL" | "COUNT" => {
+                    return Err(format!("{key} is a whole number from 1 to {}", u16::MAX));
+                }
+                "BYHOUR" | "BYMINUTE" | "BYSECOND" => a_day = a_day.saturating_mul(value.split(',').count()),
+                _ => {}
+            }
+            rule.parts.push(format!("{key}={}", value.to_ascii_uppercase()));
+        }
+        match frequency.as_deref() {
+            Some("DAILY" | "WEEKLY" | "MONTHLY" | "YEARLY") => {}
+            Some("HOURLY" | "MINUTELY" | "SECONDLY") => {
+                return Err("a recurrence is by day, week, month or year (FREQ=DAILY and so on); several times a day are \
+                            BYHOUR=9,13,17; a schedule that runs by the hour or minute takes cron, such as 0 * * * *"
+                    .to_owned());
+            }
+            _ => {
+                return Err(format!(
+                    "a recurrence needs FREQ=DAILY, WEEKLY, MONTHLY or YEARLY, {EXAMPLES}"
+                ));
+            }
+        }
+        if a_day > A_DAY_MAX {
+            return Err(format!(
+                "the recurrence has {a_day} times a day; {A_DAY_MAX} is the most"
+            ));
+        }
+        rule.set(DateTime::UNIX_EPOCH.naive_utc(), None)?;
+        Ok(rule)
+    }
+
+    /// The rule as it runs: on local times, which the library takes for UTC.
+    fn set(&self, start: NaiveDateTime, until: Option<NaiveDateTime>) -> Result<RRuleSet, String> {
+        let form = "%Y%m%dT%H%M%SZ";
+        let until = until
+            .map(|until| format!(";UNTIL={}", until.format(form)))
+            .unwrap_or_default();
+        let text = format!(
+            "DTSTART:{}\nRRULE:{}{until}",
+            start.format(form),
+            self.parts.join(";")
+        );
+        let set: RRuleSet = text.parse().map_err(|error: rrule::RRuleError| {
+            format!("the recurrence is not an RRULE, {EXAMPLES}: {error}")
+        })?;
+        Ok(set.limit())
+    }
+
+    /// The rule from `start` on, by the owner's clock; `None`: it ended before.
+    fn from(&self, start: NaiveDateTime, zone: Tz) -> Option<RRuleSet> {
+        let until = self.until.map(|until| match until {
+            When::Day(day) => day.and_time(NaiveTime::MIN) + chrono::Duration::seconds(86_399),
+            other => other.local(zone),
+        });
+        match until {
+            Some(until) if until < start => None,
+            until => self.set(start, until).ok(),
+        }
+    }
+
+    /// The first occurrence after a moment; `None`: the rule has ended, or never occurs.
+    pub(crate) fn after(
+        &self,
+        start: NaiveDateTime,
+        moment: NaiveDateTime,
+        zone: Tz,
+    ) -> Option<NaiveDateTime> {
+        let set = self.from(start, zone)?;
+        occurrences(&set).find(|at| *at > moment)
+    }
+
+    /// The last occurrence that is not after a moment.
+    pub(crate) fn latest(
+        &self,
+        start: NaiveDateTime,
+        moment: NaiveDateTime,
+        zone: Tz,
+    ) -> Option<NaiveDateTime> {
+        let set = self.from(start, zone)?;
+        occurrences(&set).take_while(|at| *at <= moment).last()
+    }
+}
+
+/// Occurrences in order. Ends by itself.
+fn occurrences(set: &RRuleSet) -> impl Iterator<Item = NaiveDateTime> {
+    set.into_iter().take(STEPS_MAX).map(|at| at.naive_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::when::instant_of;
+    use super::*;
+
+    fn at(text: &str) -> NaiveDateTime {
+        When::parse(text).unwrap().local(Tz::UTC)
+    }
+
+    fn all(rule: &str, start: &str, count: usize) -> Vec<String> {
+        let rule = Recurrence::parse(rule).unwrap();
+        let zone = chrono_tz::Europe::Vienna;
+        let Some(set) = rule.from(at(start), zone) else {
+            return Vec::new();
+        };
+        occurrences(&set)
+            .take(count)
+            .map(|at| When::Instant(instant_of(at, zone)).to_string())
+            .collect()
+    }
+
+    #[test]
+    fn what_recurs_at_nine_stays_at_nine_over_a_change_of_the_clocks() {
+        assert_eq!(
+            all("RRULE:FREQ=DAILY;COUNT=3", "2026-03-28T09:00", 9),
+            [
+                "2026-03-28T08:00:00Z",
+                "2026-03-29T07:00:00Z",
+                "2026-03-30T07:00:00Z"
+            ]
+        );
+        // At 2:30 there is no such time on the 29th: an hour later, and not left out.
+        assert_eq!(
+            all("FREQ=DAILY", "2026-03-28T02:30", 3),
+            [
+                "2026-03-28T01:30:00Z",
+                "2026-03-29T01:30:00Z",
+                "2026-03-30T00:30:00Z"
+            ]
+        );
+        // In autumn 2:30 comes twice and the task once.
+        assert_eq!(
+            all("FREQ=DAILY", "2026-10-24T02:30", 3),
+            [
+                "2026-10-24T00:30:00Z",
+                "2026-10-25T00:30:00Z",
+                "2026-10-26T01:30:00Z"
+            ]
+        );
+    }
+
+    #[test]
+    fn until_a_day_includes_it_and_until_an_instant_is_read_in_the_owners_zone() {
+        assert_eq!(all("FREQ=DAILY;UNTIL=20260302", "2026-03-01T09:00", 9).len(), 2);
+        assert_eq!(
+            all("FREQ=DAILY;UNTIL=20260302T080000Z", "2026-03-01T09:00", 9).len(),
+            2
+        );
+        assert_eq!(
+            all("FREQ=DAILY;UNTIL=20260302T075959Z", "2026-03-01T09:00", 9).len(),
+            1
+        );
+        assert!(all("FREQ=DAILY;UNTIL=2020-01-01", "2026-03-01T09:00", 9).is_empty());
+    }
+
+    #[test]
+    fn malformed_and_absurd_rules_are_refused_with_what_would_be_right() {
+        for (bad, part) in [
+            ("", "FREQ=WEEKLY;BYDAY=MO,TH"),
+            ("weekly", "KEY=VALUE"),
+            ("BYDAY=MO", "needs FREQ"),
+            ("FREQ=SECONDLY", "by day, week"),
+            ("FREQ=MINUTELY;INTERVAL=5", "0 * * * *"),
+            ("FREQ=DAILY;INTERVAL=0", "INTERVAL is a whole number from 1"),
+            ("FREQ=DAILY;COUNT=-1", "COUNT is a whole number"),
+            ("FREQ=WEEKLY;BYDAY=XX", "MO"),
+            ("FREQ=DAILY;UNTIL=never", "UNTIL=20261231"),
+            (
+                "FREQ=DAILY;BYHOUR=1,2,3,4,5,6,7,8,9,10;BYMINUTE=0,10,20,30,40,50",
+                "60 times a day",
+            ),
+            ("FREQ=DAILY\nEXDATE:20260101", "one RRULE"),
+            ("FREQ=DÄILY", "one RRULE"),
+        ] {
+            let error = Recurrence::parse(bad).unwrap_err();
+            assert!(error.contains(part), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_never_comes_ends_the_search() {
+        let rule = Recurrence::parse("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30").unwrap();
+        assert_eq!(
+            rule.after(at("2026-01-01T00:00"), at("2026-01-01T00:00"), Tz::UTC),
+            None
+        );
+    }
+
+    #[test]
+    fn the_latest_is_the_last_one_that_has_come() {
+        let rule = Recurrence::parse("FREQ=DAILY").unwrap();
+        let start = at("2026-01-01T09:00");
+        assert_eq!(
+            rule.latest(start, at("2026-01-05T08:59"), Tz::UTC),
+            Some(at("2026-01-04T09:00"))
+        );
+        assert_eq!(rule.latest(start, at("2025-01-05T08:59"), Tz::UTC), None);
+        assert_eq!(
+            rule.after(start, at("2026-01-05T09:00"), Tz::UTC),
+            Some(at("2026-01-06T09:00"))
+        );
+    }
+}

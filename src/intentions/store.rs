@@ -1,0 +1,8 @@
+//! All SQL of the intentions service.
+
+pub(crate) mod completion;
+pub(crate) mod link;
+pub(crate) mod moment;
+pub(crate) mod plan;
+pub(crate) mod request;
+pub(crate) mod schedule;
