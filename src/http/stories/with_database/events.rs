@@ -1,5 +1,6 @@
 //! Events over HTTP: paged, filtered, live, and one's own only.
 
+use contracts::events::state::FactChanged;
 use futures::StreamExt;
 
 use super::*;
@@ -103,4 +104,54 @@ async fn live_updates_end_when_the_hub_stops() {
     house.edge.streams.cancel();
     let end = tokio::time::timeout(Duration::from_secs(5), stream.into_body().collect()).await;
     assert!(end.expect("it ends").unwrap().to_bytes().is_empty());
+}
+
+impl House {
+    async fn learns(&self, who: &Scope, key: &str) {
+        let changed = FactChanged {
+            key: key.to_owned(),
+            from: Value::Null,
+            to: 1.into(),
+            last_known: Value::Null,
+            unit: None,
+            since: self.context.clock.now(),
+            source: "owner".to_owned(),
+        };
+        let mut tx = self.context.access.begin(who, Cause::outside()).await.unwrap();
+        tx.publish(NewEvent::of(&changed).unwrap().about(key)).unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_present_is_followed_live_without_anything_else_or_anybody_elses() {
+    let house = house(None).await;
+    let stream = house.call("alice-api", Method::GET, "/api/v1/state/live").await;
+    assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
+    house.learns(&house.bob, "bobs.secret").await;
+    let other = house.happens(&house.alice).await;
+    house.learns(&house.alice, "home.first").await;
+    house.learns(&house.alice, "home.second").await;
+    let seen = follow(stream, 2).await;
+    assert!(
+        seen.contains("home.first") && seen.contains("home.second"),
+        "{seen}"
+    );
+    assert!(
+        !seen.contains("bobs.secret") && !seen.contains(&other.to_string()),
+        "{seen}"
+    );
+
+    let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let mut again = with_token(request(Method::GET, "/api/v1/state/live", ""), "alice-api");
+    again.headers_mut().insert("last-event-id", id.parse().unwrap());
+    let seen = follow(call(&house.edge.network, again).await, 1).await;
+    assert!(
+        seen.contains("home.second") && !seen.contains("home.first"),
+        "{seen}"
+    );
+    let odd = house
+        .call("alice-api", Method::GET, "/api/v1/state/live?type=a.B")
+        .await;
+    assert_eq!(problem(odd).await, 400);
 }
