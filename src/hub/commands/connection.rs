@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use super::{CommandError, Session, assignments, id, one_line};
 use crate::cli::Connection;
-use crate::client::escape;
 use crate::{render, terminal};
 
 pub(super) async fn run(session: &Session, command: Connection) -> Result<(), CommandError> {
