@@ -25,7 +25,14 @@ const CALENDAR: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:lu
     STATUS:NEEDS-ACTION\r\nPRIORITY:1\r\nEND:VTODO\r\nEND:VCALENDAR\r\n";
 
 async fn hub() -> TestHub {
-    spine::testing::hub(|context| vec![graph::service(context), etl::service(context)]).await
+    spine::testing::hub(|context| {
+        vec![
+            accounts::service(context),
+            graph::service(context),
+            etl::service(context),
+        ]
+    })
+    .await
 }
 
 /// Somebody with an account.

@@ -32,6 +32,8 @@ const UPLOAD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A running job whose process is gone is taken up again after this.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Imports of an account that wait or run.
+const OPEN_MAX: usize = 20;
 const FILENAME_CHARS_MAX: usize = 200;
 const LIST_MAX: i64 = 200;
 
@@ -123,7 +125,7 @@ impl From<ImportRow> for ImportView {
 #[utoipa::path(post, path = "/imports", tag = "imports", params(Upload),
     request_body(content_type = "application/octet-stream", description = "The file"),
     responses((status = ACCEPTED, body = ImportView), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 503, body = Problem)))]
+        (status = 409, description = "Too many are under way", body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 503, body = Problem)))]
 async fn import_create(
     State(context): State<Context>,
     Caller(scope): Caller,
@@ -138,6 +140,7 @@ async fn import_create(
     if length.is_some_and(|length| length > UPLOAD_BYTES_MAX) {
         return Err(too_large());
     }
+    refuse_crowd(&context, &scope).await?;
     let (id, data_dir) = (Uuid::now_v7(), &context.settings.data_dir);
     let unfinished = files::unfinished(data_dir, scope.account(), id);
     let bytes = match receive(&unfinished, body).await {
@@ -164,6 +167,24 @@ async fn import_create(
         files::remove(&path).await;
     }
     Ok((StatusCode::ACCEPTED, Json(ImportView::from(queued?))).into_response())
+}
+
+/// Each file that waits takes room on the disk.
+async fn refuse_crowd(context: &Context, scope: &spine::Scope) -> Result<(), Problem> {
+    let mut tx = context.access.begin(scope, Cause::outside()).await?;
+    let newest = store::import_list(&mut tx, LIST_MAX)
+        .await
+        .map_err(AccessError::from)?;
+    let open = newest
+        .iter()
+        .filter(|row| matches!(row.state.as_str(), "waiting" | "running"));
+    if open.count() < OPEN_MAX {
+        return Ok(());
+    }
+    Err(
+        Problem::conflict(format!("{OPEN_MAX} imports are under way already"))
+            .hint("wait for one to end, or cancel one"),
+    )
 }
 
 async fn queue(

@@ -49,11 +49,12 @@ impl Understanding {
     /// Asks the graph what it knows of the owner and of places.
     pub(crate) async fn begin(ports: &Ports, tx: &mut ScopedTx) -> Result<Self, GraphError> {
         let read = ports.graph_read();
+        let mut zone = ports.account_directory().zone(tx).await?;
         let mut hints = Hints::default();
         let me = Identifier::new("allod", "me");
         if let Some(me) = read.entity_by_identifier(tx, "Person", &me).await? {
-            let zone = me.props.get("time_zone").and_then(Value::as_str);
-            hints.zone = zone.and_then(|zone| zone.parse().ok());
+            let own = me.props.get("time_zone").and_then(Value::as_str);
+            zone = own.and_then(|own| own.parse().ok()).unwrap_or(zone);
             for identifier in read.identifiers(tx, me.id).await? {
                 match identifier.scheme.as_str() {
                     "email" => hints.mailboxes.push(identifier.value),
@@ -61,9 +62,10 @@ impl Understanding {
                     _ => {}
                 }
             }
-            let by_zone = || zone.and_then(map::zone_country).map(ToOwned::to_owned);
-            hints.country = hints.country.or_else(by_zone);
         }
+        let by_zone = || map::zone_country(zone.name()).map(ToOwned::to_owned);
+        hints.country = hints.country.or_else(by_zone);
+        hints.zone = Some(zone);
         let mut places = Vec::new();
         for place in read.entities(tx, "Place").await? {
             let address = place

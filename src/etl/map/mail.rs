@@ -12,7 +12,7 @@ const MAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The text in the graph; the whole of it stays in the record.
 const TEXT_CHARS_MAX: usize = 40_000;
 const TEXT_BYTES_MAX: usize = 44_000;
-/// HTML beyond this is not looked at: turning it into text takes memory in proportion.
+/// Of each header; a mailing to more is found by the first of them.
 const RECIPIENTS_MAX: usize = 100;
 /// People made from one mail: who writes to a hundred at once doesn't introduce them.
 const PEOPLE_MAX: usize = 20;
