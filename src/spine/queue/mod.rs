@@ -28,3 +28,4 @@ pub use model::{JobContext, JobError, JobHandler, JobOptions, JobState, QueueErr
 pub use registry::JobRegistry;
 pub use runner::{Concurrency, DrainReport, QueueRunner, RunnerOptions};
 pub(crate) use wake::ring;
+pub use wake::wake;

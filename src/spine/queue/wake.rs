@@ -17,8 +17,8 @@ fn index(class: JobClass) -> usize {
     }
 }
 
-/// Jobs of any class were committed.
-pub(super) fn wake() {
+/// Jobs of any class were committed by other means than a [`crate::ScopedTx`], which rings by itself.
+pub fn wake() {
     JobClass::ALL.into_iter().for_each(ring);
 }
 
