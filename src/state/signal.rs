@@ -78,7 +78,8 @@ pub(crate) struct Belief<'a> {
 /// How long readings of a key hold when neither they nor the owner say.
 pub(crate) fn valid_for_default(key: &str) -> Option<TimeDelta> {
     match key {
-        ME_PLACE => Some(TimeDelta::minutes(30)),
+        // A phone that lies still may say nothing for a whole day at work.
+        ME_PLACE => Some(TimeDelta::hours(12)),
         PHONE_BATTERY => Some(TimeDelta::hours(12)),
         // The end of a call may never be told, and few last longer.
         CALL_ACTIVE => Some(TimeDelta::hours(4)),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cron::Timekeeper;
 use super::registry::JobRegistry;
 use super::runner::Hub;
-use super::{store, wake};
+use super::{store, wake::wake};
 use crate::backoff::Backoff;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -69,11 +69,11 @@ impl Supervisor {
             self.bury_dead_hubs().await?;
         }
         if tick.is_multiple_of(2) && store::expire(&self.pool, EXPIRY_GRACE_SECONDS).await? > 0 {
-            wake::wake();
+            wake();
         }
         let fired = self.timekeeper.look(&self.pool, tick.is_multiple_of(10)).await?;
         if fired > 0 {
-            wake::wake();
+            wake();
         }
         if tick.is_multiple_of(5) {
             self.gauge().await?;
@@ -103,7 +103,7 @@ impl Supervisor {
             jobs,
             "a hub had ended without a word: its jobs are tried again"
         );
-        wake::wake();
+        wake();
         Ok(())
     }
 
