@@ -79,8 +79,7 @@ pub(crate) struct Belief<'a> {
 pub(crate) fn valid_for_default(key: &str) -> Option<TimeDelta> {
     match key {
         // A phone that lies still may say nothing for a whole day at work.
-        ME_PLACE => Some(TimeDelta::hours(12)),
-        PHONE_BATTERY => Some(TimeDelta::hours(12)),
+        ME_PLACE | PHONE_BATTERY => Some(TimeDelta::hours(12)),
         // The end of a call may never be told, and few last longer.
         CALL_ACTIVE => Some(TimeDelta::hours(4)),
         _ => None,
