@@ -317,7 +317,12 @@ async fn erasing_an_account_leaves_nothing_of_its_rules() {
         }
         if !erased {
             assert!(before >= 6);
-            world.hub.admin.erase_account(alice.account()).await.unwrap();
+            world
+                .hub
+                .admin
+                .erase_account(&alice, alice.account())
+                .await
+                .unwrap();
         }
     }
 }
