@@ -11,7 +11,6 @@ use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 
-use crate::store;
 use crate::understand::{Outcome, Understanding, meaning};
 
 const PAGE: i64 = 100;
@@ -81,7 +80,9 @@ impl JobHandler for Reprocess {
                 .await
                 .map_err(JobError::retry)?;
             tx.set_lane(Lane::Backfill);
-            let page = store::record_list(&mut tx, order.source.as_deref(), after, PAGE)
+            let export = self.0.ports.graph_export();
+            let page = export
+                .record_page(&mut tx, order.source.as_deref(), &media_types(), after, PAGE)
                 .await
                 .map_err(JobError::retry)?;
             let Some(last) = page.last().copied() else {
@@ -102,4 +103,20 @@ impl JobHandler for Reprocess {
             job.progress(json!({ "records": done, "parked": parked })).await;
         }
     }
+}
+
+/// Of which records the service knows how to read.
+fn media_types() -> Vec<String> {
+    [
+        "text/vcard",
+        "text/x-vcard",
+        "text/directory",
+        "text/calendar",
+        "message/rfc822",
+        "message/global",
+        "text/csv",
+        "application/ld+json",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }

@@ -16,7 +16,6 @@ use spine::ports::{
 use spine::{AccessError, ScopedTx};
 
 use crate::map::{self, Edge, End, Hints, Meaning, Somebody, Thread};
-use crate::store;
 
 /// The scheme by which a conversation is known: all message ids of its mails.
 const THREAD: &str = "mail.thread";
@@ -343,7 +342,12 @@ impl Work<'_> {
         let elder = found.next();
         let mut moved = Vec::new();
         for younger in found {
-            moved.extend(store::part_list(tx, younger.id).await?);
+            moved.extend(
+                self.ports
+                    .graph_export()
+                    .related_to(tx, younger.id, "part-of")
+                    .await?,
+            );
             let known = read.identifiers(tx, younger.id).await?;
             let own = known.into_iter().filter(|one| one.scheme == THREAD);
             if let Some(identifier) = own.clone().next() {

@@ -12,6 +12,7 @@
 mod apply;
 mod check;
 mod erase;
+mod export;
 mod http;
 mod identity;
 mod intake;
@@ -43,6 +44,7 @@ pub fn service(context: &Context) -> Service {
     jobs.register(erase::EraseHandler { graph: graph.clone() });
     context.ports.provide_graph_write(graph.clone());
     context.ports.provide_graph_read(graph.clone());
+    context.ports.provide_graph_export(graph.clone());
     context.ports.provide_raw_records(graph.clone());
     context.ports.provide_record_intake(graph.clone());
     Service {

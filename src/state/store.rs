@@ -17,11 +17,7 @@ pub(crate) async fn fact_as_of(
     let (account, now) = (tx.account(), tx.now());
     let row = sqlx::query!(
         r#"
-        SELECT value, unit, since, source, confidence, observed_at, position, expires_at, expiry_told, retracted,
-            CASE WHEN expires_at IS NOT NULL AND $3 < 9223372036854775807 THEN (
-                SELECT recorded_at FROM spine.event_log AS log WHERE log.account = $1 AND log.position <= $3
-                ORDER BY log.position DESC LIMIT 1
-            ) END AS moment
+        SELECT value, unit, since, source, confidence, observed_at, position, expires_at, expiry_told, retracted
         FROM state.fact WHERE account = $1 AND key = $2 AND position <= $3 ORDER BY position DESC LIMIT 1
         "#,
         account.0,
@@ -30,23 +26,27 @@ pub(crate) async fn fact_as_of(
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.map(|row| {
-        let fact = KeptFact {
-            key: key.to_owned(),
-            value: row.value,
-            unit: row.unit,
-            since: row.since,
-            source: row.source,
-            confidence: row.confidence,
-            observed_at: row.observed_at,
-            position: row.position,
-            expires_at: row.expires_at,
-            expired_at: None,
-            expiry_told: row.expiry_told,
-            retracted: row.retracted,
-        };
-        fact.read_at(row.moment.unwrap_or(now))
-    }))
+    let Some(row) = row else { return Ok(None) };
+    // Only what may have expired needs to know when that was.
+    let moment = match row.expires_at {
+        Some(_) if as_of < Position::MAX => tx.recorded_at_by(as_of).await?,
+        _ => None,
+    };
+    let fact = KeptFact {
+        key: key.to_owned(),
+        value: row.value,
+        unit: row.unit,
+        since: row.since,
+        source: row.source,
+        confidence: row.confidence,
+        observed_at: row.observed_at,
+        position: row.position,
+        expires_at: row.expires_at,
+        expired_at: None,
+        expiry_told: row.expiry_told,
+        retracted: row.retracted,
+    };
+    Ok(Some(fact.read_at(moment.unwrap_or(now))))
 }
 
 /// The newest row of a fact as it is kept, whether it has expired or not.

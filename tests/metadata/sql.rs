@@ -1,4 +1,4 @@
-//! Who writes which table: the service that the schema's migration names, and nobody else.
+//! Who writes and reads which table: the service that the schema's migration names, and nobody else.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,28 @@ fn writes(text: &str) -> Vec<(usize, String)> {
             _ => None,
         };
         if let Some((line, table)) = table
+            && let Some((schema, _)) = table.split_once('.')
+            && schema.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
+            found.push((line, schema.to_owned()));
+        }
+    }
+    found
+}
+
+/// `(line, schema)` of each statement that reads a table named with its schema. Functions are doors, made to be used.
+fn reads(text: &str) -> Vec<(usize, String)> {
+    let words: Vec<(usize, &str)> = text
+        .lines()
+        .enumerate()
+        .flat_map(|(at, line)| line.split_whitespace().map(move |word| (at + 1, word)))
+        .collect();
+    let mut found = Vec::new();
+    for pair in words.windows(2) {
+        let verb = pair[0].1.trim_start_matches(['(', '"']).to_ascii_lowercase();
+        let (line, table) = (pair[1].0, pair[1].1.to_ascii_lowercase());
+        if matches!(verb.as_str(), "from" | "join")
+            && !table.contains('(')
             && let Some((schema, _)) = table.split_once('.')
             && schema.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         {
@@ -181,6 +203,49 @@ fn a_table_is_written_only_by_the_service_whose_schema_it_is() {
         checked > 30,
         "too few statements were found to believe it: {checked}"
     );
+}
+
+#[test]
+fn a_table_is_read_only_by_the_service_whose_schema_it_is() {
+    let owners = owners();
+    let mut checked = 0;
+    let mut broken = Vec::new();
+    let folders = ["src", "rules", "federation"].map(|folder| root().join(folder));
+    for file in folders.iter().flat_map(|folder| files_below(folder, &["rs"])) {
+        // The hub's demo looks into every table of a database of its own, to find what is left of it.
+        let service = service_of(&file).filter(|service| service != "hub" && !is_test(&file));
+        let Some(service) = service else { continue };
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (line, schema) in reads(text) {
+            let Some(owner) = owners.get(&schema) else {
+                continue;
+            };
+            checked += 1;
+            if *owner != service {
+                let shown = file.strip_prefix(root()).unwrap().display();
+                broken.push(format!(
+                    "{shown}:{line}: {service} reads {schema}, which is {owner}'s"
+                ));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(
+        checked > 100,
+        "too few statements were found to believe it: {checked}"
+    );
+}
+
+#[test]
+fn every_way_of_reading_is_found_and_asking_a_door_is_not() {
+    let text = "SELECT a FROM graph.entity e\nJOIN rules.run r ON true\n LEFT JOIN\n state.fact\n\
+                FROM accounts.account_lookup($1) (FROM spine.outbox)";
+    let found: Vec<_> = reads(text)
+        .into_iter()
+        .map(|(line, schema)| format!("{line} {schema}"))
+        .collect();
+    assert_eq!(found, ["1 graph", "2 rules", "4 state", "5 spine"]);
 }
 
 #[test]

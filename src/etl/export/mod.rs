@@ -17,13 +17,12 @@ use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, Stream};
 use serde_json::Value;
-use spine::ports::{GraphError, Identifier};
+use spine::ports::{ExportedEntity, GraphError, Identifier};
 use spine::{Cause, Context, Scope, ScopedTx};
 use uuid::Uuid;
 
 use crate::format::Format;
 use crate::map::EXPORTED_ID;
-use crate::store::{self, ExportedEntity};
 
 const PAGE: i64 = 200;
 /// Mails are held with their attachments.
@@ -160,7 +159,12 @@ impl Export {
             }
             Part::Relations => {
                 let mut tx = self.context.access.begin(&self.scope, Cause::outside()).await?;
-                let page = store::relation_page(&mut tx, self.after, PAGE).await?;
+                let page = self
+                    .context
+                    .ports
+                    .graph_export()
+                    .relation_page(&mut tx, self.after, PAGE)
+                    .await?;
                 for relation in &page {
                     nodes::relation(relation, &mut out);
                     self.after = (relation.recorded_at, relation.id);
@@ -202,14 +206,17 @@ impl Export {
         } else {
             PAGE
         };
-        let page = store::entity_page(tx, kinds(self.format).as_deref(), self.after, limit).await?;
+        let export = self.context.ports.graph_export();
+        let page = export
+            .entity_page(tx, kinds(self.format).as_deref(), self.after, limit)
+            .await?;
         let Some(last) = page.last() else {
             return Ok(false);
         };
         self.after = (last.created_at, last.id);
         let ids: Vec<Uuid> = page.iter().map(|entity| entity.id).collect();
         let mut borne: BTreeMap<Uuid, Vec<Identifier>> = BTreeMap::new();
-        for one in store::identifier_list(tx, &ids).await? {
+        for one in export.exported_identifiers(tx, &ids).await? {
             borne
                 .entry(one.entity)
                 .or_default()

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use spine::ports::ExportedRelation;
+
 use super::Exported;
 use crate::map::EXPORTED_ID;
 use crate::split::nodes::OPENING;
-use crate::store::ExportedRelation;
 
 /// The id of the last node, which stands for nothing: every line before it can end in a comma.
 pub(crate) const END_MARK: &str = "urn:allod:end";

@@ -6,6 +6,7 @@
 mod claim;
 mod entity;
 mod erase;
+mod export;
 mod identifier;
 mod merge;
 mod neighbour;
@@ -19,6 +20,7 @@ use spine::ScopedTx;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use erase::*;
+pub(crate) use export::*;
 pub(crate) use identifier::*;
 pub(crate) use merge::*;
 pub(crate) use neighbour::*;

@@ -206,6 +206,25 @@ impl ScopedTx {
             .await?)
     }
 
+    /// When the account's last event up to a position was written down; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn recorded_at_by(&mut self, position: Position) -> Result<Option<DateTime<Utc>>, AccessError> {
+        let account = self.account();
+        let at = sqlx::query_scalar!(
+            r#"
+            SELECT recorded_at FROM spine.event_log WHERE account = $1 AND position <= $2
+            ORDER BY position DESC LIMIT 1
+            "#,
+            account.0,
+            position
+        )
+        .fetch_optional(self.conn())
+        .await?;
+        Ok(at)
+    }
+
     /// Up to which position a consumer has come on a lane; 0 before it has begun.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod channels;
+mod export;
 mod graph;
 mod records;
 mod state;
@@ -14,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use accounts::AccountDirectory;
 pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome, SentMessages};
+pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
     Identifier, Relation, RelationChange, Target,
@@ -31,6 +33,7 @@ pub struct Ports {
 struct Slots {
     graph_write: OnceLock<Arc<dyn GraphWrite>>,
     graph_read: OnceLock<Arc<dyn GraphRead>>,
+    graph_export: OnceLock<Arc<dyn GraphExport>>,
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     record_intake: OnceLock<Arc<dyn RecordIntake>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
@@ -78,6 +81,7 @@ macro_rules! ports {
 ports! {
     graph_write, provide_graph_write: GraphWrite;
     graph_read, provide_graph_read: GraphRead;
+    graph_export, provide_graph_export: GraphExport;
     raw_records, provide_raw_records: RawRecords;
     record_intake, provide_record_intake: RecordIntake;
     state_read, provide_state_read: StateRead;
