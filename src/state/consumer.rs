@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use contracts::events::communication::{CallStarted, CallStatusChanged};
-use contracts::events::data::EntityCreated;
+use contracts::events::data::{EntityCreated, EntityErased};
 use contracts::events::device::{PositionReported, ReadingReported};
 use contracts::events::state::{DeadlinePassed, FactRetracted, ValidityChanged};
 use contracts::{Event, EventPayload, Lane};
@@ -14,7 +14,7 @@ use spine::{AccessError, Consumer, HandleError, ScopedTx};
 
 use crate::fold::{Moment, lapse, retract};
 use crate::model::{OWNER, Whereabouts};
-use crate::{on_call, on_position_reported, on_reading, store};
+use crate::{on_call, on_entity_erased, on_position_reported, on_reading, store};
 
 const NAME: &str = "state";
 
@@ -75,6 +75,7 @@ impl Consumer for StateFold {
             PositionReported::TYPE,
             ReadingReported::TYPE,
             EntityCreated::TYPE,
+            EntityErased::TYPE,
             CallStarted::TYPE,
             CallStatusChanged::TYPE,
             DeadlinePassed::TYPE,
@@ -86,6 +87,9 @@ impl Consumer for StateFold {
 
     /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane.
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        if let Some(erased) = event.payload::<EntityErased>() {
+            return on_entity_erased::forget(tx, &erased?).await; // whichever lane, and however often
+        }
         if event.lane == Lane::Backfill || is_of_no_interest(event) {
             return Ok(());
         }

@@ -46,7 +46,7 @@ pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) ->
         believe(tx, at, &seen.key, fact, belief, seen.taken_at).await?;
     }
     if seen.key == CALL_ACTIVE {
-        store::signals_forget(tx, CALL_ACTIVE, at.recorded_at).await?; // each call is a source of its own
+        store::forget::signals_forget(tx, CALL_ACTIVE, at.recorded_at).await?; // each call is a source of its own
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! All SQL of the state service.
 
+pub(crate) mod forget;
+
 use chrono::{DateTime, Utc};
 use contracts::{EntityId, Lane, Position};
 use spine::{AccessError, ScopedTx};
@@ -233,24 +235,6 @@ pub(crate) async fn signal_upsert(tx: &mut ScopedTx, key: &str, signal: &Signal)
         signal.taken_at,
         signal.confidence,
         signal.expires_at
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Forgets what sources say about a key that expired before a moment.
-pub(crate) async fn signals_forget(
-    tx: &mut ScopedTx,
-    key: &str,
-    before: DateTime<Utc>,
-) -> Result<(), AccessError> {
-    let account = tx.account();
-    sqlx::query!(
-        "DELETE FROM state.signal WHERE account = $1 AND key = $2 AND expires_at < $3",
-        account.0,
-        key,
-        before
     )
     .execute(tx.conn())
     .await?;

@@ -9,7 +9,7 @@ use super::{Config, ConfigError};
 
 /// Every key, with the type that its text has in the environment. The environment's name is `ALLOD_` and the key in
 /// capitals, with `_` for the dot.
-pub(super) const KEYS: [(&str, Kind); 18] = [
+pub(super) const KEYS: [(&str, Kind); 19] = [
     ("data_dir", Kind::Text),
     ("listen", Kind::Text),
     ("domain", Kind::Text),
@@ -26,6 +26,7 @@ pub(super) const KEYS: [(&str, Kind); 18] = [
     ("jobs.interactive", Kind::Number),
     ("jobs.background", Kind::Number),
     ("fetch.extra_ca", Kind::List),
+    ("imports.upload_bytes_max", Kind::Number),
     ("trusted_proxies", Kind::Addresses),
     ("metrics_public", Kind::Truth),
 ];

@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     /// Outgoing requests.
     pub(crate) fetch: Fetch,
+    /// Files that are imported.
+    pub(crate) imports: Imports,
 }
 
 /// `[log]`
@@ -105,6 +107,22 @@ pub(crate) struct Fetch {
     pub(crate) extra_ca: Vec<PathBuf>,
 }
 
+/// `[imports]`
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Imports {
+    /// Bytes of one uploaded file, which lies in the data directory until it is read. Default: 17179869184 (16 GiB).
+    pub(crate) upload_bytes_max: u64,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self {
+            upload_bytes_max: 16 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -121,6 +139,7 @@ impl Default for Config {
             database: Database::default(),
             jobs: Jobs::default(),
             fetch: Fetch::default(),
+            imports: Imports::default(),
         }
     }
 }

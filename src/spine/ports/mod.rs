@@ -8,6 +8,7 @@ mod accounts;
 mod channels;
 mod export;
 mod graph;
+mod merge;
 mod records;
 mod state;
 
@@ -20,6 +21,7 @@ pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
     Identifier, Relation, RelationChange, Target,
 };
+pub use merge::GraphMerge;
 pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
 pub use state::{Fact, StateRead};
 
@@ -34,6 +36,7 @@ struct Slots {
     graph_write: OnceLock<Arc<dyn GraphWrite>>,
     graph_read: OnceLock<Arc<dyn GraphRead>>,
     graph_export: OnceLock<Arc<dyn GraphExport>>,
+    graph_merge: OnceLock<Arc<dyn GraphMerge>>,
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     record_intake: OnceLock<Arc<dyn RecordIntake>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
@@ -82,6 +85,7 @@ ports! {
     graph_write, provide_graph_write: GraphWrite;
     graph_read, provide_graph_read: GraphRead;
     graph_export, provide_graph_export: GraphExport;
+    graph_merge, provide_graph_merge: GraphMerge;
     raw_records, provide_raw_records: RawRecords;
     record_intake, provide_record_intake: RecordIntake;
     state_read, provide_state_read: StateRead;
