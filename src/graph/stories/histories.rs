@@ -23,6 +23,8 @@ enum Step {
         name: usize,
         mails: Vec<usize>,
         note: Option<u8>,
+        /// The revision is all that the book says of it.
+        whole: bool,
     },
     /// The owner writes a property, or takes her word about it back.
     Edit {
@@ -40,8 +42,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let card = 0..CARDS;
     prop_oneof![
-        6 => (card.clone(), 0..NAMES.len(), proptest::collection::vec(0..MAILS.len(), 0..3), proptest::option::of(0..3u8))
-            .prop_map(|(card, name, mails, note)| Step::Import { card, name, mails, note }),
+        6 => (card.clone(), 0..NAMES.len(), proptest::collection::vec(0..MAILS.len(), 0..3), proptest::option::of(0..3u8), any::<bool>())
+            .prop_map(|(card, name, mails, note, whole)| Step::Import { card, name, mails, note, whole }),
         3 => (card.clone(), 0..PROPS.len(), proptest::option::of(0..3u8))
             .prop_map(|(card, prop, value)| Step::Edit { card, prop, value }),
         2 => (card.clone(), card.clone()).prop_map(|(a, b)| Step::Merge(a, b)),
@@ -150,9 +152,41 @@ impl Model {
         self.decided.insert(Self::pair(survivor, absorbed), "merged");
     }
 
+    /// What each of those that a root stands for is called by itself.
+    fn names(&self, root: usize) -> Vec<String> {
+        let called = |card: usize| {
+            let Card { book, owner, .. } = &self.cards[&card];
+            owner
+                .props
+                .get("name")
+                .or_else(|| book.props.get("name"))
+                .cloned()
+        };
+        self.members(root).into_iter().filter_map(called).collect()
+    }
+
+    /// Whether everybody of the one side may be everybody of the other.
+    fn agree(&self, one: usize, other: usize) -> bool {
+        let theirs = self.names(other);
+        let fits = |name: &String| {
+            theirs
+                .iter()
+                .all(|other| compatible_names(Some(name), Some(other)))
+        };
+        self.names(one).iter().all(fits)
+    }
+
+    fn apart(&self, one: usize, other: usize) -> bool {
+        let two = self.members(other);
+        self.members(one).iter().any(|a| {
+            two.iter()
+                .any(|b| self.decided.get(&Self::pair(*a, *b)) == Some(&"distinct"))
+        })
+    }
+
     /// The address book's word, and who is found to be the same by it.
-    fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>) {
-        if !self.seen.insert(revision(card, name, mails, note)) {
+    fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) {
+        if !self.seen.insert(revision(card, name, mails, note, whole)) {
             return;
         }
         let now = self.now;
@@ -160,7 +194,14 @@ impl Model {
             born: now,
             ..Card::default()
         });
-        let mut said = kept.book.props.clone();
+        if whole {
+            kept.mails.clear();
+        }
+        let mut said = if whole {
+            BTreeMap::new()
+        } else {
+            kept.book.props.clone()
+        };
         said.insert("name", NAMES[name].to_owned());
         if let Some(note) = note {
             said.insert("note", note.to_string());
@@ -184,39 +225,44 @@ impl Model {
             }
         }
         bearers.sort_unstable();
-        let mut mine = self.root(card);
+        let mine = self.root(card);
+        if self.cards[&mine].deleted {
+            return;
+        }
         let mut met = BTreeSet::from([mine]);
-        for (_, deleted, _, _, found) in bearers {
-            if deleted || !met.insert(found) {
+        let mut fits = Vec::new();
+        for (_, deleted, _, _, other) in bearers {
+            if deleted || !met.insert(other) || self.apart(mine, other) {
                 continue;
             }
-            mine = self.root(mine);
-            let other = self.root(found);
-            if mine == other || self.cards[&mine].deleted || self.cards[&other].deleted {
-                continue;
-            }
-            let (one, two) = (self.members(mine), self.members(other));
-            let apart = |a: &usize| {
-                two.iter()
-                    .any(|b| self.decided.get(&Self::pair(*a, *b)) == Some(&"distinct"))
-            };
-            if one.iter().any(apart) {
-                continue;
-            }
-            let name = |root| self.shown(root).get("name").cloned();
-            if compatible_names(name(mine).as_deref(), name(other).as_deref()) {
-                let age = |root: usize| self.cards[&root].born;
-                let (elder, younger) = if age(other) < age(mine) {
-                    (other, mine)
-                } else {
-                    (mine, other)
-                };
-                self.merge(elder, younger);
-                met.insert(elder);
-                mine = elder;
+            if self.agree(mine, other) {
+                fits.push(other);
             } else {
                 self.decided.entry(Self::pair(mine, other)).or_insert("suggested");
             }
+        }
+        // Whoever can't be one with another whom the name fits is only asked about.
+        let is_meant = |one: &usize| {
+            let others = fits.iter().filter(|other| *other != one);
+            others
+                .into_iter()
+                .all(|other| self.agree(*one, *other) && !self.apart(*one, *other))
+        };
+        let meant: Vec<bool> = fits.iter().map(is_meant).collect();
+        let mut root = mine;
+        for (other, is_meant) in fits.into_iter().zip(meant) {
+            if !is_meant {
+                self.decided.entry(Self::pair(root, other)).or_insert("suggested");
+                continue;
+            }
+            let age = |root: usize| self.cards[&root].born;
+            let (elder, younger) = if age(other) < age(root) {
+                (other, root)
+            } else {
+                (root, other)
+            };
+            self.merge(elder, younger);
+            root = elder;
         }
     }
 
@@ -257,7 +303,8 @@ impl Model {
                 name,
                 mails,
                 note,
-            } => self.import(*card, *name, mails, *note),
+                whole,
+            } => self.import(*card, *name, mails, *note, *whole),
             Step::Edit { card, prop, value } => self.edit(*card, *prop, *value),
             Step::Merge(survivor, absorbed) => {
                 let ends = (self.living(*survivor), self.living(*absorbed));
@@ -306,8 +353,8 @@ impl Model {
     }
 }
 
-fn revision(card: usize, name: usize, mails: &[usize], note: Option<u8>) -> String {
-    format!("{card} {name} {mails:?} {note:?}")
+fn revision(card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) -> String {
+    format!("{card} {name} {mails:?} {note:?} {whole}")
 }
 
 /// The same history at the graph.
@@ -319,12 +366,15 @@ struct Real<'a> {
 }
 
 impl Real<'_> {
-    async fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>) {
+    async fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) {
         let mut said = json!({ "name": NAMES[name] });
         if let Some(note) = note {
             said["note"] = note.to_string().into();
         }
         let mut entity = identified("Person", "vcard.uid", &card.to_string(), said);
+        if whole {
+            entity.target = Target::Record;
+        }
         entity
             .identifiers
             .extend(mails.iter().map(|mail| Identifier::new("email", MAILS[*mail])));
@@ -332,7 +382,7 @@ impl Real<'_> {
         change.raw = Some(record(
             "cards",
             &card.to_string(),
-            &revision(card, name, mails, note),
+            &revision(card, name, mails, note, whole),
         ));
         apply(self.hub, &self.alice, change).await.unwrap();
         if !self.ids.contains_key(&card) {
@@ -355,9 +405,10 @@ impl Real<'_> {
             name,
             mails,
             note,
+            whole,
         } = step
         {
-            return self.import(*card, *name, mails, *note).await;
+            return self.import(*card, *name, mails, *note, *whole).await;
         }
         // What is asked of a card that never came is asked of nothing.
         let id = |card: &usize| self.ids.get(card).copied().unwrap_or(EntityId(uuid::Uuid::nil()));

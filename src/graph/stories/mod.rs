@@ -9,7 +9,9 @@ mod identity;
 mod import;
 mod intake;
 mod people;
+mod revisions;
 mod routes;
+mod strangers;
 mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};
