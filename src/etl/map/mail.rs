@@ -3,10 +3,10 @@
 //! Invariant: parts, addresses and text are bounded, however the mail is nested. Begin with [`map`].
 
 use chrono::DateTime;
-use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders};
+use mail_parser::{Address, HeaderValue, Message, MimeHeaders};
 use serde_json::{Value, json};
 
-use super::{Hints, Meaning, Somebody, Thread, identified, set, text};
+use super::{Hints, Meaning, Somebody, Thread, identified, mime, set, text};
 
 const MAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The text in the graph; the whole of it stays in the record.
@@ -24,14 +24,14 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     if body.len() > MAIL_BYTES_MAX {
         return Err(format!("a mail has at most {MAIL_BYTES_MAX} bytes"));
     }
-    let mail = MessageParser::default()
-        .parse(body)
-        .ok_or_else(|| "this is no mail: it has no header".to_owned())?;
-    let from = people(mail.from());
-    if from.is_empty() && mail.date().is_none() && mail.subject().is_none() && mail.message_id().is_none() {
-        return Err("this is no mail: its header names no sender, date, subject or id".to_owned());
-    }
-    Ok(message(&mail, body, &from, hints))
+    mime::read(body, |mail| {
+        let from = people(mail.from());
+        if from.is_empty() && mail.date().is_none() && mail.subject().is_none() && mail.message_id().is_none()
+        {
+            return Err("this is no mail: its header names no sender, date, subject or id".to_owned());
+        }
+        Ok(message(mail, body, &from, hints))
+    })
 }
 
 fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) -> Meaning {

@@ -7,6 +7,7 @@ mod csv;
 mod ical;
 mod jsonld;
 mod mail;
+mod mime;
 mod text;
 mod vcard;
 mod zone;
