@@ -118,7 +118,13 @@ async fn furnish(
         settings,
     );
     let context = spine.context().clone();
-    let mut services = services::services(&context);
+    let mut routes = edge::Routes::default();
+    let services: Vec<_> = services::services(&context)
+        .map(|mut service| {
+            routes.take(&mut service);
+            service
+        })
+        .collect();
     let missing = context.ports.missing();
     if !missing.is_empty() {
         return Err(ServeError::Start(
@@ -126,14 +132,19 @@ async fn furnish(
         ));
     }
     let metrics = edge::Metrics::install().map_err(|error| ServeError::Start(Box::new(error)))?;
-    let status = health::status_routes(config, listen, database.clone(), spine.admin().clone());
+    routes.add_api(health::status_routes(
+        config,
+        listen,
+        database.clone(),
+        spine.admin().clone(),
+    ));
     let ranges: Vec<_> = config.trusted_proxies.iter().map(|range| range.0).collect();
     let proxies = edge::TrustedProxies::new(&ranges);
     let edge = edge::build(edge::Parts {
         context: context.clone(),
         admin: spine.admin().clone(),
         gate,
-        routes: edge::Routes::take(&mut services).merge_api(status),
+        routes,
         checks: vec![
             Arc::new(health::DatabaseCheck(database.clone())),
             Arc::new(health::DiskCheck(config.data_dir.clone())),

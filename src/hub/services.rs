@@ -2,17 +2,20 @@
 
 use spine::{Context, Service};
 
-/// Builds every service. Ports are wired as they are built and asked only once everything runs.
-pub(crate) fn services(context: &Context) -> Vec<Service> {
-    vec![
-        accounts::service(context),
-        graph::service(context),
-        state::service(context),
-        connectors::service(context),
-        etl::service(context),
-        plugins::service(context),
-        channels::service(context),
-        intentions::service(context),
-        rules::service(context),
-    ]
+type Build = fn(&Context) -> Service;
+
+/// Builds every service, one after the other. Ports are wired as they are built and asked only once everything runs.
+pub(crate) fn services(context: &Context) -> impl Iterator<Item = Service> {
+    let all: [Build; _] = [
+        accounts::service,
+        graph::service,
+        state::service,
+        connectors::service,
+        etl::service,
+        plugins::service,
+        channels::service,
+        intentions::service,
+        rules::service,
+    ];
+    all.into_iter().map(|build| build(context))
 }
