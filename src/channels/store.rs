@@ -154,6 +154,38 @@ pub(crate) async fn attempt_followed_by(
     Ok(())
 }
 
+/// Begins the first attempt; `None` if the message had one, however that ended.
+pub(crate) async fn attempt_start_first(
+    tx: &mut ScopedTx,
+    message: EntityId,
+    route: &Route,
+) -> Result<Option<Attempt>, AccessError> {
+    let (account, now, id, cause) = (tx.account(), tx.now(), AttemptId::new(), tx.cause());
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state, correlation,
+            causation, depth)
+        SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8, $9
+        WHERE NOT EXISTS (SELECT FROM channels.attempt WHERE account = $1 AND message = $3)
+        ON CONFLICT (account, message) WHERE state IN ('started', 'unknown', 'accepted', 'adopted') DO NOTHING
+        RETURNING id, connection, plugin, created_at, state, remote_id, reason, finished_at
+        "#,
+        account.0,
+        id.0,
+        message.0,
+        route.connection.0,
+        route.plugin,
+        now,
+        cause.correlation.0,
+        cause.causation.map(|event| event.0),
+        cause.depth
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(Attempt::from))
+}
+
 /// Begins an attempt; `None` if the message has one that is open or successful.
 pub(crate) async fn attempt_start(
     tx: &mut ScopedTx,

@@ -308,7 +308,7 @@ pub(crate) async fn claim_first_source(tx: &mut ScopedTx, stored: &StoredEntity)
     Ok(store::claim_insert(tx, &first, stored.raw).await?)
 }
 
-fn said(change: &EntityChange) -> Content {
+pub(super) fn said(change: &EntityChange) -> Content {
     Content {
         title: change.title.clone(),
         props: change.props.clone(),

@@ -17,6 +17,9 @@ pub struct ScopedTx {
     cause: Cause,
     events: Outbox,
     classes_queued: Vec<JobClass>,
+    bodies_erased: bool,
+    /// The consumer that handles events in it, and where that stands; the commit proves it.
+    reads: Option<(&'static str, Lane, Position)>,
     access: Access,
 }
 
@@ -43,6 +46,8 @@ impl ScopedTx {
             cause,
             events: Outbox::default(),
             classes_queued: Vec::new(),
+            bodies_erased: false,
+            reads: None,
             access,
         }
     }
@@ -188,6 +193,15 @@ impl ScopedTx {
         Ok(job)
     }
 
+    /// It is this consumer's, whose position it moves from here with the commit, or fails.
+    pub(crate) fn read_by(&mut self, consumer: &'static str, lane: Lane, position: Position) {
+        self.reads = Some((consumer, lane, position));
+    }
+
+    pub(super) fn bodies_erased(&mut self) {
+        self.bodies_erased = true;
+    }
+
     fn refuse_depth(&self) -> Result<(), AccessError> {
         if self.cause.depth > DEPTH_MAX {
             Err(AccessError::TooDeep)
@@ -230,6 +244,12 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn consumer_position(&mut self, consumer: &str, lane: Lane) -> Result<Position, AccessError> {
+        if let Some((_, _, position)) = self
+            .reads
+            .filter(|(name, on, _)| (*name, *on) == (consumer, lane))
+        {
+            return Ok(position);
+        }
         let found = sqlx::query_scalar!(
             "SELECT position FROM spine.consumer_position WHERE consumer = $1 AND lane = $2",
             consumer,
@@ -250,6 +270,9 @@ impl ScopedTx {
             .insert(&mut self.tx, self.scope.account, self.now)
             .await?;
         self.tx.commit().await?;
+        if self.bodies_erased {
+            self.access.wake().bodies_erased();
+        }
         if !self.events.is_empty() {
             self.access.wake().sealer();
         }
