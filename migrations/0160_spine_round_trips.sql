@@ -2,21 +2,25 @@
 -- the database. As the caller, so row-level security holds within.
 
 -- Binds the transaction to an account and holds the lock that says "somebody works for it". Refuses one that was erased.
-CREATE FUNCTION spine.enter(who uuid, though_erased boolean) RETURNS void LANGUAGE plpgsql AS $$
+-- `by_rote`: statements are planned once a connection, not once for what is asked this time.
+CREATE FUNCTION spine.enter(who uuid, though_erased boolean, by_rote boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF by_rote THEN
+        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+    END IF;
     PERFORM pg_advisory_xact_lock_shared(1634498305, hashtext(who::text));
     PERFORM set_config('allod.account', who::text, true);
     IF NOT though_erased AND EXISTS (SELECT FROM spine.erasure WHERE account = who) THEN
         RAISE EXCEPTION 'the account was erased' USING ERRCODE = 'AL001';
     END IF;
 END $$;
-GRANT EXECUTE ON FUNCTION spine.enter(uuid, boolean) TO allod_app;
+GRANT EXECUTE ON FUNCTION spine.enter(uuid, boolean, boolean) TO allod_app;
 
 -- Moves rows from the outbox behind the end of the log, as one batch with its link and signature. False: the log does
 -- not end there any more, and nothing was done. The head's row is locked first: of two that seal at once, the second
 -- waits, and finds that the head has moved.
 CREATE FUNCTION spine.seal(head_position bigint, head_batch bigint, seqs bigint[], links bytea, key_id text,
-    signature bytea, sealed_at timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$
+    signature bytea, sealed_at timestamptz) RETURNS boolean LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' AS $$
 DECLARE
     count constant bigint := cardinality(seqs);
     moved bigint;

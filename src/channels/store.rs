@@ -217,24 +217,30 @@ pub(crate) async fn attempt_start(
     Ok(row.map(Attempt::from))
 }
 
-/// The provider has the message of an attempt whose outcome was open. False: somebody else settled it before.
+/// The provider has the message of an attempt whose outcome was open, and this event will tell of it: what the provider
+/// says of the attempt from now on follows from it. False: somebody else settled it before.
 pub(crate) async fn attempt_prove(
     tx: &mut ScopedTx,
     attempt: AttemptId,
     state: AttemptState,
     remote_id: &str,
+    event: EventId,
 ) -> Result<bool, AccessError> {
-    let (account, now) = (tx.account(), tx.now());
+    let (account, now, cause) = (tx.account(), tx.now(), tx.cause());
     let done = sqlx::query!(
         r#"
-        UPDATE channels.attempt SET state = $3, remote_id = $4, reason = NULL, finished_at = $5
+        UPDATE channels.attempt SET state = $3, remote_id = $4, reason = NULL, finished_at = $5,
+            correlation = $6, causation = $7, depth = $8
         WHERE account = $1 AND id = $2 AND state IN ('started', 'unknown')
         "#,
         account.0,
         attempt.0,
         state.as_str(),
         remote_id,
-        now
+        now,
+        cause.correlation.0,
+        event.0,
+        cause.depth.saturating_add(1)
     )
     .execute(tx.conn())
     .await?;

@@ -38,8 +38,8 @@ impl GraphWrite for Graph {
             let added = work.add(self, tx, &change, id).await?;
             return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
         }
-        if change.entities.is_empty() && change.relations.is_empty() {
-            // A record alone can't be refused once it is written: there is nothing to go back to.
+        if is_refused_unwritten(&change) {
+            // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;
             work.tell_all(tx)?;
             return Ok(applied);
@@ -249,6 +249,19 @@ impl<'a> Work<'a> {
             .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
             .collect()
     }
+}
+
+/// Whether the change, if it is refused at all, is refused before anything of it is written: a record alone, or one
+/// entity that is there, without a record or identifiers.
+fn is_refused_unwritten(change: &Change) -> bool {
+    let is_there =
+        |entity: &EntityChange| matches!(entity.target, Target::Existing(_)) && entity.identifiers.is_empty();
+    change.relations.is_empty()
+        && match change.entities.as_slice() {
+            [] => true,
+            [entity] => change.raw.is_none() && is_there(entity),
+            _ => false,
+        }
 }
 
 fn key(identifier: &Identifier) -> (String, String) {

@@ -103,6 +103,12 @@ impl Scope {
         &self.principal
     }
 
+    /// Whether it does the same few things again and again, with statements for which one plan is as good as another:
+    /// connections, rules, parts of the hub. People and programs ask for lists, whose best plan hangs on what is asked.
+    pub(super) fn acts_by_rote(&self) -> bool {
+        !matches!(self.principal, Principal::Token { .. } | Principal::Operator)
+    }
+
     /// The operator turns to another account. `None` for everybody else.
     pub fn in_account(&self, account: AccountId) -> Option<Self> {
         (self.principal == Principal::Operator).then(|| Self::new(account, Principal::Operator))

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use contracts::events::audit::AccessRecorded;
-use contracts::{AccountId, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position};
+use contracts::{
+    AccountId, Event, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position,
+};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
-use crate::log::outbox::Outbox;
+use crate::log::outbox::{Moved, Outbox};
 use crate::queue::JobOptions;
 
 /// A transaction bound to a [`Scope`]. Dropped without [`ScopedTx::commit`], it never was.
@@ -18,6 +20,8 @@ pub struct ScopedTx {
     events: Outbox,
     classes_queued: Vec<JobClass>,
     bodies_erased: bool,
+    /// Position and time of the event that is being handled.
+    at_hand: Option<(Position, DateTime<Utc>)>,
     /// The consumer that handles events in it, and where that stands; the commit proves it.
     reads: Option<(&'static str, Lane, Position)>,
     access: Access,
@@ -47,6 +51,7 @@ impl ScopedTx {
             events: Outbox::default(),
             classes_queued: Vec::new(),
             bodies_erased: false,
+            at_hand: None,
             reads: None,
             access,
         }
@@ -193,6 +198,12 @@ impl ScopedTx {
         Ok(job)
     }
 
+    /// An event of the account is handled: what follows is because of it.
+    pub(crate) fn handle(&mut self, event: &Event) {
+        self.follow(Cause::event(event));
+        self.at_hand = Some((event.position, event.recorded_at));
+    }
+
     /// It is this consumer's, whose position it moves from here with the commit, or fails.
     pub(crate) fn read_by(&mut self, consumer: &'static str, lane: Lane, position: Position) {
         self.reads = Some((consumer, lane, position));
@@ -225,6 +236,9 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`] when the database is away.
     pub async fn recorded_at_by(&mut self, position: Position) -> Result<Option<DateTime<Utc>>, AccessError> {
+        if let Some((_, recorded_at)) = self.at_hand.filter(|(at, _)| *at == position) {
+            return Ok(Some(recorded_at));
+        }
         let account = self.account();
         let at = sqlx::query_scalar!(
             r#"
@@ -267,8 +281,31 @@ impl ScopedTx {
     /// outcome is unknown and the idempotency keys decide on the second try).
     pub async fn commit(mut self) -> Result<(), AccessError> {
         self.events
-            .insert(&mut self.tx, self.scope.account, self.now)
+            .insert(&mut self.tx, self.scope.account, self.now, None)
             .await?;
+        self.committed().await
+    }
+
+    /// As [`ScopedTx::commit`], with the consumer's position. False: that is not where it was any more, and nothing
+    /// happened.
+    pub(crate) async fn commit_at(mut self, position: Position) -> Result<bool, AccessError> {
+        let moved = self.reads.map(|(consumer, lane, from)| Moved {
+            consumer,
+            lane,
+            from,
+            to: position,
+        });
+        let held = self
+            .events
+            .insert(&mut self.tx, self.scope.account, self.now, moved)
+            .await?;
+        if held {
+            self.committed().await?;
+        }
+        Ok(held)
+    }
+
+    async fn committed(self) -> Result<(), AccessError> {
         self.tx.commit().await?;
         if self.bodies_erased {
             self.access.wake().bodies_erased();

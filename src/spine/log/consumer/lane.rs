@@ -262,14 +262,15 @@ impl LaneReader {
         tx.read_by(self.consumer.name(), self.lane, saved);
         let mut concerned = false;
         for event in events {
-            tx.follow(Cause::event(event));
+            tx.handle(event);
             concerned |= handle(self.consumer.as_ref(), &mut tx, event).await?;
         }
         if !concerned {
             return Ok(saved); // nothing to commit: the position is written down with the next effect
         }
-        self.move_position(tx.conn(), last.position, saved).await?;
-        tx.commit().await?;
+        if !tx.commit_at(last.position).await? {
+            return Err(Halt::Moved.into());
+        }
         contracts::failpoint::hit(&format!("{} committed", self.consumer.name()));
         self.runtime.wake.works(self.consumer.name(), self.lane);
         Ok(last.position)
