@@ -2,11 +2,15 @@
 -- the database. As the caller, so row-level security holds within.
 
 -- Binds the transaction to an account and holds the lock that says "somebody works for it". Refuses one that was erased.
--- `by_rote`: statements are planned once a connection, not once for what is asked this time.
+-- `by_rote`: statements are planned once a connection, not once for what is asked this time, and go by index, however
+-- old the planner's picture of a table is.
 CREATE FUNCTION spine.enter(who uuid, though_erased boolean, by_rote boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF by_rote THEN
-        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true),
+            set_config('enable_seqscan', 'off', true),
+            set_config('enable_hashjoin', 'off', true),
+            set_config('enable_mergejoin', 'off', true);
     END IF;
     PERFORM pg_advisory_xact_lock_shared(1634498305, hashtext(who::text));
     PERFORM set_config('allod.account', who::text, true);

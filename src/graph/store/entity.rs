@@ -145,8 +145,11 @@ pub(crate) async fn entity_root(tx: &mut ScopedTx, id: EntityId) -> Result<Optio
     let root = sqlx::query_scalar!(
         r#"
         SELECT root.id FROM graph.entity e
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+        ) AS e_root ON true
         JOIN graph.entity root ON root.account = $1
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
         WHERE e.account = $1 AND e.id = $2 AND root.deleted_at IS NULL
         "#,
         account.0,
@@ -425,8 +428,11 @@ pub(crate) async fn entity_list(
             FROM graph.identifier i
             JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id AND b.valid_to IS NULL
             JOIN graph.entity borne ON borne.account = b.account AND borne.id = b.entity
+            LEFT JOIN LATERAL (
+                SELECT graph.entity_root($1, borne.id) AS id WHERE borne.merged_into IS NOT NULL OFFSET 0
+            ) AS borne_root ON true
             JOIN graph.entity e ON e.account = b.account AND e.deleted_at IS NULL
-                AND e.id = CASE WHEN borne.merged_into IS NULL THEN borne.id ELSE graph.entity_root($1, borne.id) END
+                AND e.id = CASE WHEN borne.merged_into IS NULL THEN borne.id ELSE borne_root.id END
             WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND ($4::text IS NULL OR e.type = $4)
                 AND (e.created_at, e.id) > ($5, $6)
             ORDER BY e.created_at, e.id LIMIT $7

@@ -131,8 +131,11 @@ pub(crate) async fn bearer_list(
         SELECT e.id, root.id AS root, b.identifier, root.deleted_at IS NOT NULL AS "deleted!"
         FROM graph.entity_identifier b
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+        ) AS e_root ON true
         JOIN graph.entity root ON root.account = b.account
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
         WHERE b.account = $1 AND b.identifier = ANY($2) AND b.valid_to IS NULL AND e.type = $3
         ORDER BY array_position($2, b.identifier), root.deleted_at IS NOT NULL, b.asserted_by <> 'user', e.created_at, e.id
         LIMIT 50
@@ -227,8 +230,11 @@ pub(crate) async fn entity_by_identifier(
         FROM graph.identifier i
         JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+        ) AS e_root ON true
         JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
         WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL AND e.type = $4
         ORDER BY b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
         "#,
@@ -276,8 +282,11 @@ pub(crate) async fn party_list(
             FROM graph.identifier i
             JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
             JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+            LEFT JOIN LATERAL (
+                SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+            ) AS e_root ON true
             JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
-                AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+                AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
             WHERE i.account = $1 AND i.scheme = wanted.scheme AND i.value = wanted.value AND b.valid_to IS NULL
                 AND e.type IN ('Person', 'Organization')
             ORDER BY e.type <> 'Person', b.asserted_by <> 'user', root.created_at, root.id LIMIT 1

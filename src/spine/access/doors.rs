@@ -75,6 +75,7 @@ impl Access {
                     id: connection,
                 },
             )
+            .by_rote()
         }))
     }
 

@@ -95,7 +95,7 @@ impl Access {
     /// refused there is none.
     async fn open(&self, scope: &Scope, cause: Cause, though_erased: bool) -> Result<ScopedTx, AccessError> {
         // A UUID needs no quoting, and nothing else of the scope goes in.
-        let (account, by_rote) = (scope.account.0, scope.acts_by_rote());
+        let (account, by_rote) = (scope.account.0, scope.by_rote);
         let begin = format!("SELECT spine.enter('{account}', {though_erased}, {by_rote}); BEGIN");
         let tx = self.inner.app.begin_with(begin).await.map_err(entered)?;
         Ok(ScopedTx::new(tx, self.clone(), scope.clone(), cause))

@@ -86,11 +86,24 @@ impl TokenKind {
 pub struct Scope {
     pub(super) account: AccountId,
     pub(super) principal: Principal,
+    /// See [`Scope::by_rote`].
+    pub(super) by_rote: bool,
 }
 
 impl Scope {
     pub(crate) fn new(account: AccountId, principal: Principal) -> Self {
-        Self { account, principal }
+        Self {
+            account,
+            principal,
+            by_rote: false,
+        }
+    }
+
+    /// For who does the same few things again and again, by statements that have one good plan for whatever they ask:
+    /// that of their index. Planned once a connection. Who asks for lists, or goes through all there is, is no such one.
+    pub(crate) fn by_rote(mut self) -> Self {
+        self.by_rote = true;
+        self
     }
 
     /// Whose data.
@@ -101,12 +114,6 @@ impl Scope {
     /// Who acts.
     pub fn principal(&self) -> &Principal {
         &self.principal
-    }
-
-    /// Whether it does the same few things again and again, with statements for which one plan is as good as another:
-    /// connections, rules, parts of the hub. People and programs ask for lists, whose best plan hangs on what is asked.
-    pub(super) fn acts_by_rote(&self) -> bool {
-        !matches!(self.principal, Principal::Token { .. } | Principal::Operator)
     }
 
     /// The operator turns to another account. `None` for everybody else.

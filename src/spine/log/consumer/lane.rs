@@ -277,7 +277,7 @@ impl LaneReader {
     }
 
     async fn begin(&self, event: &Event) -> Result<ScopedTx, AccessError> {
-        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
+        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned())).by_rote();
         self.runtime.access.begin(&scope, Cause::event(event)).await
     }
 
