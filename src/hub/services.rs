@@ -3,8 +3,11 @@
 use spine::{Context, Service};
 
 /// Builds every service. Ports are wired as they are built and asked only once everything runs.
-pub(crate) fn services(context: &Context) -> Vec<Service> {
-    vec![
+///
+/// # Errors
+/// Why a service can't be built from what the configuration says.
+pub(crate) fn services(context: &Context) -> Result<Vec<Service>, String> {
+    Ok(vec![
         accounts::service(context),
         graph::service(context),
         state::service(context),
@@ -13,6 +16,7 @@ pub(crate) fn services(context: &Context) -> Vec<Service> {
         plugins::service(context),
         channels::service(context),
         intentions::service(context),
+        media::service(context)?,
         rules::service(context),
-    ]
+    ])
 }
