@@ -105,14 +105,6 @@ impl Blobs {
         })
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_objects(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
-        Self {
-            objects: wrap(self.objects),
-            ..self
-        }
-    }
-
     fn account(&self, account: AccountId) -> Path {
         self.prefix.clone().join(account.0.simple().to_string())
     }

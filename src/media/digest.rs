@@ -48,11 +48,13 @@ pub(crate) fn written(hash: &Hash) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     fn read(name: &'static str, value: &str) -> Result<Option<Hash>, String> {
         said(&HeaderMap::from_iter([(
-            axum::http::HeaderName::from_static(name),
+            HeaderName::from_static(name),
             value.parse().unwrap(),
         )]))
     }

@@ -196,7 +196,8 @@ pub(crate) async fn blob_insert(tx: &mut ScopedTx, blob: &NewBlob<'_>) -> Result
         INSERT INTO media.blob (account, hash, entity, bytes, media_type, declared_type, filename, by_owner, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (account, hash) DO UPDATE SET entity = $3, media_type = $5, declared_type = $6, filename = $7,
-            by_owner = $8, created_at = $9, removing_at = NULL, processed_at = NULL, problem = NULL
+            by_owner = $8, created_at = $9, removing_at = NULL, processed_at = NULL, problem = NULL, width = NULL,
+            height = NULL, blurhash = NULL, renditions = '[]'
         "#,
         account.0,
         &blob.hash[..],

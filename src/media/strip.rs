@@ -8,7 +8,7 @@ mod gif;
 mod jpeg;
 mod png;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod webp;
 
 use image::metadata::Orientation;
