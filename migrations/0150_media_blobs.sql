@@ -1,5 +1,5 @@
 -- media: which contents an account keeps, what was found out about each, and who needs it. Written by the media service
--- only. The bytes lie in the object store under <account>/blobs/<hash>; who changes an object there holds the advisory
+-- only. The bytes lie in the object store under <account>/blobs/<hash>-<generation>; who changes an object there holds the advisory
 -- lock of its account and hash until the rows are committed.
 
 CREATE SCHEMA media;
@@ -15,6 +15,8 @@ CREATE TABLE media.blob (
     account uuid NOT NULL,
     -- SHA-256 of the content.
     hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+    -- Anew each time that it comes after it went: part of the object's name, so that a removal that is late finds nothing.
+    generation uuid NOT NULL,
     -- The MediaObject.
     entity uuid NOT NULL,
     bytes bigint NOT NULL CHECK (bytes > 0),

@@ -109,7 +109,11 @@ impl World {
                 now["finished_at"].is_string().then_some(now)
             })
             .await;
-        assert_eq!((&ended["state"], &ended["parked"]), (&"finished".into(), &0.into()), "{ended}");
+        assert_eq!(
+            (&ended["state"], &ended["parked"]),
+            (&"finished".into(), &0.into()),
+            "{ended}"
+        );
     }
 
     async fn count(&self, of: &str) -> i64 {
@@ -153,7 +157,10 @@ impl World {
             let content = std::fs::read(path).unwrap_or_default();
             content.windows(bytes.len()).any(|window| window == bytes)
         };
-        below(&self.hub.context.settings.data_dir).iter().filter(holds).count()
+        below(&self.hub.context.settings.data_dir)
+            .iter()
+            .filter(holds)
+            .count()
     }
 }
 
@@ -170,7 +177,8 @@ fn below(folder: &std::path::Path) -> Vec<PathBuf> {
 }
 
 /// The smallest PNG that there is, nearly: one red pixel.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
+const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
 /// A mail with a picture in its text and a file attached to it.
 fn mail(number: u32, attached: &str) -> String {
@@ -212,7 +220,10 @@ async fn what_comes_with_a_mail_is_kept_once_and_belongs_to_it() {
     world
         .hub
         .eventually("all is read again", async || {
-            (world.count("pgboss.job WHERE name = 'reprocess-records' AND state = 'completed'").await == 1)
+            (world
+                .count("pgboss.job WHERE name = 'reprocess-records' AND state = 'completed'")
+                .await
+                == 1)
                 .then_some(())
         })
         .await;
@@ -220,7 +231,9 @@ async fn what_comes_with_a_mail_is_kept_once_and_belongs_to_it() {
     assert_eq!((world.kept().await.len(), world.count(RELATED).await), (3, 4));
     assert_eq!(world.ids("MediaObject").await.len(), 3);
 
-    let (status, export) = world.call("GET", "/export?format=jsonld", &[], Body::empty()).await;
+    let (status, export) = world
+        .call("GET", "/export?format=jsonld", &[], Body::empty())
+        .await;
     let export = String::from_utf8(export).unwrap();
     assert_eq!(status, 200);
     for one in &kept {
@@ -241,7 +254,8 @@ async fn erasing_a_mail_removes_what_it_alone_brought_from_the_disk() {
     world
         .hub
         .eventually("its file and its MediaObject are gone", async || {
-            (world.files_with(b"the secret plan") == 0 && world.ids("MediaObject").await.len() == 2).then_some(())
+            (world.files_with(b"the secret plan") == 0 && world.ids("MediaObject").await.len() == 2)
+                .then_some(())
         })
         .await;
     let left = world.kept().await;
@@ -249,7 +263,11 @@ async fn erasing_a_mail_removes_what_it_alone_brought_from_the_disk() {
     assert_eq!(world.files_with(b"another plan"), 1);
     assert_eq!(world.count(RELATED).await, 2);
     let report = world.get("/media/check").await;
-    assert_eq!((&report["missing"], &report["orphans"]), (&0.into(), &0.into()), "{report}");
+    assert_eq!(
+        (&report["missing"], &report["orphans"]),
+        (&0.into(), &0.into()),
+        "{report}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,7 +291,9 @@ async fn a_file_that_is_removed_takes_its_media_object_along_and_brings_it_back(
     let world = World::new(None).await;
     let media = world.add(b"once upon a time").await;
     world.kept().await;
-    let (status, _) = world.call("DELETE", &format!("/media/{media}"), &[], Body::empty()).await;
+    let (status, _) = world
+        .call("DELETE", &format!("/media/{media}"), &[], Body::empty())
+        .await;
     assert_eq!(status, 204);
     world
         .hub
@@ -281,17 +301,29 @@ async fn a_file_that_is_removed_takes_its_media_object_along_and_brings_it_back(
             (world.ids("MediaObject").await.is_empty() && world.files().is_empty()).then_some(())
         })
         .await;
-    assert_eq!(world.add(b"once upon a time").await, media, "the same thing comes back");
+    assert_eq!(
+        world.add(b"once upon a time").await,
+        media,
+        "the same thing comes back"
+    );
     assert_eq!(world.ids("MediaObject").await.len(), 1);
     // The owner deletes the MediaObject instead, and brings the file again.
-    let (status, _) = world.call("DELETE", &format!("/entities/{media}"), &[], Body::empty()).await;
+    let (status, _) = world
+        .call("DELETE", &format!("/entities/{media}"), &[], Body::empty())
+        .await;
     assert_eq!(status, 204);
     world.hub.settle().await;
-    assert_eq!(world.count("media.reference WHERE released_at IS NOT NULL").await, 1);
+    assert_eq!(
+        world.count("media.reference WHERE released_at IS NOT NULL").await,
+        1
+    );
     assert_eq!(world.add(b"once upon a time").await, media);
     world.hub.settle().await;
     assert_eq!(world.ids("MediaObject").await.len(), 1);
-    assert_eq!(world.count("media.reference WHERE released_at IS NOT NULL").await, 0);
+    assert_eq!(
+        world.count("media.reference WHERE released_at IS NOT NULL").await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,11 +341,23 @@ async fn an_account_that_is_erased_leaves_no_byte() {
         declared_type: None,
         holder: EntityId::new(),
     };
-    world.hub.context.ports.media_store().keep(&mut tx, bobs).await.unwrap();
+    world
+        .hub
+        .context
+        .ports
+        .media_store()
+        .keep(&mut tx, bobs)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.files_with(b"my diary"), 2);
     let by = world.hub.gate.operator(AccountId::INSTANCE);
-    world.hub.admin.erase_account(&by, world.alice.account()).await.unwrap();
+    world
+        .hub
+        .admin
+        .erase_account(&by, world.alice.account())
+        .await
+        .unwrap();
     world
         .hub
         .eventually("nothing of hers is left", async || {

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
-    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, KeepMedia, MediaError, Ports, RawRecord,
-    RelationChange, Target, Withdrawal,
+    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, KeepMedia, MediaError, Ports,
+    RawRecord, RelationChange, Target, Withdrawal,
 };
 use spine::{AccessError, ScopedTx};
 

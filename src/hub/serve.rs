@@ -285,7 +285,11 @@ fn media_settings(media: &Media) -> Result<MediaSettings, ServeError> {
             prefix: media.prefix.clone(),
             access_key_id: media.access_key_id.clone().unwrap_or_default(),
             secret_access_key: media_secret(media)?,
-            allowed_ranges: media.allowed_ranges.iter().map(|range| range.0.to_string()).collect(),
+            allowed_ranges: media
+                .allowed_ranges
+                .iter()
+                .map(|range| range.0.to_string())
+                .collect(),
         }),
     };
     Ok(MediaSettings {

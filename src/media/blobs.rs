@@ -18,6 +18,7 @@ use spine::{AccessError, Settings};
 use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
+use crate::disk::{adopt, disk, private_folder, write_down};
 use crate::s3;
 use crate::staging::Staged;
 
@@ -36,6 +37,35 @@ const ARRIVING: &str = "arriving";
 /// SHA-256 of a content.
 pub(crate) type Hash = [u8; 32];
 
+/// By what an object is found. The generation is another each time that a content comes after it went: whatever is late,
+/// such as a removal that was given up on its way, can only be of an object that nobody needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) hash: Hash,
+    pub(crate) generation: Uuid,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", hex::encode(self.hash), self.generation.simple())
+    }
+}
+
+impl std::str::FromStr for Key {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (hash, generation) = text.split_once('-').ok_or(())?;
+        Ok(Self {
+            hash: hex::decode(hash)
+                .ok()
+                .and_then(|hash| hash.try_into().ok())
+                .ok_or(())?,
+            generation: Uuid::try_parse(generation).map_err(|_| ())?,
+        })
+    }
+}
+
 /// The object store.
 #[derive(Debug, Clone)]
 pub(crate) struct Blobs {
@@ -49,9 +79,9 @@ pub(crate) struct Blobs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A content.
-    Blob(Hash),
+    Blob(Key),
     /// Something that was made of one.
-    Rendition(Hash, String),
+    Rendition(Key, String),
     /// An upload on its way.
     Arriving,
     /// Nothing of ours.
@@ -109,25 +139,25 @@ impl Blobs {
         self.prefix.clone().join(account.0.simple().to_string())
     }
 
-    fn blob(&self, account: AccountId, hash: &Hash) -> Path {
-        let hash = hex::encode(hash);
+    fn blob(&self, account: AccountId, key: &Key) -> Path {
+        let key = key.to_string();
         self.account(account)
             .join(BLOBS)
-            .join(&hash[..2])
-            .join(hash.as_str())
+            .join(&key[..2])
+            .join(key.as_str())
     }
 
-    fn rendition(&self, account: AccountId, hash: &Hash, name: &str) -> Path {
+    fn rendition(&self, account: AccountId, key: &Key, name: &str) -> Path {
         self.account(account)
             .join(RENDITIONS)
-            .join(hex::encode(hash))
+            .join(key.to_string())
             .join(name)
     }
 
-    fn path(&self, account: AccountId, hash: &Hash, rendition: Option<&str>) -> Path {
+    fn path(&self, account: AccountId, key: &Key, rendition: Option<&str>) -> Path {
         match rendition {
-            None => self.blob(account, hash),
-            Some(name) => self.rendition(account, hash, name),
+            None => self.blob(account, key),
+            Some(name) => self.rendition(account, key, name),
         }
     }
 
@@ -157,14 +187,19 @@ impl Blobs {
     }
 
     /// Puts an upload where it belongs. The caller holds the lock of its account and hash.
-    pub(crate) async fn put(&self, account: AccountId, staged: &mut Staged) -> Result<(), AccessError> {
-        let path = self.blob(account, &staged.hash);
+    pub(crate) async fn put(
+        &self,
+        account: AccountId,
+        key: &Key,
+        staged: &mut Staged,
+    ) -> Result<(), AccessError> {
+        let path = self.blob(account, key);
         if staged.near.is_none() {
             // Only where the account had it a moment ago.
             self.bring(account, staged).await?;
         }
         let done = match (&self.root, &staged.near) {
-            (Some(root), _) => return adopt(root, staged.path().to_owned(), &path).await,
+            (Some(root), _) => return adopt(root, staged.path().to_owned(), path.as_ref()).await,
             (None, Some(near)) => self.objects.copy(near, &path).await,
             (None, None) => {
                 let bytes = tokio::fs::read(staged.path()).await.map_err(disk)?;
@@ -178,11 +213,11 @@ impl Blobs {
     pub(crate) async fn put_bytes(
         &self,
         account: AccountId,
-        hash: &Hash,
+        key: &Key,
         rendition: Option<&str>,
         bytes: Bytes,
     ) -> Result<(), AccessError> {
-        let path = self.path(account, hash, rendition);
+        let path = self.path(account, key, rendition);
         let Some(root) = &self.root else {
             let done = self.objects.put(&path, PutPayload::from_bytes(bytes)).await;
             return done.map(drop).map_err(|error| failed(&error));
@@ -191,7 +226,7 @@ impl Blobs {
         let from = root.join(UPLOADS).join(Uuid::now_v7().simple().to_string());
         let written = write_down(&from, &bytes).await;
         let done = match written {
-            Ok(()) => adopt(root, from.clone(), &path).await,
+            Ok(()) => adopt(root, from.clone(), path.as_ref()).await,
             Err(error) => Err(disk(error)),
         };
         if done.is_err() {
@@ -205,7 +240,10 @@ impl Blobs {
         if let Some(near) = &staged.near
             && let Err(error) = self.objects.delete(near).await
         {
-            tracing::debug!(error = told(&error), "an upload's first copy is removed by the next sweep");
+            tracing::debug!(
+                error = told(&error),
+                "an upload's first copy is removed by the next sweep"
+            );
         }
     }
 
@@ -213,10 +251,10 @@ impl Blobs {
     pub(crate) async fn size(
         &self,
         account: AccountId,
-        hash: &Hash,
+        key: &Key,
         rendition: Option<&str>,
     ) -> Result<Option<u64>, AccessError> {
-        match self.objects.head(&self.path(account, hash, rendition)).await {
+        match self.objects.head(&self.path(account, key, rendition)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed(&error)),
@@ -227,11 +265,11 @@ impl Blobs {
     pub(crate) fn read(
         &self,
         account: AccountId,
-        hash: &Hash,
+        key: &Key,
         rendition: Option<&str>,
         range: Range<u64>,
     ) -> impl Stream<Item = Result<Bytes, AccessError>> + Send + use<> {
-        let (objects, path) = (self.objects.clone(), self.path(account, hash, rendition));
+        let (objects, path) = (self.objects.clone(), self.path(account, key, rendition));
         stream::try_unfold(range.start, move |at| {
             let (objects, path, end) = (objects.clone(), path.clone(), range.end);
             async move {
@@ -249,8 +287,8 @@ impl Blobs {
     }
 
     /// A whole content, which the caller knows to be small enough.
-    pub(crate) async fn whole(&self, account: AccountId, hash: &Hash) -> Result<Bytes, AccessError> {
-        let found = self.objects.get(&self.blob(account, hash)).await;
+    pub(crate) async fn whole(&self, account: AccountId, key: &Key) -> Result<Bytes, AccessError> {
+        let found = self.objects.get(&self.blob(account, key)).await;
         let found = found.map_err(|error| failed(&error))?;
         found.bytes().await.map_err(|error| failed(&error))
     }
@@ -259,13 +297,13 @@ impl Blobs {
     pub(crate) async fn remove(
         &self,
         account: AccountId,
-        hash: &Hash,
+        key: &Key,
         renditions: &[String],
     ) -> Result<(), AccessError> {
         for name in renditions {
-            self.remove_at(&self.rendition(account, hash, name)).await?;
+            self.remove_at(&self.rendition(account, key, name)).await?;
         }
-        self.remove_at(&self.blob(account, hash)).await
+        self.remove_at(&self.blob(account, key)).await
     }
 
     pub(crate) async fn remove_at(&self, path: &Path) -> Result<(), AccessError> {
@@ -332,46 +370,6 @@ async fn send(staged: &Staged, upload: &mut WriteMultipart) -> Result<(), Access
     }
 }
 
-async fn write_down(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use tokio::io::AsyncWriteExt;
-    let mut options = tokio::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).await?;
-    file.write_all(bytes).await?;
-    file.flush().await?;
-    file.sync_all().await
-}
-
-/// Renames a finished file to where it belongs; its name is on the disk, too, then.
-async fn adopt(root: &std::path::Path, from: PathBuf, path: &Path) -> Result<(), AccessError> {
-    let (root, to) = (root.to_owned(), root.join(path.as_ref()));
-    let done = tokio::task::spawn_blocking(move || {
-        let folder = to.parent().unwrap_or(&to);
-        std::fs::create_dir_all(folder)?;
-        std::fs::rename(&from, &to)?;
-        // Folders that are new are names in the one above.
-        for above in folder.ancestors().take_while(|above| above.starts_with(&root)) {
-            std::fs::File::open(above)?.sync_all()?;
-        }
-        Ok(())
-    });
-    match done.await {
-        Ok(done) => done.map_err(disk),
-        Err(error) => Err(AccessError::Store(error.to_string())),
-    }
-}
-
-pub(crate) fn disk(error: std::io::Error) -> AccessError {
-    tracing::error!(%error, "the disk refused a content");
-    AccessError::Store("the hub's disk refused a content".to_owned())
-}
-
-fn private_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-}
-
 fn kind(account: &Path, path: &Path) -> Kind {
     let Some(parts) = path.prefix_match(account) else {
         return Kind::Unknown;
@@ -379,18 +377,13 @@ fn kind(account: &Path, path: &Path) -> Kind {
     let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts[..] {
-        [BLOBS, _, hash] => hash_of(hash).map_or(Kind::Unknown, Kind::Blob),
-        [RENDITIONS, hash, name] => {
-            hash_of(hash).map_or(Kind::Unknown, |hash| Kind::Rendition(hash, name.to_owned()))
-        }
+        [BLOBS, _, key] => key.parse().map_or(Kind::Unknown, Kind::Blob),
+        [RENDITIONS, key, name] => key
+            .parse()
+            .map_or(Kind::Unknown, |key| Kind::Rendition(key, name.to_owned())),
         [ARRIVING, _] => Kind::Arriving,
         _ => Kind::Unknown,
     }
-}
-
-/// A hash as it is written.
-pub(crate) fn hash_of(text: &str) -> Option<Hash> {
-    hex::decode(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -400,13 +393,15 @@ mod tests {
     #[test]
     fn a_key_says_what_it_is_and_a_foreign_one_says_nothing() {
         let account = Path::from("a");
-        let hash = [7_u8; 32];
-        let text = hex::encode(hash);
+        let key = Key {
+            hash: [7; 32],
+            generation: Uuid::now_v7(),
+        };
         let of = |path: String| kind(&account, &Path::from(path));
-        assert_eq!(of(format!("a/blobs/07/{text}")), Kind::Blob(hash));
+        assert_eq!(of(format!("a/blobs/07/{key}")), Kind::Blob(key));
         assert_eq!(
-            of(format!("a/renditions/{text}/thumb-320")),
-            Kind::Rendition(hash, "thumb-320".to_owned())
+            of(format!("a/renditions/{key}/thumb-320")),
+            Kind::Rendition(key, "thumb-320".to_owned())
         );
         for foreign in ["a/blobs/07/x", "a/notes.txt", "b/blobs/07/x", "a/renditions/07/y"] {
             assert_eq!(of(foreign.to_owned()), Kind::Unknown, "{foreign}");

@@ -41,8 +41,14 @@ impl Caretaker {
     pub(crate) async fn look(&self) -> Result<usize, AccessError> {
         let now = self.0.clock.now();
         let grace = chrono::Duration::from_std(self.0.settings.media.grace).unwrap_or(chrono::Duration::MAX);
-        let released = now.checked_sub_signed(grace).unwrap_or(chrono::DateTime::UNIX_EPOCH);
-        let due = self.0.access.scopes_of_due_media(released, now - SWEEP_EVERY).await?;
+        let released = now
+            .checked_sub_signed(grace)
+            .unwrap_or(chrono::DateTime::UNIX_EPOCH);
+        let due = self
+            .0
+            .access
+            .scopes_of_due_media(released, now - SWEEP_EVERY)
+            .await?;
         for scope in &due {
             self.order(scope).await?;
         }

@@ -71,7 +71,11 @@ impl Keeper {
             return Ok(());
         }
         let hash = blob.hash();
-        if self.row(scope, &hash).await?.is_none_or(|now| now.removing_at.is_some()) {
+        if self
+            .row(scope, &hash)
+            .await?
+            .is_none_or(|now| now.removing_at.is_some())
+        {
             return Ok(());
         }
         report.missing += 1;
@@ -82,13 +86,13 @@ impl Keeper {
     }
 
     async fn is_whole(&self, scope: &Scope, blob: &Blob) -> Result<bool, AccessError> {
-        let (account, hash) = (scope.account(), blob.hash());
-        let size = self.blobs.size(account, &hash, None).await?;
+        let (account, key) = (scope.account(), blob.key());
+        let size = self.blobs.size(account, &key, None).await?;
         if size != Some(blob.bytes.unsigned_abs()) {
             return Ok(false);
         }
         for name in rendition_objects(blob) {
-            if self.blobs.size(account, &hash, Some(&name)).await?.is_none() {
+            if self.blobs.size(account, &key, Some(&name)).await?.is_none() {
                 return Ok(false);
             }
         }
@@ -102,20 +106,23 @@ impl Keeper {
 
     /// Asked after the objects were listed: a row that came since names its object, too.
     async fn is_orphan(&self, scope: &Scope, object: &Object) -> Result<bool, AccessError> {
-        let (hash, name) = match &object.kind {
-            Kind::Blob(hash) => (hash, None),
-            Kind::Rendition(hash, name) => (hash, Some(name)),
+        let (key, name) = match &object.kind {
+            Kind::Blob(key) => (key, None),
+            Kind::Rendition(key, name) => (key, Some(name)),
             Kind::Arriving => return Ok(false),
             Kind::Unknown => return Ok(true),
         };
         let mut tx = self.context.access.begin(scope, Cause::outside()).await?;
         // Whoever is about to put it is waited for.
-        store::hash_lock(&mut tx, hash).await?;
-        let blob = store::blob_by_hash(&mut tx, hash).await?;
-        if is_named(blob.as_ref(), name) {
+        store::hash_lock(&mut tx, &key.hash).await?;
+        let blob = store::blob_by_hash(&mut tx, &key.hash).await?;
+        if is_named(blob.as_ref(), key, name) {
             return Ok(false);
         }
-        let there = self.blobs.size(scope.account(), hash, name.map(String::as_str)).await?;
+        let there = self
+            .blobs
+            .size(scope.account(), key, name.map(String::as_str))
+            .await?;
         Ok(there.is_some())
     }
 }

@@ -20,7 +20,7 @@ use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{AccessError, Cause, Scope, ScopedTx};
 use tokio_util::sync::CancellationToken;
 
-use crate::blobs::{Hash, Kind, Object};
+use crate::blobs::{Hash, Key, Kind, Object};
 use crate::keep::{Keeper, SCHEME, SOURCE};
 use crate::process::rendition_objects;
 use crate::store::{self, Blob};
@@ -129,7 +129,7 @@ impl Keeper {
             return Ok(false);
         };
         let names = rendition_objects(&blob);
-        self.blobs.remove(tx.account(), hash, &names).await?;
+        self.blobs.remove(tx.account(), &blob.key(), &names).await?;
         contracts::failpoint::hit("media: the object is removed");
         self.withdraw(&mut tx, hash).await?;
         store::blob_delete(&mut tx, hash).await?;
@@ -151,7 +151,11 @@ impl Keeper {
                 kind: "MediaObject".to_owned(),
                 identifier: Identifier::new(SCHEME, hex::encode(hash)),
             };
-            self.context.ports.record_intake().withdraw(tx, withdrawal).await?;
+            self.context
+                .ports
+                .record_intake()
+                .withdraw(tx, withdrawal)
+                .await?;
         }
         Ok(())
     }
@@ -161,9 +165,9 @@ impl Keeper {
         let mut gone = 0;
         let objects: Vec<Object> = self.blobs.list(scope.account()).try_collect().await?;
         for object in objects {
-            let (hash, name) = match &object.kind {
-                Kind::Blob(hash) => (*hash, None),
-                Kind::Rendition(hash, name) => (*hash, Some(name)),
+            let (key, name) = match &object.kind {
+                Kind::Blob(key) => (*key, None),
+                Kind::Rendition(key, name) => (*key, Some(name)),
                 Kind::Arriving if object.at < self.context.clock.now() - ARRIVES_WITHIN => {
                     self.blobs.remove_at(&object.path).await?;
                     gone += 1;
@@ -172,9 +176,9 @@ impl Keeper {
                 Kind::Arriving | Kind::Unknown => continue,
             };
             let mut tx = self.begin(scope, cause).await?;
-            store::hash_lock(&mut tx, &hash).await?;
-            let blob = store::blob_by_hash(&mut tx, &hash).await?;
-            if !is_named(blob.as_ref(), name) {
+            store::hash_lock(&mut tx, &key.hash).await?;
+            let blob = store::blob_by_hash(&mut tx, &key.hash).await?;
+            if !is_named(blob.as_ref(), &key, name) {
                 self.blobs.remove_at(&object.path).await?;
                 gone += 1;
             }
@@ -187,8 +191,8 @@ impl Keeper {
 }
 
 /// Whether a row names this object. What isn't looked into yet may get renditions any moment.
-pub(crate) fn is_named(blob: Option<&Blob>, rendition: Option<&String>) -> bool {
-    match (blob, rendition) {
+pub(crate) fn is_named(blob: Option<&Blob>, key: &Key, rendition: Option<&String>) -> bool {
+    match (blob.filter(|blob| blob.key() == *key), rendition) {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(blob), Some(name)) => blob.processed_at.is_none() || rendition_objects(blob).contains(name),

@@ -33,7 +33,12 @@ pub(crate) fn said(headers: &HeaderMap) -> Result<Option<Hash>, String> {
 }
 
 fn hash(value: &str) -> Option<Hash> {
-    let text = value.split(';').next()?.trim().strip_prefix(':')?.strip_suffix(':')?;
+    let text = value
+        .split(';')
+        .next()?
+        .trim()
+        .strip_prefix(':')?
+        .strip_suffix(':')?;
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 

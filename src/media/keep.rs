@@ -17,8 +17,10 @@ use spine::ports::{
 };
 use spine::queue::JobOptions;
 use spine::{AccessError, Context, ScopedTx};
+use uuid::Uuid;
 
-use crate::blobs::{Blobs, Hash};
+use crate::blobs::{Blobs, Hash, Key};
+use crate::process::rendition_objects;
 use crate::sniff;
 use crate::staging::{Staged, Staging};
 use crate::store::{self, Blob, NewBlob};
@@ -113,12 +115,14 @@ impl Keeper {
     ) -> Result<KeptMedia, MediaError> {
         let hash = content.hash();
         store::hash_lock(tx, &hash).await.map_err(AccessError::from)?;
-        let known = store::blob_by_hash(tx, &hash)
-            .await
-            .map_err(AccessError::from)?
-            .filter(|blob| blob.removing_at.is_none());
+        let known = store::blob_by_hash(tx, &hash).await.map_err(AccessError::from)?;
         let (media, created) = match known {
-            Some(blob) => (self.known(tx, content, &blob, told).await?, false),
+            Some(blob) if blob.removing_at.is_none() => (self.known(tx, content, &blob, told).await?, false),
+            Some(going) => {
+                let names = rendition_objects(&going);
+                self.blobs.remove(tx.account(), &going.key(), &names).await?;
+                (self.new_blob(tx, content, told).await?, true)
+            }
             None => (self.new_blob(tx, content, told).await?, true),
         };
         store::reference_add(tx, &hash, told.holder.unwrap_or(media).0)
@@ -136,10 +140,10 @@ impl Keeper {
         blob: &Blob,
         told: &Told,
     ) -> Result<EntityId, MediaError> {
-        let there = self.blobs.size(tx.account(), &blob.hash(), None).await?;
+        let there = self.blobs.size(tx.account(), &blob.key(), None).await?;
         if there != Some(content.bytes()) {
             tracing::warn!(media = %blob.entity, "a content was lost and is put back");
-            self.put(tx, content).await?;
+            self.put(tx, &blob.key(), content).await?;
         }
         let media = EntityId(blob.entity);
         let read = self.context.ports.graph_read();
@@ -157,13 +161,16 @@ impl Keeper {
         content: Content<'_>,
         told: &Told,
     ) -> Result<EntityId, MediaError> {
-        let hash = content.hash();
+        let key = Key {
+            hash: content.hash(),
+            generation: Uuid::now_v7(),
+        };
         let media_type = sniff::media_type(content.head(), told.declared_type.as_deref());
         let bytes = i64::try_from(content.bytes()).unwrap_or(i64::MAX);
-        let change = media_object(&hash, &media_type, bytes, told);
+        let change = media_object(&key.hash, &media_type, bytes, told);
         let media = self.write(tx, told.by(), change).await?;
         let row = NewBlob {
-            hash: &hash,
+            key: &key,
             entity: media.0,
             bytes,
             media_type: &media_type,
@@ -180,14 +187,14 @@ impl Keeper {
         };
         tx.publish_about(media, &stored)?;
         tx.enqueue(&ProcessMedia { media }, JobOptions::default()).await?;
-        self.put(tx, content).await?;
+        self.put(tx, &key, content).await?;
         Ok(media)
     }
 
-    async fn put(&self, tx: &ScopedTx, content: Content<'_>) -> Result<(), AccessError> {
+    async fn put(&self, tx: &ScopedTx, key: &Key, content: Content<'_>) -> Result<(), AccessError> {
         match content {
-            Content::Staged(staged) => self.blobs.put(tx.account(), staged).await,
-            Content::Bytes(hash, bytes) => self.blobs.put_bytes(tx.account(), &hash, None, bytes).await,
+            Content::Staged(staged) => self.blobs.put(tx.account(), key, staged).await,
+            Content::Bytes(_, bytes) => self.blobs.put_bytes(tx.account(), key, None, bytes).await,
         }
     }
 
@@ -271,13 +278,10 @@ fn shown_name(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     // Marks that turn the direction of writing make an ending look like another.
     let is_shown = |c: &char| {
-        !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        !c.is_control()
+            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let name: String = name
-        .chars()
-        .filter(is_shown)
-        .take(FILENAME_CHARS_MAX)
-        .collect();
+    let name: String = name.chars().filter(is_shown).take(FILENAME_CHARS_MAX).collect();
     let name = name.trim();
     (!name.is_empty() && name != "." && name != "..").then(|| name.to_owned())
 }

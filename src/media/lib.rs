@@ -12,6 +12,7 @@ mod caretaker;
 mod check;
 mod collect;
 mod digest;
+mod disk;
 mod http;
 mod keep;
 mod on_account_erased;

@@ -5,9 +5,7 @@
 //! MediaObject; and a content goes with its erased MediaObject, whoever holds it. Begin with [`Holders::erased`].
 
 use async_trait::async_trait;
-use contracts::events::data::{
-    EntityDeleted, EntityErased, EntityMerged, EntityRestored, EntityUnmerged,
-};
+use contracts::events::data::{EntityDeleted, EntityErased, EntityMerged, EntityRestored, EntityUnmerged};
 use contracts::jobs::{CollectMedia, EraseEntity};
 use contracts::{EntityId, Event, EventPayload};
 use spine::queue::JobOptions;

@@ -69,7 +69,10 @@ pub(crate) fn look(bytes: &[u8], format: ImageFormat) -> Result<Look, String> {
         ));
     }
     if decoder.total_bytes() > MEMORY_BYTES_MAX {
-        return Err(format!("the picture needs {} bytes to decode", decoder.total_bytes()));
+        return Err(format!(
+            "the picture needs {} bytes to decode",
+            decoder.total_bytes()
+        ));
     }
     decoder.set_limits(limits).map_err(broken)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -125,7 +128,9 @@ fn shrink(picture: &DynamicImage, orientation: Orientation, width: u32) -> Dynam
     };
     let scaled = u64::from(seen_height) * u64::from(width) / u64::from(seen_width);
     // A strip that is a thousand times as high as wide stays bearable.
-    let height = u32::try_from(scaled).unwrap_or(u32::MAX).clamp(1, width.saturating_mul(8));
+    let height = u32::try_from(scaled)
+        .unwrap_or(u32::MAX)
+        .clamp(1, width.saturating_mul(8));
     let (stored_width, stored_height) = if turned { (height, width) } else { (width, height) };
     let mut seen = if (stored_width, stored_height) == (picture.width(), picture.height()) {
         picture.clone()

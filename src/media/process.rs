@@ -100,7 +100,7 @@ impl Process {
             });
         }
         let _place = self.places.acquire().await.map_err(JobError::retry)?;
-        let bytes = self.keeper.blobs.whole(job.account(), &blob.hash()).await;
+        let bytes = self.keeper.blobs.whole(job.account(), &blob.key()).await;
         let bytes = bytes.map_err(JobError::retry)?;
         let media_type = blob.media_type.clone();
         let made = tokio::task::spawn_blocking(move || look_into(&bytes, &media_type)).await;
@@ -139,7 +139,7 @@ impl Process {
                 let name = Some(rendition.name.as_str());
                 keeper
                     .blobs
-                    .put_bytes(job.account(), &hash, name, bytes.clone())
+                    .put_bytes(job.account(), &blob.key(), name, bytes.clone())
                     .await?;
             }
         }
@@ -169,12 +169,7 @@ impl Process {
     }
 
     /// The MediaObject shows how large it is.
-    async fn tell_graph(
-        &self,
-        tx: &mut spine::ScopedTx,
-        blob: &Blob,
-        made: &Made,
-    ) -> Result<(), MediaError> {
+    async fn tell_graph(&self, tx: &mut spine::ScopedTx, blob: &Blob, made: &Made) -> Result<(), MediaError> {
         let mut props = Map::new();
         for (name, value) in [
             ("width", made.width.map(Value::from)),

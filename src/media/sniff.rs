@@ -58,7 +58,17 @@ fn marked_up(head: &[u8]) -> Option<&'static str> {
     if lower.contains("<svg") {
         return Some("image/svg+xml");
     }
-    let html = ["<!doctype html", "<html", "<head", "<body", "<script", "<iframe", "<!--", "<title", "<meta"];
+    let html = [
+        "<!doctype html",
+        "<html",
+        "<head",
+        "<body",
+        "<script",
+        "<iframe",
+        "<!--",
+        "<title",
+        "<meta",
+    ];
     if html.iter().any(|tag| lower.contains(tag)) {
         return Some("text/html");
     }
@@ -181,7 +191,10 @@ mod tests {
             assert_eq!(media_type(bytes, Some("text/plain")), kind);
             assert!(!may_be_shown(kind));
         }
-        assert_eq!(media_type(b"alert(1)", Some("text/javascript")), "text/javascript");
+        assert_eq!(
+            media_type(b"alert(1)", Some("text/javascript")),
+            "text/javascript"
+        );
         for kind in ["text/javascript", "application/pdf", "application/json", UNKNOWN] {
             assert!(!may_be_shown(kind), "{kind}");
         }
@@ -191,7 +204,14 @@ mod tests {
     #[test]
     fn a_declared_type_is_a_media_type_or_nothing() {
         assert_eq!(declared("Text/HTML; charset=utf-8").as_deref(), Some("text/html"));
-        for none in ["", "image", "image/", "a b/c", "image/png\r\nx: y", &"x/".repeat(200)] {
+        for none in [
+            "",
+            "image",
+            "image/",
+            "a b/c",
+            "image/png\r\nx: y",
+            &"x/".repeat(200),
+        ] {
             assert_eq!(declared(none), None, "{none}");
         }
     }

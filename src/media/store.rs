@@ -1,16 +1,21 @@
 //! All SQL of the media service.
 
+mod reference;
+
+pub(crate) use reference::*;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use spine::ScopedTx;
 use uuid::Uuid;
 
-use crate::blobs::Hash;
+use crate::blobs::{Hash, Key};
 
 /// A content that an account keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
     pub(crate) hash: Vec<u8>,
+    pub(crate) generation: Uuid,
     pub(crate) entity: Uuid,
     pub(crate) bytes: i64,
     pub(crate) media_type: String,
@@ -32,12 +37,20 @@ impl Blob {
         // The column has 32 bytes, by its check.
         self.hash.as_slice().try_into().unwrap_or_default()
     }
+
+    /// By what its object is found.
+    pub(crate) fn key(&self) -> Key {
+        Key {
+            hash: self.hash(),
+            generation: self.generation,
+        }
+    }
 }
 
 /// A content as it comes in.
 #[derive(Debug)]
 pub(crate) struct NewBlob<'a> {
-    pub(crate) hash: &'a Hash,
+    pub(crate) key: &'a Key,
     pub(crate) entity: Uuid,
     pub(crate) bytes: i64,
     pub(crate) media_type: &'a str,
@@ -114,7 +127,7 @@ pub(crate) async fn blob_by_hash(tx: &mut ScopedTx, hash: &Hash) -> Result<Optio
     sqlx::query_as!(
         Blob,
         r#"
-        SELECT hash, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
+        SELECT hash, generation, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
             blurhash, renditions, created_at, removing_at
         FROM media.blob WHERE account = $1 AND hash = $2
         "#,
@@ -131,7 +144,7 @@ pub(crate) async fn blob_by_entity(tx: &mut ScopedTx, entity: Uuid) -> Result<Op
     sqlx::query_as!(
         Blob,
         r#"
-        SELECT hash, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
+        SELECT hash, generation, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
             blurhash, renditions, created_at, removing_at
         FROM media.blob WHERE account = $1 AND entity = $2 AND removing_at IS NULL ORDER BY created_at, hash LIMIT 1
         "#,
@@ -153,7 +166,7 @@ pub(crate) async fn blob_list(
     sqlx::query_as!(
         Blob,
         r#"
-        SELECT hash, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
+        SELECT hash, generation, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
             blurhash, renditions, created_at, removing_at
         FROM media.blob
         WHERE account = $1 AND removing_at IS NULL AND (created_at, entity) < ($2, $3)
@@ -176,7 +189,7 @@ pub(crate) async fn blob_page(tx: &mut ScopedTx, after: &[u8], limit: i64) -> Re
     sqlx::query_as!(
         Blob,
         r#"
-        SELECT hash, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
+        SELECT hash, generation, entity, bytes, media_type, declared_type, filename, by_owner, processed_at, problem, width, height,
             blurhash, renditions, created_at, removing_at
         FROM media.blob WHERE account = $1 AND hash > $2 ORDER BY hash LIMIT $3
         "#,
@@ -193,21 +206,23 @@ pub(crate) async fn blob_insert(tx: &mut ScopedTx, blob: &NewBlob<'_>) -> Result
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(
         r#"
-        INSERT INTO media.blob (account, hash, entity, bytes, media_type, declared_type, filename, by_owner, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        ON CONFLICT (account, hash) DO UPDATE SET entity = $3, media_type = $5, declared_type = $6, filename = $7,
+        INSERT INTO media.blob (account, hash, entity, bytes, media_type, declared_type, filename, by_owner, created_at,
+            generation)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (account, hash) DO UPDATE SET generation = $10, entity = $3, media_type = $5, declared_type = $6, filename = $7,
             by_owner = $8, created_at = $9, removing_at = NULL, processed_at = NULL, problem = NULL, width = NULL,
             height = NULL, blurhash = NULL, renditions = '[]'
         "#,
         account.0,
-        &blob.hash[..],
+        &blob.key.hash[..],
         blob.entity,
         blob.bytes,
         blob.media_type,
         blob.declared_type,
         blob.filename,
         blob.by_owner,
-        now
+        now,
+        blob.key.generation
     )
     .execute(tx.conn())
     .await
@@ -271,169 +286,6 @@ pub(crate) async fn blob_delete(tx: &mut ScopedTx, hash: &Hash) -> Result<(), sq
         "DELETE FROM media.blob WHERE account = $1 AND hash = $2",
         account.0,
         &hash[..]
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// Somebody needs it, from now on.
-pub(crate) async fn reference_add(tx: &mut ScopedTx, hash: &Hash, holder: Uuid) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        r#"
-        INSERT INTO media.reference (account, hash, holder, root) VALUES ($1, $2, $3, $3)
-        ON CONFLICT (account, hash, holder) DO UPDATE SET released_at = NULL
-        "#,
-        account.0,
-        &hash[..],
-        holder
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-pub(crate) async fn references_delete(tx: &mut ScopedTx, hash: &Hash) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "DELETE FROM media.reference WHERE account = $1 AND hash = $2",
-        account.0,
-        &hash[..]
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// How many need it.
-pub(crate) async fn references_count(tx: &mut ScopedTx, hash: &Hash) -> Result<i64, sqlx::Error> {
-    let account = tx.account();
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM media.reference WHERE account = $1 AND hash = $2"#,
-        account.0,
-        &hash[..]
-    )
-    .fetch_one(tx.conn())
-    .await
-}
-
-/// Contents that somebody stopped to need by a moment, at most 500.
-pub(crate) async fn hashes_released(
-    tx: &mut ScopedTx,
-    by: DateTime<Utc>,
-) -> Result<Vec<Vec<u8>>, sqlx::Error> {
-    let account = tx.account();
-    sqlx::query_scalar!(
-        r#"
-        SELECT DISTINCT hash FROM media.reference WHERE account = $1 AND released_at <= $2 ORDER BY hash LIMIT 500
-        "#,
-        account.0,
-        by
-    )
-    .fetch_all(tx.conn())
-    .await
-}
-
-/// Takes away the claims on a content that ended by a moment.
-pub(crate) async fn references_end(
-    tx: &mut ScopedTx,
-    hash: &Hash,
-    by: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "DELETE FROM media.reference WHERE account = $1 AND hash = $2 AND released_at <= $3",
-        account.0,
-        &hash[..],
-        by
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// Holders were deleted (`at`), or came back.
-pub(crate) async fn holder_release(
-    tx: &mut ScopedTx,
-    root: Uuid,
-    at: Option<DateTime<Utc>>,
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "UPDATE media.reference SET released_at = $3 WHERE account = $1 AND root = $2",
-        account.0,
-        root,
-        at
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// A holder was merged into another.
-pub(crate) async fn holder_merge(
-    tx: &mut ScopedTx,
-    absorbed: Uuid,
-    survivor: Uuid,
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "UPDATE media.reference SET root = $3 WHERE account = $1 AND root = $2",
-        account.0,
-        absorbed,
-        survivor
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// A holder stands for itself again.
-pub(crate) async fn holder_unmerge(tx: &mut ScopedTx, separated: Uuid) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "UPDATE media.reference SET root = holder WHERE account = $1 AND holder = $2",
-        account.0,
-        separated
-    )
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
-/// What these entities hold or are: hash and MediaObject, in the order in which locks are taken.
-pub(crate) async fn blobs_of(
-    tx: &mut ScopedTx,
-    entities: &[Uuid],
-) -> Result<Vec<(Vec<u8>, Uuid)>, sqlx::Error> {
-    let account = tx.account();
-    let rows = sqlx::query!(
-        r#"
-        SELECT b.hash, b.entity FROM media.blob b
-        WHERE b.account = $1 AND (b.entity = ANY($2) OR EXISTS (SELECT FROM media.reference r
-            WHERE r.account = $1 AND r.hash = b.hash AND r.root = ANY($2)))
-        ORDER BY b.hash
-        "#,
-        account.0,
-        entities
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.hash, row.entity)).collect())
-}
-
-pub(crate) async fn holders_delete(
-    tx: &mut ScopedTx,
-    hash: &Hash,
-    roots: &[Uuid],
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        "DELETE FROM media.reference WHERE account = $1 AND hash = $2 AND root = ANY($3)",
-        account.0,
-        &hash[..],
-        roots
     )
     .execute(tx.conn())
     .await

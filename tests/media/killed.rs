@@ -24,7 +24,11 @@ fn rows_and_objects_agree_wherever_the_hub_was_killed() {
     hub.arm("media: the object is put");
     hub.try_cli(&["media", "add", &diary], "").unwrap_err();
     hub.revive();
-    assert_eq!(counts(&hub.cli(&["media", "check"])), [0, 0, 1], "an object without a row");
+    assert_eq!(
+        counts(&hub.cli(&["media", "check"])),
+        [0, 0, 1],
+        "an object without a row"
+    );
     let kept = hub.cli(&["media", "add", &diary]);
     assert_eq!(counts(&hub.cli(&["media", "check"])), [1, 0, 0], "it has one now");
 

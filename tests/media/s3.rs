@@ -22,7 +22,11 @@ impl Server {
         let python =
             std::env::var("ALLOD_TEST_PYTHON").expect("ALLOD_TEST_PYTHON has PyPI's moto: run scripts/test");
         // Free a moment ago; whoever takes it meanwhile makes the test fail, not lie.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let child = Command::new(python)
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())
@@ -32,7 +36,13 @@ impl Server {
             .unwrap();
         let address = format!("127.0.0.1:{port}");
         eventually("the store listens", || TcpStream::connect(&address).ok());
-        let made = http(&address, "PUT", &format!("/{BUCKET}"), &[&format!("Host: {address}")], b"");
+        let made = http(
+            &address,
+            "PUT",
+            &format!("/{BUCKET}"),
+            &[&format!("Host: {address}")],
+            b"",
+        );
         assert_eq!(made.status, 200, "{}", made.body);
         Self { child, address }
     }
@@ -55,9 +65,16 @@ impl Server {
     /// The keys of all objects.
     fn keys(&self) -> Vec<String> {
         let host = format!("Host: {}", self.address);
-        let listed = http(&self.address, "GET", &format!("/{BUCKET}?list-type=2"), &[&host], b"");
+        let listed = http(
+            &self.address,
+            "GET",
+            &format!("/{BUCKET}?list-type=2"),
+            &[&host],
+            b"",
+        );
         let keys = listed.body.split("<Key>").skip(1);
-        keys.map(|rest| rest.split("</Key>").next().unwrap().to_owned()).collect()
+        keys.map(|rest| rest.split("</Key>").next().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -94,9 +111,15 @@ async fn files_lie_in_a_bucket_when_the_configuration_says_so() {
         .await;
     assert_eq!((status, &part[..]), (206, &large[7_999_999..8_000_003]));
     let report = world.get("/media/check").await;
-    assert_eq!((&report["well"], &report["contents"]), (&true.into(), &2.into()), "{report}");
+    assert_eq!(
+        (&report["well"], &report["contents"]),
+        (&true.into(), &2.into()),
+        "{report}"
+    );
 
-    let (status, _) = world.call("DELETE", &path.replace("/content", ""), &[], Body::empty()).await;
+    let (status, _) = world
+        .call("DELETE", &path.replace("/content", ""), &[], Body::empty())
+        .await;
     assert_eq!(status, 204);
     world
         .hub
@@ -105,11 +128,18 @@ async fn files_lie_in_a_bucket_when_the_configuration_says_so() {
         })
         .await;
     let by = world.hub.gate.operator(contracts::AccountId::INSTANCE);
-    world.hub.admin.erase_account(&by, world.alice.account()).await.unwrap();
+    world
+        .hub
+        .admin
+        .erase_account(&by, world.alice.account())
+        .await
+        .unwrap();
     world
         .hub
         .eventually("the bucket is empty", async || {
-            tokio::task::block_in_place(|| server.keys()).is_empty().then_some(())
+            tokio::task::block_in_place(|| server.keys())
+                .is_empty()
+                .then_some(())
         })
         .await;
 }

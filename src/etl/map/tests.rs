@@ -191,7 +191,10 @@ fn a_mail_is_a_message_of_a_thread_with_people() {
         (menu.predicate, menu.filename.as_deref(), &menu.bytes[..]),
         ("attachment", Some("menu.pdf"), &b"abc"[..])
     );
-    assert!(!format!("{menu:?}").contains("menu.pdf"), "no content reaches a log");
+    assert!(
+        !format!("{menu:?}").contains("menu.pdf"),
+        "no content reaches a log"
+    );
     assert_eq!(
         meaning.thread.unwrap(),
         Thread {

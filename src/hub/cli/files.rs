@@ -48,8 +48,10 @@ pub(crate) struct Export {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Media {
     /// Keep files: pictures, documents, recordings. The same file twice is kept once.
-    #[command(after_help = "Such as:\n  allod media add photo.jpg\n  allod media list --type image/\n\n\
-        What a file is, its content decides. Small pictures and a copy without metadata are made in the background.")]
+    #[command(
+        after_help = "Such as:\n  allod media add photo.jpg\n  allod media list --type image/\n\n\
+        What a file is, its content decides. Small pictures and a copy without metadata are made in the background."
+    )]
     Add {
         /// The files.
         #[arg(required = true)]
@@ -70,8 +72,10 @@ pub(crate) enum Media {
         id: String,
     },
     /// Write a file's bytes to a file or to the standard output.
-    #[command(after_help = "Such as:\n  allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a -o photo.jpg\n  \
-        allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a --rendition public -o to-give-away.jpg")]
+    #[command(
+        after_help = "Such as:\n  allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a -o photo.jpg\n  \
+        allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a --rendition public -o to-give-away.jpg"
+    )]
     Get {
         /// The media's id.
         id: String,

@@ -42,8 +42,9 @@ async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<
     let failed = |error: std::io::Error| CommandError::Usage(format!("it can't be written: {error}"));
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_| CommandError::Usage("the hub broke it off; what was written is not whole".to_owned()))?;
+        let frame = frame.map_err(|_| {
+            CommandError::Usage("the hub broke it off; what was written is not whole".to_owned())
+        })?;
         if let Ok(data) = frame.into_data() {
             bytes += data.len() as u64;
             out.write_all(&data).map_err(failed)?;

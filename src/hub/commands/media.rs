@@ -24,7 +24,12 @@ pub(super) async fn run(session: &Session, command: Media) -> Result<(), Command
             session.show(&Value::Array(kept), |kept| {
                 for one in render::list(kept) {
                     let cell = |name: &str| render::cell(one, name);
-                    render::line(format!("{}  {}, {} bytes", cell("id"), cell("media_type"), cell("bytes")));
+                    render::line(format!(
+                        "{}  {}, {} bytes",
+                        cell("id"),
+                        cell("media_type"),
+                        cell("bytes")
+                    ));
                 }
             });
             Ok(())
@@ -74,7 +79,9 @@ async fn add(session: &Session, file: &Path) -> Result<Value, CommandError> {
 }
 
 async fn list(session: &Session, kind: Option<&str>, limit: usize) -> Result<(), CommandError> {
-    let kind = kind.map(|kind| format!("&type={}", escape(kind))).unwrap_or_default();
+    let kind = kind
+        .map(|kind| format!("&type={}", escape(kind)))
+        .unwrap_or_default();
     let (mut items, mut cursor) = (Vec::new(), String::new());
     while items.len() < limit {
         let page = (limit - items.len()).min(PAGE);
@@ -94,7 +101,11 @@ async fn list(session: &Session, kind: Option<&str>, limit: usize) -> Result<(),
             ("BYTES", "bytes"),
             ("CAME", "created_at"),
         ];
-        render::table(answer, &columns, "nothing is kept yet: `allod media add photo.jpg`");
+        render::table(
+            answer,
+            &columns,
+            "nothing is kept yet: `allod media add photo.jpg`",
+        );
     });
     Ok(())
 }
@@ -115,7 +126,12 @@ fn told(media: &Value) {
     }
     for rendition in media["renditions"].as_array().into_iter().flatten() {
         let cell = |name: &str| render::cell(rendition, name);
-        render::line(format!("  {}: {}, {} bytes", cell("name"), cell("media_type"), cell("bytes")));
+        render::line(format!(
+            "  {}: {}, {} bytes",
+            cell("name"),
+            cell("media_type"),
+            cell("bytes")
+        ));
     }
     if let Some(problem) = media["problem"].as_str() {
         render::line(format!("  why not more: {}", render::printable(problem)));

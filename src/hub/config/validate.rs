@@ -76,7 +76,10 @@ impl Config {
         });
         let secret = self.media.secret_access_key_file.iter().filter_map(|file| {
             let error = std::fs::metadata(file).err()?;
-            Some(format!("media.secret_access_key_file: {}: {error}", file.display()))
+            Some(format!(
+                "media.secret_access_key_file: {}: {error}",
+                file.display()
+            ))
         });
         let authorities = self.fetch.extra_ca.iter().filter_map(|file| {
             let why = match std::fs::read_to_string(file) {

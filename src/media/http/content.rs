@@ -19,7 +19,8 @@ use crate::{digest, sniff};
 /// The content as it came.
 const ORIGINAL: &str = "original";
 /// No script, no frame of the hub, no request: whatever a browser takes it for.
-const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'";
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'";
 
 /// Which bytes.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -56,7 +57,11 @@ pub(super) async fn get(
     if is_known(&headers, &served.etag) {
         return Ok((StatusCode::NOT_MODIFIED, served.headers(&blob)).into_response());
     }
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     // A part is of use only beside what the caller has of the same bytes.
     let is_same = text(header::IF_RANGE).is_none_or(|tag| tag == served.etag);
     let range = text(header::RANGE).filter(|_| is_same);
@@ -73,7 +78,7 @@ pub(super) async fn get(
     }
     let bytes = keeper
         .blobs
-        .read(caller.0.account(), &blob.hash(), served.object.as_deref(), part);
+        .read(caller.0.account(), &blob.key(), served.object.as_deref(), part);
     Ok((status, out, Body::from_stream(bytes)).into_response())
 }
 
@@ -120,15 +125,15 @@ impl Served {
         insert(&mut out, header::ETAG, &self.etag);
         out.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         // The bytes of a hash never change, but who may read them does.
-        out.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        out.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        );
         out.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        out.insert(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(SANDBOX),
-        );
+        out.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
         // Its name may tell what the public one must not.
         let name = blob
             .filename
@@ -209,7 +214,11 @@ fn no_rendition(blob: &Blob, name: &str, made: &[Rendition]) -> Problem {
     let there: Vec<&str> = std::iter::once(ORIGINAL)
         .chain(made.iter().map(|one| one.name.as_str()))
         .collect();
-    let why = blob.problem.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    let why = blob
+        .problem
+        .as_deref()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
     Problem::not_found(format!("there is no rendition {shown:?}{why}"))
         .hint(format!("there are: {}", there.join(", ")))
 }

@@ -63,10 +63,23 @@ mod tests {
 
     #[test]
     fn what_isnt_there_is_said_and_what_cant_be_read_is_passed_over() {
-        for header in ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=99999999999999999999-"] {
+        for header in [
+            "bytes=10-",
+            "bytes=10-20",
+            "bytes=-0",
+            "bytes=99999999999999999999-",
+        ] {
             assert_eq!(wanted(Some(header), 10), Wanted::Nothing, "{header}");
         }
-        for header in ["bytes=", "bytes=x-1", "bytes=4-2", "bytes=0-1,3-4", "lines=0-1", "bytes=-", "bytes=+1-2"] {
+        for header in [
+            "bytes=",
+            "bytes=x-1",
+            "bytes=4-2",
+            "bytes=0-1,3-4",
+            "lines=0-1",
+            "bytes=-",
+            "bytes=+1-2",
+        ] {
             assert_eq!(wanted(Some(header), 10), Wanted::All, "{header}");
         }
         assert_eq!(wanted(None, 10), Wanted::All);

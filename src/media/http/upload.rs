@@ -64,7 +64,11 @@ pub(super) async fn create(
     let kept = keep(&keeper, &caller, &mut staged, &told).await;
     keeper.blobs.forget(&staged).await;
     let (view, created) = kept?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let place = [(header::LOCATION, format!("/api/v1/media/{}", view.1))];
     Ok((status, place, Json(view.0)).into_response())
 }
@@ -86,10 +90,7 @@ async fn keep(
         keeper.blobs.bring(caller.0.account(), staged).await?;
     }
     let mut tx = keeper.begin_for(caller).await?;
-    let kept = keeper
-        .keep_staged(&mut tx, staged, told)
-        .await
-        .map_err(refused)?;
+    let kept = keeper.keep_staged(&mut tx, staged, told).await.map_err(refused)?;
     tx.audit("write", format!("media/{}", kept.media), None)?;
     let blob = store::blob_by_hash(&mut tx, &staged.hash)
         .await
@@ -148,6 +149,6 @@ fn told(refusal: Refusal) -> Problem {
             .hint("the hub's owner sets `media.file_bytes_max`"),
         Refusal::Full { .. } => Problem::new(StatusCode::INSUFFICIENT_STORAGE, text)
             .hint("remove something, or ask the hub's owner, who sets `media.account_bytes_max`"),
-        Refusal::Disk(error) => crate::blobs::disk(error).into(),
+        Refusal::Disk(error) => crate::disk::disk(error).into(),
     }
 }

@@ -56,9 +56,9 @@ impl MediaView {
         Self {
             id: EntityId(blob.entity),
             filename: blob.filename.clone(),
-            mismatch: declared.as_ref().is_some_and(|declared| {
-                *declared != blob.media_type && declared != crate::sniff::UNKNOWN
-            }),
+            mismatch: declared
+                .as_ref()
+                .is_some_and(|declared| *declared != blob.media_type && declared != crate::sniff::UNKNOWN),
             media_type: blob.media_type.clone(),
             declared_type: declared,
             bytes: blob.bytes,

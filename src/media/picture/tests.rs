@@ -38,7 +38,11 @@ fn a_turned_picture_is_seen_upright_and_its_small_one_says_nothing_of_its_maker(
 #[test]
 fn a_large_picture_has_two_small_ones_and_what_one_can_see_through_stays_so() {
     let look = look(&png(1600, 400), ImageFormat::Png).unwrap();
-    let sizes: Vec<_> = look.small.iter().map(|one| (one.name, one.width, one.height, one.media_type)).collect();
+    let sizes: Vec<_> = look
+        .small
+        .iter()
+        .map(|one| (one.name, one.width, one.height, one.media_type))
+        .collect();
     assert_eq!(
         sizes,
         [
@@ -75,7 +79,10 @@ fn a_broken_picture_has_a_reason_and_none_of_its_content_stands_in_it() {
         (&whole[..300], ImageFormat::Jpeg),
     ] {
         let refused = look(bytes, format).unwrap_err();
-        assert!(refused.contains("picture") && !refused.contains("secret"), "{refused}");
+        assert!(
+            refused.contains("picture") && !refused.contains("secret"),
+            "{refused}"
+        );
     }
 }
 

@@ -23,7 +23,10 @@ async fn removing_never_takes_what_is_just_being_uploaded() {
         tokio::spawn(async move {
             let (keeper, stop, mut removed) = (world.keeper.clone(), CancellationToken::new(), 0);
             while !done.load(Ordering::Relaxed) {
-                let collected = keeper.collect(&world.alice, Cause::outside(), &stop).await.unwrap();
+                let collected = keeper
+                    .collect(&world.alice, Cause::outside(), &stop)
+                    .await
+                    .unwrap();
                 removed += collected.removed;
                 keeper.sweep(&world.alice, Cause::outside()).await.unwrap();
             }
@@ -67,7 +70,11 @@ async fn removing_never_takes_what_is_just_being_uploaded() {
         .unwrap();
     assert_eq!(collected.removed, 0);
     let report = keeper.check(&world.alice).await.unwrap();
-    assert_eq!((report.contents, report.missing, report.orphans), (3, 0, 0), "{report:?}");
+    assert_eq!(
+        (report.contents, report.missing, report.orphans),
+        (3, 0, 0),
+        "{report:?}"
+    );
     for content in &contents {
         let media = world.kept(content).await;
         assert_eq!(world.get(&format!("/media/{media}/content")).await.body, *content);

@@ -16,7 +16,10 @@ async fn ask(world: &World, method: &str, path: &str, headers: &[(&str, &str)]) 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_are_served_whole_or_in_part_and_not_at_all_to_who_has_them() {
     let world = World::new().await;
-    let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).take(1_048_000).collect();
+    let content: Vec<u8> = (0..300_000_u32)
+        .flat_map(u32::to_le_bytes)
+        .take(1_048_000)
+        .collect();
     let media = world.kept(&content).await;
     let path = format!("/media/{media}/content");
     let whole = ask(&world, "GET", &path, &[]).await;
@@ -28,14 +31,32 @@ async fn bytes_are_served_whole_or_in_part_and_not_at_all_to_who_has_them() {
 
     let part = ask(&world, "GET", &path, &[("range", "bytes=10-19")]).await;
     assert_eq!((part.status, &part.body[..]), (206, &content[10..20]));
-    assert_eq!(part.header("content-range"), format!("bytes 10-19/{}", content.len()));
-    let end = ask(&world, "GET", &path, &[("range", "bytes=-5"), ("if-range", &etag)]).await;
+    assert_eq!(
+        part.header("content-range"),
+        format!("bytes 10-19/{}", content.len())
+    );
+    let end = ask(
+        &world,
+        "GET",
+        &path,
+        &[("range", "bytes=-5"), ("if-range", &etag)],
+    )
+    .await;
     assert_eq!((end.status, &end.body[..]), (206, &content[content.len() - 5..]));
-    let other = ask(&world, "GET", &path, &[("range", "bytes=-5"), ("if-range", "\"other\"")]).await;
+    let other = ask(
+        &world,
+        "GET",
+        &path,
+        &[("range", "bytes=-5"), ("if-range", "\"other\"")],
+    )
+    .await;
     assert_eq!(other.status, 200, "a part of other bytes is of no use");
     let beyond = ask(&world, "GET", &path, &[("range", "bytes=2000000-")]).await;
     assert_eq!(beyond.status, 416);
-    assert_eq!(beyond.header("content-range"), format!("bytes */{}", content.len()));
+    assert_eq!(
+        beyond.header("content-range"),
+        format!("bytes */{}", content.len())
+    );
 
     let same = ask(&world, "GET", &path, &[("if-none-match", &etag)]).await;
     assert_eq!((same.status, same.body.len()), (304, 0));
@@ -49,12 +70,25 @@ async fn what_a_browser_would_run_is_handed_over_as_a_file_in_a_sandbox() {
     let world = World::new().await;
     for (bytes, media_type) in [
         ("<!doctype html><script>alert(1)</script>", "text/html"),
-        ("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml"),
+        (
+            "<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+            "image/svg+xml",
+        ),
     ] {
-        let request = Request::post("/media?filename=../%22holiday%22.png").header("content-type", "image/png");
+        let request =
+            Request::post("/media?filename=../%22holiday%22.png").header("content-type", "image/png");
         let kept = world.call(&world.alice, request, Body::from(bytes)).await.json();
-        assert_eq!((&kept["media_type"], &kept["mismatch"]), (&media_type.into(), &true.into()));
-        let served = ask(&world, "GET", &format!("/media/{}/content", kept["id"].as_str().unwrap()), &[]).await;
+        assert_eq!(
+            (&kept["media_type"], &kept["mismatch"]),
+            (&media_type.into(), &true.into())
+        );
+        let served = ask(
+            &world,
+            "GET",
+            &format!("/media/{}/content", kept["id"].as_str().unwrap()),
+            &[],
+        )
+        .await;
         assert_eq!(served.header("content-type"), media_type);
         assert_eq!(
             served.header("content-disposition"),

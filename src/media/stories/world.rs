@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, request};
 use contracts::{EntityId, RawRecordId};
 use futures::StreamExt;
 use http_body_util::BodyExt;
@@ -107,7 +107,12 @@ impl World {
         .await;
         let alice = hub.somebody();
         let keeper = front(&hub);
-        Self { hub, graph, alice, keeper }
+        Self {
+            hub,
+            graph,
+            alice,
+            keeper,
+        }
     }
 
     /// The hub is killed and starts again: what it had in hand is lost.
@@ -122,7 +127,7 @@ impl World {
         self.keeper = front(&self.hub);
     }
 
-    pub(super) async fn call(&self, scope: &Scope, request: axum::http::request::Builder, body: Body) -> Answer {
+    pub(super) async fn call(&self, scope: &Scope, request: request::Builder, body: Body) -> Answer {
         let (router, _) = crate::http::router(self.keeper.clone()).split_for_parts();
         let request = request.extension(Caller(scope.clone())).body(body).unwrap();
         let response = router.oneshot(request).await.unwrap();
@@ -133,7 +138,13 @@ impl World {
             body: match body.collect().await {
                 Ok(body) => body.to_bytes().to_vec(),
                 // It went while it was read.
-                Err(_) => return Answer { status: BROKEN_OFF, headers: HeaderMap::new(), body: Vec::new() },
+                Err(_) => {
+                    return Answer {
+                        status: BROKEN_OFF,
+                        headers: HeaderMap::new(),
+                        body: Vec::new(),
+                    };
+                }
             },
         }
     }
@@ -167,11 +178,6 @@ impl World {
     pub(super) fn files(&self, scope: &Scope) -> Vec<PathBuf> {
         let root = self.hub.context.settings.data_dir.join(FOLDER);
         files_below(&root.join(scope.account().0.simple().to_string()))
-    }
-
-    pub(super) async fn count(&self, sql: &str) -> i64 {
-        let mut behind = self.hub.database.superuser().await;
-        sqlx::query_scalar(sql).fetch_one(&mut behind).await.unwrap()
     }
 
     pub(super) async fn change(&self, sql: &str) {

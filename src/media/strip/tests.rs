@@ -12,18 +12,32 @@ use super::strip;
 
 /// Words that must not leave.
 const SECRETS: [&str; 7] = [
-    "AcmePhone", "GPSHOME", "xmp-secret", "iptc-secret", "comment-secret", "trailer-secret", "thumb-secret",
+    "AcmePhone",
+    "GPSHOME",
+    "xmp-secret",
+    "iptc-secret",
+    "comment-secret",
+    "trailer-secret",
+    "thumb-secret",
 ];
 
 pub(crate) fn pixels() -> RgbImage {
-    RgbImage::from_fn(48, 32, |x, y| Rgb([(x * 5) as u8, (y * 7) as u8, ((x + y) * 3) as u8]))
+    RgbImage::from_fn(48, 32, |x, y| {
+        Rgb([(x * 5) as u8, (y * 7) as u8, ((x + y) * 3) as u8])
+    })
 }
 
 /// Exif as a phone writes it: maker, orientation (turned by 90 degrees), and where it was, with a name of the place.
 pub(crate) fn exif_block() -> Vec<u8> {
     let mut block = b"MM\0\x2a\0\0\0\x08".to_vec();
     let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
-        [&tag.to_be_bytes()[..], &kind.to_be_bytes(), &count.to_be_bytes(), &value].concat()
+        [
+            &tag.to_be_bytes()[..],
+            &kind.to_be_bytes(),
+            &count.to_be_bytes(),
+            &value,
+        ]
+        .concat()
     };
     let (maker, gps) = (8 + 2 + 3 * 12 + 4, 8 + 2 + 3 * 12 + 4 + 10);
     block.extend_from_slice(&3_u16.to_be_bytes());
@@ -62,7 +76,10 @@ pub(crate) fn jpeg() -> Vec<u8> {
         &segment(0xe0, b"JFIF\0\x01\x02\0\0\x01\0\x01\x01\x01abc"),
         &segment(0xe0, b"JFXX\0\x10thumb-secret"),
         &segment(0xe1, &[b"Exif\0\0", exif_block().as_slice()].concat()),
-        &segment(0xe1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>xmp-secret</x:xmpmeta>"),
+        &segment(
+            0xe1,
+            b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>xmp-secret</x:xmpmeta>",
+        ),
         &segment(0xe2, b"MPF\0trailer-secret"),
         &segment(0xed, b"Photoshop 3.0\08BIM\x04\x04iptc-secret"),
         &segment(0xfe, b"comment-secret"),
@@ -123,8 +140,15 @@ fn webp() -> Vec<u8> {
 fn gif() -> Vec<u8> {
     let mut plain = Vec::new();
     let frame = image::Frame::new(DynamicImage::ImageRgb8(pixels()).to_rgba8());
-    GifEncoder::new(&mut plain).encode_frames([frame.clone(), frame]).unwrap();
-    let head = 13 + if plain[10] & 0x80 == 0 { 0 } else { 3 << ((plain[10] & 7) + 1) };
+    GifEncoder::new(&mut plain)
+        .encode_frames([frame.clone(), frame])
+        .unwrap();
+    let head = 13
+        + if plain[10] & 0x80 == 0 {
+            0
+        } else {
+            3 << ((plain[10] & 7) + 1)
+        };
     let parts = [
         &plain[..head],
         b"\x21\xfe\x0ecomment-secret\0",
@@ -150,7 +174,9 @@ fn exif_fields(bytes: &[u8]) -> Vec<String> {
 }
 
 fn decoded(bytes: &[u8], format: ImageFormat) -> Vec<u8> {
-    image::load_from_memory_with_format(bytes, format).unwrap().into_bytes()
+    image::load_from_memory_with_format(bytes, format)
+        .unwrap()
+        .into_bytes()
 }
 
 #[test]
@@ -171,7 +197,11 @@ fn of_a_picture_that_leaves_nothing_is_left_but_its_pixels_and_how_it_is_turned(
         for word in SECRETS {
             assert!(!holds(&stripped, word), "{media_type} still holds {word}");
         }
-        assert_eq!(decoded(&stripped, format), decoded(&original, format), "{media_type}");
+        assert_eq!(
+            decoded(&stripped, format),
+            decoded(&original, format),
+            "{media_type}"
+        );
         assert_eq!(strip(&stripped, media_type).unwrap(), stripped, "twice is once");
     }
 }
@@ -185,7 +215,10 @@ fn an_animation_keeps_its_frames_and_their_repeating_and_loses_its_words() {
         assert!(!holds(&stripped, word), "{word}");
     }
     assert!(holds(&stripped, "NETSCAPE2.0"));
-    assert_eq!(decoded(&stripped, ImageFormat::Gif), decoded(&original, ImageFormat::Gif));
+    assert_eq!(
+        decoded(&stripped, ImageFormat::Gif),
+        decoded(&original, ImageFormat::Gif)
+    );
     let frames = |bytes: &[u8]| {
         use image::AnimationDecoder;
         let decoder = image::codecs::gif::GifDecoder::new(Cursor::new(bytes.to_vec())).unwrap();
@@ -215,7 +248,10 @@ fn what_cant_be_read_to_its_end_is_refused_and_not_passed_on() {
         // Cut off anywhere, it is refused or what is left says nothing.
         for end in (0..whole.len() - 20).step_by(7) {
             if let Ok(stripped) = strip(&whole[..end], media_type) {
-                assert!(SECRETS.iter().all(|word| !holds(&stripped, word)), "{media_type} at {end}");
+                assert!(
+                    SECRETS.iter().all(|word| !holds(&stripped, word)),
+                    "{media_type} at {end}"
+                );
             }
         }
         assert!(strip(&whole[..40], media_type).is_err(), "{media_type}");
