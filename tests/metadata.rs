@@ -16,11 +16,13 @@ use serde_json::Value;
 const FOUNDATION: [&str; 4] = ["contracts", "spine", "sandbox", "fetch"];
 
 /// Each wrapped library with the one member that may import it.
-const WRAPPED: [(&str, &str); 6] = [
+const WRAPPED: [(&str, &str); 8] = [
     ("activitypub_federation", "federation"),
     ("async-nats", "src/spine"),
     ("cedar-policy", "src/policy"),
+    ("image", "src/media"),
     ("meilisearch-sdk", "src/search"),
+    ("object_store", "src/media"),
     ("reqwest", "src/fetch"),
     ("rhai", "src/sandbox"),
 ];

@@ -179,8 +179,22 @@ fn a_mail_is_a_message_of_a_thread_with_people() {
             "direction": "in", "channel": "email", "status": "received", "subject": "Re: Lunch", "from": "sam@example.org",
             "to": "alice@example.org", "recipients": ["alice@example.org", "kim@example.org"], "cc": ["info@example.org"],
             "text": "See you", "sent_at": "2026-05-01T10:00:00Z", "in_reply_to": "a@example.org",
-            "attachments": [{"name": "menu.pdf", "media_type": "application/pdf", "size_bytes": 3}],
+            "attachments": [{
+                "name": "menu.pdf", "media_type": "application/pdf", "size_bytes": 3,
+                "content_hash": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            }],
         })
+    );
+    let [menu] = &meaning.enclosures[..] else {
+        panic!("{:?}", meaning.enclosures)
+    };
+    assert_eq!(
+        (menu.predicate, menu.filename.as_deref(), &menu.bytes[..]),
+        ("attachment", Some("menu.pdf"), &b"abc"[..])
+    );
+    assert!(
+        !format!("{menu:?}").contains("menu.pdf"),
+        "no content reaches a log"
     );
     assert_eq!(
         meaning.thread.unwrap(),

@@ -140,6 +140,27 @@ impl Access {
         Ok(accounts.into_iter().map(scope).collect())
     }
 
+    /// The scopes of accounts that keep contents which nobody needs since a moment, or whose part of the store was not
+    /// searched since another: for the hub's own caretaker. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_media(
+        &self,
+        released_before: DateTime<Utc>,
+        swept_before: DateTime<Utc>,
+    ) -> Result<Vec<Scope>, AccessError> {
+        let accounts = sqlx::query_scalar!(
+            r#"SELECT account AS "account!" FROM media.accounts_due($1, $2)"#,
+            released_before,
+            swept_before
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("media".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
+
     /// Scopes of the accounts in which a fact expired by a moment and the log doesn't tell yet: for the hub's own
     /// timekeeper. At most 1,000.
     ///
