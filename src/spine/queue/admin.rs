@@ -221,7 +221,7 @@ impl QueueAdmin {
             &Cause::outside(),
             now,
         )?;
-        told.insert(&mut tx, by.account(), now).await?;
+        told.insert(&mut tx, by.account(), now, None).await?;
         tx.commit().await?;
         self.access.wake().sealer();
         Ok(())
