@@ -38,10 +38,14 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a fresh hub and waits until it is ready.
     pub(crate) fn start() -> Self {
-        let dir = std::env::temp_dir().join(format!("allod-story-{}", uuid::Uuid::new_v4().simple()));
-        let child = spawn(&dir);
+        Self::start_in(&std::env::temp_dir().join(format!("allod-story-{}", uuid::Uuid::new_v4().simple())))
+    }
+
+    /// Starts a hub on a directory, which goes with it, and waits until it is ready.
+    pub(crate) fn start_in(dir: &Path) -> Self {
+        let child = spawn(dir);
         let mut hub = Self {
-            dir,
+            dir: dir.to_owned(),
             child,
             address: String::new(),
         };
@@ -70,6 +74,19 @@ impl Hub {
                 .success()
         );
         assert!(self.child.wait().unwrap().success(), "a stop is clean");
+        self.child = spawn(&self.dir);
+        self.ready();
+    }
+
+    /// The next time that it comes to a named place, it is killed there (`contracts::failpoint`).
+    pub(crate) fn arm(&self, place: &str) {
+        std::fs::write(failpoint(&self.dir), place).unwrap();
+    }
+
+    /// Waits until it was killed, and starts it again.
+    pub(crate) fn revive(&mut self) {
+        let ended = eventually("the hub is killed", || self.child.try_wait().unwrap());
+        assert!(!ended.success(), "it was killed");
         self.child = spawn(&self.dir);
         self.ready();
     }
@@ -113,11 +130,17 @@ impl Drop for Hub {
     }
 }
 
-fn spawn(dir: &Path) -> Child {
+/// Beside the hub's directory, which the hub has for itself.
+fn failpoint(dir: &Path) -> PathBuf {
+    dir.with_extension("failpoint")
+}
+
+pub(crate) fn spawn(dir: &Path) -> Child {
     Command::new(binary())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir)
         .env_remove("DATABASE_URL")
+        .env("ALLOD_FAILPOINT_FILE", failpoint(dir))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())

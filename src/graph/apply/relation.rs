@@ -1,8 +1,7 @@
 //! One edge of a change.
 //!
 //! Invariant: an edge that the owner took away stays away whoever repeats it, as does one of an entity that was deleted;
-//! an edge between entities that were
-//! merged is one with the same edge of what they were merged into.
+//! an edge between entities that were merged is one with the same edge of what they were merged into.
 
 use contracts::events::data::RelationAdded;
 use contracts::{NewEvent, RelationId};

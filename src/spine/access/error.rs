@@ -26,6 +26,9 @@ pub enum AccessError {
     /// What is secret could not be sealed, and so not be kept.
     #[error("what is secret can't be sealed: {0}")]
     Vault(crate::vault::VaultError),
+    /// Where contents are kept can't be reached, or is full.
+    #[error("the media store is not available: {0}")]
+    Store(String),
     /// The chain of causes is too long.
     #[error("the chain of causes is longer than {DEPTH_MAX}: refused, since something feeds itself")]
     TooDeep,
@@ -37,7 +40,7 @@ impl AccessError {
         match self {
             Self::Database(error) => database_is_away(error),
             Self::Queue(error) => error.is_transient(),
-            Self::Vault(_) => true,
+            Self::Vault(_) | Self::Store(_) => true,
             Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }

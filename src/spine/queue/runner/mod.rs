@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::presence::Hub;
 use self::running::Running;
-use super::admin::QueueAdmin;
 use super::enqueue::Retry;
 use super::model::QueueError;
 use super::registry::JobRegistry;
@@ -141,6 +140,8 @@ fn pool_like(spine: &PgPool, more: &[(&str, &str)], connections: u32) -> PgPool 
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("jit", "off"),
+            // Planning the fetch anew took longer than fetching.
+            ("plan_cache_mode", "force_generic_plan"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
@@ -219,11 +220,6 @@ impl QueueRunner {
             helpers,
             end,
         })
-    }
-
-    /// For the API and the command line.
-    pub fn admin(&self) -> QueueAdmin {
-        QueueAdmin::new(self.shared.pool.clone())
     }
 
     /// How many jobs run in this process.
