@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod erasing;
 mod etl;
 mod intentions;
 mod kill_points;

@@ -26,7 +26,8 @@ impl Consumer for ForgetErased {
             let erased = erased?;
             let mut ids: Vec<String> = erased.merged.iter().map(ToString::to_string).collect();
             ids.push(erased.entity.to_string());
-            store::journals_erase(tx, &ids).await?;
+            let named = store::journals_naming(tx, &erased.names).await?;
+            store::journals_erase(tx, &ids, &named).await?;
         }
         Ok(())
     }

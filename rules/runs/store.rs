@@ -1,10 +1,14 @@
 //! The SQL of runs, their journals, and limits.
 
+mod naming;
+
 use chrono::{DateTime, Utc};
 use contracts::{CorrelationId, EventId, Position, RunId};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use spine::access::{AccessError, ScopedTx};
+
+pub(crate) use naming::journals_naming;
 
 use super::model::{Purpose, RunRow, Status, Step};
 
@@ -330,19 +334,24 @@ pub(crate) async fn limit_clear(tx: &mut ScopedTx, rule: &str, purpose: Purpose)
     Ok(())
 }
 
-/// Removes the journals of runs in which any of these ids stands.
-pub(crate) async fn journals_erase(tx: &mut ScopedTx, ids: &[String]) -> Result<(), sqlx::Error> {
+/// Removes the journals of these runs, and of those in which any of these ids stands.
+pub(crate) async fn journals_erase(
+    tx: &mut ScopedTx,
+    ids: &[String],
+    runs: &[uuid::Uuid],
+) -> Result<(), sqlx::Error> {
     let account = tx.account();
     sqlx::query!(
         r#"
-        DELETE FROM rules.journal_entry WHERE account = $1 AND run IN (
+        DELETE FROM rules.journal_entry WHERE account = $1 AND (run = ANY($3) OR run IN (
             SELECT j.run FROM rules.journal_entry j
             WHERE j.account = $1 AND EXISTS (SELECT FROM unnest($2::text[]) AS named (id)
                 WHERE position(named.id IN j.args::text) > 0 OR position(named.id IN j.value::text) > 0
-                    OR j.message::text = named.id))
+                    OR j.message::text = named.id)))
         "#,
         account.0,
-        ids
+        ids,
+        runs
     )
     .execute(tx.conn())
     .await?;

@@ -7,7 +7,7 @@ use contracts::jobs::SendOutgoingMessage;
 use contracts::{ConnectionId, EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 use spine::ports::{AssertedBy, Change, ChannelError, Entity, EntityChange, Identifier, Target};
 use spine::queue::JobOptions;
 use spine::{Cause, Context, ScopedTx};
@@ -15,7 +15,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::model::{Attempt, text_check};
-use crate::once::{REPLAYED, once};
 use crate::settle::{SOURCE, object};
 use crate::store;
 
@@ -76,10 +75,14 @@ async fn message_queue(
     channel_check(&request.channel)?;
     text_check(&request.channel, &request.text).map_err(Problem::unprocessable)?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
+    let key = match once(&mut tx, &headers, "channels", "", &request).await? {
+        Once::First(key) => key,
+        Once::Again(id) => {
+            let id = EntityId(id);
+            return Ok((StatusCode::ACCEPTED, REPLAYED, Json(QueuedMessage { id })).into_response());
+        }
+    };
     let id = EntityId::new();
-    if let Some(id) = once(&mut tx, &headers, &request, id).await? {
-        return Ok((StatusCode::ACCEPTED, REPLAYED, Json(QueuedMessage { id })).into_response());
-    }
     let to = recipient(&context, &mut tx, &request).await?;
     context
         .ports
@@ -94,6 +97,7 @@ async fn message_queue(
         .await?;
     tx.enqueue(&SendOutgoingMessage { message: id }, JobOptions::default())
         .await?;
+    key.answer(&mut tx, id.0).await?;
     tx.audit("act", format!("message/{id}"), None)?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(QueuedMessage { id })).into_response())

@@ -12,7 +12,6 @@ mod http;
 mod model;
 mod on_entity_erased;
 mod on_message_status_changed;
-mod once;
 mod send;
 mod sent_messages;
 mod settle;
@@ -44,7 +43,7 @@ pub fn service(context: &Context) -> Service {
         jobs,
         tasks: vec![Box::new(move |stop| Box::pin(dead_letters.run(stop)))],
         api: http::routes(context),
-        personal_tables: &["channels.request", "channels.attempt"],
+        personal_tables: &["channels.attempt"],
         ..Service::default()
     }
 }

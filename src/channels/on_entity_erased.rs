@@ -23,7 +23,10 @@ impl Consumer for ForgetErased {
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         if let Some(erased) = event.payload::<EntityErased>() {
-            store::attempts_erase(tx, erased?.entity).await?;
+            let erased = erased?;
+            for gone in erased.merged.iter().chain([&erased.entity]) {
+                store::attempts_erase(tx, *gone).await?;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use contracts::{AttemptId, ConnectionId, CorrelationId, EntityId, EventId};
 use spine::ports::Route;
 use spine::{AccessError, Cause, ScopedTx};
@@ -319,51 +319,6 @@ pub(crate) async fn remote_id_list_taken(
     .fetch_all(tx.conn())
     .await?;
     Ok(taken.into_iter().collect())
-}
-
-/// How long a request's key is kept.
-const REQUEST_KEPT_FOR: TimeDelta = TimeDelta::days(1);
-
-/// Claims the key for this request and its message: `None`. Else the request that has it, and its message; waits for
-/// one that is under way.
-pub(crate) async fn request_claim(
-    tx: &mut ScopedTx,
-    key: &[u8; 32],
-    request: &[u8; 32],
-    message: EntityId,
-) -> Result<Option<(Vec<u8>, EntityId)>, AccessError> {
-    let (account, now) = (tx.account(), tx.now());
-    sqlx::query!(
-        "DELETE FROM channels.request WHERE account = $1 AND at < $2",
-        account.0,
-        now - REQUEST_KEPT_FOR
-    )
-    .execute(tx.conn())
-    .await?;
-    let done = sqlx::query!(
-        r#"
-        INSERT INTO channels.request (account, key, request, message, at) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT DO NOTHING
-        "#,
-        account.0,
-        &key[..],
-        &request[..],
-        message.0,
-        now
-    )
-    .execute(tx.conn())
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(None);
-    }
-    let earlier = sqlx::query!(
-        "SELECT request, message FROM channels.request WHERE account = $1 AND key = $2",
-        account.0,
-        &key[..]
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    Ok(Some((earlier.request, EntityId(earlier.message))))
 }
 
 /// Removes a message's attempts.

@@ -34,6 +34,14 @@ pub(crate) async fn remove(path: &Path) {
     }
 }
 
+/// Removes all files of an account. There may be none.
+pub(crate) async fn remove_folder(data_dir: &Path, account: AccountId) -> std::io::Result<()> {
+    match tokio::fs::remove_dir_all(folder(data_dir, account)).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes what uploads left behind that a stop of the hub cut off.
 pub(crate) async fn sweep(data_dir: &Path) {
     let Ok(mut accounts) = tokio::fs::read_dir(data_dir.join("imports")).await else {

@@ -1,6 +1,7 @@
 //! ETL: what came in becomes a change of the graph: mails, cards, calendars, tables of contacts, exports.
 //!
-//! Jobs in: `process-incoming-data`, `reprocess-records`, `run-import`. Events out: what the graph tells.
+//! Jobs in: `process-incoming-data`, `reprocess-records`, `run-import`. Events in: `accounts.AccountErased`. Events out:
+//! what the graph tells.
 //! Invariant: the same record understood again, or the same file imported again, adds nothing; a bad item is parked with
 //! its reason and stops nothing; nothing of the content stands in a log, a job or a reason.
 //! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`].
@@ -10,11 +11,15 @@ mod files;
 mod format;
 mod http;
 mod map;
+mod on_account_erased;
 mod on_record;
+mod places;
 mod run_import;
 mod split;
 mod store;
 mod understand;
+
+use std::sync::Arc;
 
 use spine::queue::JobRegistry;
 use spine::{Context, Service};
@@ -28,12 +33,15 @@ pub fn service(context: &Context) -> Service {
     let settings = context.settings.clone();
     Service {
         name: "etl",
+        consumers: vec![Arc::new(on_account_erased::RemoveFiles {
+            data_dir: context.settings.data_dir.clone(),
+        })],
         jobs,
         tasks: vec![Box::new(move |_| {
             Box::pin(async move { files::sweep(&settings.data_dir).await })
         })],
         api: http::routes(context),
-        personal_tables: &["etl.import"],
+        personal_tables: &["etl.reprocess", "etl.import"],
         ..Service::default()
     }
 }

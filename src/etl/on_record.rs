@@ -1,7 +1,8 @@
 //! Understands records that were taken in: one that a connector brought, or all of a source again.
 //!
 //! Jobs in: `process-incoming-data`, `reprocess-records`.
-//! Invariant: a record is understood or parked in one commit; doing it again adds nothing. Begin with [`process`].
+//! Invariant: a record is understood or parked in one commit, which also holds how far all of a source is; doing it again
+//! adds nothing. Begin with [`process`].
 
 use async_trait::async_trait;
 use contracts::jobs::{ProcessIncomingData, ReprocessRecords};
@@ -11,6 +12,7 @@ use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 
+use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, meaning};
 
 const PAGE: i64 = 100;
@@ -68,7 +70,7 @@ impl JobHandler for Reprocess {
     type Payload = ReprocessRecords;
 
     async fn run(&self, job: &JobContext, order: ReprocessRecords) -> Result<Value, JobError> {
-        let (mut after, mut done, mut parked) = (RawRecordId(uuid::Uuid::nil()), 0_u64, 0_u64);
+        let mut progress = self.progress(job).await?;
         loop {
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on with the next start"));
@@ -82,11 +84,21 @@ impl JobHandler for Reprocess {
             tx.set_lane(Lane::Backfill);
             let export = self.0.ports.graph_export();
             let page = export
-                .record_page(&mut tx, order.source.as_deref(), &media_types(), after, PAGE)
+                .record_page(
+                    &mut tx,
+                    order.source.as_deref(),
+                    &media_types(),
+                    progress.after,
+                    PAGE,
+                )
                 .await
                 .map_err(JobError::retry)?;
             let Some(last) = page.last().copied() else {
-                return Ok(json!({ "records": done, "parked": parked }));
+                store::reprocess_end(&mut tx, job.job)
+                    .await
+                    .map_err(JobError::retry)?;
+                tx.commit().await.map_err(JobError::retry)?;
+                return Ok(told(&progress));
             };
             let mut work = Understanding::begin(&self.0.ports, &mut tx)
                 .await
@@ -95,14 +107,31 @@ impl JobHandler for Reprocess {
                 let outcome = process(&self.0, &mut tx, &mut work, id)
                     .await
                     .map_err(JobError::retry)?;
-                done += 1;
-                parked += u64::from(matches!(outcome, Some(Outcome::Parked(_))));
+                progress.records += 1;
+                progress.parked += i64::from(matches!(outcome, Some(Outcome::Parked(_))));
             }
+            progress.after = last;
+            store::reprocess_advance(&mut tx, job.job, &progress)
+                .await
+                .map_err(JobError::retry)?;
             tx.commit().await.map_err(JobError::retry)?;
-            after = last;
-            job.progress(json!({ "records": done, "parked": parked })).await;
+            job.progress(told(&progress)).await;
         }
     }
+}
+
+impl Reprocess {
+    /// How far an earlier attempt of the job came.
+    async fn progress(&self, job: &JobContext) -> Result<Progress, JobError> {
+        let begun = self.0.access.begin(job.scope(), job.cause()).await;
+        let mut tx = begun.map_err(JobError::retry)?;
+        let found = store::reprocess_by_job(&mut tx, job.job).await;
+        Ok(found.map_err(JobError::retry)?.unwrap_or_default())
+    }
+}
+
+fn told(progress: &Progress) -> Value {
+    json!({ "records": progress.records, "parked": progress.parked })
 }
 
 /// Of which records the service knows how to read.

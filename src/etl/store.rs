@@ -1,8 +1,12 @@
-//! All SQL of the ETL service: `etl.import`.
+//! All SQL of the ETL service.
+
+mod reprocess;
 
 use chrono::{DateTime, Utc};
 use spine::ScopedTx;
 use uuid::Uuid;
+
+pub(crate) use reprocess::*;
 
 /// An import.
 #[derive(Debug, Clone)]

@@ -11,11 +11,12 @@ use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
     AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, KeepMedia, MediaError, Ports,
-    RawRecord, RelationChange, Target, Withdrawal,
+    RawRecord, RelationChange, Target,
 };
 use spine::{AccessError, ScopedTx};
 
 use crate::map::{self, Edge, Enclosure, End, Hints, Meaning, Somebody, Thread};
+use crate::places::Places;
 
 /// The scheme by which a conversation is known: all message ids of its mails.
 const THREAD: &str = "mail.thread";
@@ -26,7 +27,7 @@ const KNOWN_MAX: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct Understanding {
     pub(crate) hints: Hints,
-    places: Vec<(String, EntityId)>,
+    places: Places,
     /// Mailboxes of people whose name is known.
     known: BTreeSet<String>,
 }
@@ -65,20 +66,7 @@ impl Understanding {
         let by_zone = || map::zone_country(zone.name()).map(ToOwned::to_owned);
         hints.country = hints.country.or_else(by_zone);
         hints.zone = Some(zone);
-        let mut places = Vec::new();
-        for place in read.entities(tx, "Place").await? {
-            let address = place
-                .props
-                .get("address")
-                .and_then(Value::as_str)
-                .map(ToOwned::to_owned);
-            places.extend(
-                [place.title, address]
-                    .into_iter()
-                    .flatten()
-                    .map(|name| (spelling(&name), place.id)),
-            );
-        }
+        let places = Places::read(ports, tx).await?;
         Ok(Self {
             hints,
             places,
@@ -142,12 +130,16 @@ impl Understanding {
                 .map(|(from, predicate, to)| (from, predicate, Far::At(to))),
         );
         if let Some(thread) = meaning.thread {
-            let (at, moved) = work.conversation(tx, thread).await?;
+            let at = work.conversation(tx, thread).await?;
             later.push((0, "part-of", Far::At(at)));
-            later.extend(moved.into_iter().map(|mail| (at, "part-of", Far::From(mail))));
         }
-        if let Some(place) = meaning.place.and_then(|place| self.place(&place)) {
-            later.push((0, "location", Far::Is(place)));
+        for (at, thing) in work.entities.iter().enumerate() {
+            let named = meaning.place.as_deref().filter(|_| at == 0);
+            later.extend(
+                self.places
+                    .of(thing, named)
+                    .map(|place| (at, "location", Far::Is(place))),
+            );
         }
         self.people(&mut work, tx, meaning.people).await?;
         let ids = work.write(tx).await?;
@@ -161,7 +153,6 @@ impl Understanding {
                 let (from, to) = match far {
                     Far::At(to) => (id(at)?, id(to)?),
                     Far::Is(to) => (id(at)?, to),
-                    Far::From(from) => (from, id(at)?),
                 };
                 Some(RelationChange {
                     from,
@@ -175,14 +166,6 @@ impl Understanding {
             work.write(tx).await?;
         }
         Ok(())
-    }
-
-    fn place(&self, name: &str) -> Option<EntityId> {
-        let name = spelling(name);
-        self.places
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, id)| *id)
     }
 
     /// Makes people of mailboxes that nobody bears, and names those that have none.
@@ -226,8 +209,6 @@ enum Far {
     At(usize),
     /// An entity of the graph.
     Is(EntityId),
-    /// An entity of the graph, which is the near end.
-    From(EntityId),
 }
 
 fn person(email: Identifier, name: Option<String>) -> EntityChange {
@@ -354,13 +335,9 @@ impl Work<'_> {
         Ok(found.id)
     }
 
-    /// Finds or makes the conversation of a thread. Where a late parent shows that two are one, the younger is given up:
-    /// its mails, which are returned, belong to the elder then.
-    async fn conversation(
-        &mut self,
-        tx: &mut ScopedTx,
-        thread: Thread,
-    ) -> Result<(usize, Vec<EntityId>), GraphError> {
+    /// Finds or makes the conversation of a thread. Where a late parent shows that several are one, they are merged into
+    /// the eldest.
+    async fn conversation(&mut self, tx: &mut ScopedTx, thread: Thread) -> Result<usize, GraphError> {
         let read = self.ports.graph_read();
         let mut identifiers: Vec<Identifier> =
             thread.ids.iter().map(|id| Identifier::new(THREAD, id)).collect();
@@ -372,26 +349,13 @@ impl Work<'_> {
         found.sort_by_key(|one| (one.created_at, one.id.0));
         let mut found = found.into_iter();
         let elder = found.next();
-        let mut moved = Vec::new();
         for younger in found {
-            moved.extend(
+            if let Some(elder) = &elder {
                 self.ports
-                    .graph_export()
-                    .related_to(tx, younger.id, "part-of")
-                    .await?,
-            );
-            let known = read.identifiers(tx, younger.id).await?;
-            let own = known.into_iter().filter(|one| one.scheme == THREAD);
-            if let Some(identifier) = own.clone().next() {
-                let withdrawal = Withdrawal {
-                    by: AssertedBy::Connector,
-                    source: self.source.to_owned(),
-                    kind: "Conversation".to_owned(),
-                    identifier,
-                };
-                self.ports.record_intake().withdraw(tx, withdrawal).await?;
+                    .graph_merge()
+                    .unite(tx, elder.id, younger.id, "mails of one thread are in both")
+                    .await?;
             }
-            identifiers.extend(own.take(40));
         }
         identifiers.sort_by(|a, b| a.value.cmp(&b.value));
         identifiers.dedup();
@@ -407,13 +371,8 @@ impl Work<'_> {
             identifiers,
             starts_at: None,
         });
-        Ok((self.entities.len() - 1, moved))
+        Ok(self.entities.len() - 1)
     }
-}
-
-/// A name as it is compared.
-fn spelling(name: &str) -> String {
-    name.trim().to_lowercase()
 }
 
 fn country(tel: &str) -> Option<String> {

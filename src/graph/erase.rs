@@ -78,8 +78,8 @@ impl EraseHandler {
         let abouts = store::timeline_abouts(&mut tx, &members).await?;
         let newest = Stretch {
             kind: None,
-            since: crate::http::DATABASE_TIME_MIN,
-            before: (crate::http::DATABASE_TIME_MAX, Uuid::max()),
+            since: spine::edge::DATABASE_TIME_MIN,
+            before: (spine::edge::DATABASE_TIME_MAX, Uuid::max()),
             limit: ITEMS,
         };
         let items = store::timeline_about(&mut tx, &abouts, &newest).await?;
@@ -116,12 +116,17 @@ impl Graph {
             ));
         }
         let members = store::entity_members(tx, root.id).await?;
-        let mut names = store::erase_names(tx, &members).await?;
+        let mut texts = store::erase_names(tx, &members).await?;
         if with_addresses {
-            names.extend(store::erase_addresses(tx, &members).await?);
+            texts.extend(store::erase_addresses(tx, &members).await?);
         }
+        let names = store::erase_called(tx, &members).await?;
         let mut rows = store::erase_entities(tx, &members).await?;
-        let bodies = tx.erase_bodies(&names).await?;
+        let requests = spine::edge::forget_requests(tx, &members).await?;
+        if requests > 0 {
+            rows.insert("spine.request".to_owned(), requests);
+        }
+        let bodies = tx.erase_bodies(&texts, &names).await?;
         if bodies > 0 {
             rows.insert("spine.event_body".to_owned(), bodies);
         }
@@ -135,6 +140,7 @@ impl Graph {
             kind: root.kind,
             version: root.version + 1,
             rows: rows.clone(),
+            names: names.iter().map(|name| tx.name_mark(name)).collect(),
         };
         let event = contracts::NewEvent::of(&payload).map_err(spine::AccessError::Payload)?;
         tx.publish(event.about_version(root.id, payload.version))?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use contracts::{EntityId, RawRecordId};
+use contracts::RawRecordId;
 use spine::ScopedTx;
 use spine::ports::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphError, GraphExport};
 use uuid::Uuid;
@@ -36,15 +36,6 @@ impl GraphExport for Graph {
         limit: i64,
     ) -> Result<Vec<ExportedRelation>, GraphError> {
         Ok(store::export_relations(tx, after, limit).await?)
-    }
-
-    async fn related_to(
-        &self,
-        tx: &mut ScopedTx,
-        entity: EntityId,
-        predicate: &str,
-    ) -> Result<Vec<EntityId>, GraphError> {
-        Ok(store::export_related_to(tx, entity, predicate).await?)
     }
 
     async fn record_page(

@@ -25,6 +25,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod stories;
+mod timeline_gap;
 
 use std::sync::Arc;
 
@@ -40,11 +41,13 @@ pub fn service(context: &Context) -> Service {
         vault: context.vault.clone(),
         types: OnceCell::new(),
     });
+    let access = context.access.clone();
     let mut jobs = JobRegistry::default();
     jobs.register(erase::EraseHandler { graph: graph.clone() });
     context.ports.provide_graph_write(graph.clone());
     context.ports.provide_graph_read(graph.clone());
     context.ports.provide_graph_export(graph.clone());
+    context.ports.provide_graph_merge(graph.clone());
     context.ports.provide_raw_records(graph.clone());
     context.ports.provide_record_intake(graph.clone());
     Service {
@@ -53,9 +56,10 @@ pub fn service(context: &Context) -> Service {
             graph: graph.clone(),
         })],
         jobs,
+        tasks: vec![Box::new(move |stop| Box::pin(timeline_gap::fill(access, stop)))],
         api: http::router(graph),
         personal_tables: &[
-            "graph.request",
+            "graph.timeline_gap",
             "graph.timeline",
             "graph.name_sound",
             "graph.merge_decision",

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, Event, Job, Merges, Record, State, StateChange, Timeline};
+pub(crate) use data::{Entity, EntityDeed, Event, Job, Merges, Record, State, StateChange, Timeline};
 pub(crate) use files::{Etl, Export, Import, ImportCommand, Media};
 pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};

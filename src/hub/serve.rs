@@ -281,6 +281,7 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
         packs_dir: config.packs_dir(),
         recipes_dir: config.recipes_dir(),
         public_url: config.public_url(listen),
+        upload_bytes_max: config.imports.upload_bytes_max,
         extra_ca_pem: config.fetch.extra_ca.iter().map(read).collect::<Result<_, _>>()?,
         media: media_settings(&config.media)?,
     })

@@ -5,7 +5,6 @@
 //! Begin with [`router`].
 
 mod goals;
-mod once;
 mod schedule_write;
 mod schedules;
 mod task_done;
@@ -16,18 +15,16 @@ mod words;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use contracts::{EntityId, Problem};
 use spine::edge::Caller;
 use spine::{Cause, Context, ScopedTx};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 use crate::planner::Planner;
 
-const PAGE_DEFAULT: u32 = 50;
-const PAGE_MAX: u32 = 200;
+/// Whose keys of idempotency these are.
+const SERVICE: &str = "intentions";
 
 /// What the routes work with.
 pub(crate) struct Desk {
@@ -65,48 +62,6 @@ impl Desk {
     }
 }
 
-/// Where a list goes on: after the due moment and id of the last item, in a form that callers hand back unread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cursor {
-    due_at: Option<DateTime<Utc>>,
-    id: Uuid,
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.due_at {
-            Some(at) => write!(f, "{}_{}", at.timestamp_micros(), self.id.simple()),
-            None => write!(f, "none_{}", self.id.simple()),
-        }
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let parsed = text.split_once('_').and_then(|(micros, id)| {
-            let due_at = match micros {
-                "none" => None,
-                micros => Some(DateTime::from_timestamp_micros(micros.parse().ok()?)?),
-            };
-            let id = Uuid::parse_str(id).ok()?;
-            Some(Self { due_at, id })
-        });
-        parsed.ok_or_else(|| {
-            Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
-        })
-    }
-}
-
-/// The size of a page that is asked for, within bounds.
-fn page_size(limit: Option<u32>) -> Result<usize, Problem> {
-    match limit.unwrap_or(PAGE_DEFAULT) {
-        limit @ 1..=PAGE_MAX => Ok(limit as usize),
-        _ => Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_MAX}"))),
-    }
-}
-
 /// An id of the graph in a path; what isn't one names nothing.
 fn entity_id(what: &str, text: &str) -> Result<EntityId, Problem> {
     text.parse()
@@ -116,23 +71,4 @@ fn entity_id(what: &str, text: &str) -> Result<EntityId, Problem> {
 /// Enough to recognise it by, in a message.
 fn shorten(text: &str) -> String {
     text.chars().take(60).filter(|c| !c.is_control()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was_given_and_nothing_else_passes_for_one() {
-        for due_at in [None, DateTime::from_timestamp_micros(1_780_000_000_123_456)] {
-            let cursor = Cursor {
-                due_at,
-                id: Uuid::now_v7(),
-            };
-            assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        }
-        for bad in ["", "_", "none_", "1_", "x_0", "99999999999999999999_0"] {
-            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
-        }
-    }
 }

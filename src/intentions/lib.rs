@@ -48,7 +48,6 @@ fn build(context: &Context) -> (Service, Arc<Alarm>) {
         tasks: vec![Box::new(move |stop| Box::pin(timekeeper.run(stop)))],
         api: http::router(context, planner),
         personal_tables: &[
-            "intentions.request",
             "intentions.moment",
             "intentions.completion",
             "intentions.link",

@@ -4,5 +4,4 @@ pub(crate) mod completion;
 pub(crate) mod link;
 pub(crate) mod moment;
 pub(crate) mod plan;
-pub(crate) mod request;
 pub(crate) mod schedule;

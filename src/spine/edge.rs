@@ -1,4 +1,11 @@
-//! What routes share: who calls, from where, in which request, and how the spine's errors become problems.
+//! What routes share: who calls, from where, in which request; requests that are repeated ([`once`]), lists by the page
+//! ([`page`]), and how the spine's errors become problems.
+
+mod once;
+mod page;
+
+pub use once::{Once, REPLAYED, RequestKey, forget_requests, once};
+pub use page::{Cursor, DATABASE_TIME_MAX, DATABASE_TIME_MIN, page, page_size};
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

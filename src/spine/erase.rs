@@ -67,8 +67,8 @@ impl Eraser {
         };
         let scope = Scope::new(account, Principal::System("erasure".to_owned()));
         let mut tx = self.access.begin_erasure(&scope).await?;
-        for table in &self.tables {
-            // Table names are constants of the services, never input.
+        for table in self.tables.iter().chain(&["spine.request"]) {
+            // Table names are constants of the hub, never input.
             let removed = sqlx::query(&format!("DELETE FROM {table} WHERE account = $1"))
                 .bind(account.0)
                 .execute(tx.conn())

@@ -30,6 +30,8 @@ pub struct Settings {
     pub public_url: String,
     /// Certificate authorities beside the public ones, in PEM: for tests and private networks.
     pub extra_ca_pem: Vec<Vec<u8>>,
+    /// Bytes of one file that is uploaded to be imported.
+    pub upload_bytes_max: u64,
     /// Where contents are kept, and how much.
     pub media: MediaSettings,
 }

@@ -16,8 +16,9 @@ mod graph;
 mod hub;
 
 pub use graph::MemoryGraph;
-pub use hub::{TestHub, hub, hub_at};
+pub use hub::{TestHub, hub, hub_at, hub_on};
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -27,6 +28,7 @@ use tokio::sync::Mutex;
 
 use crate::database::{
     Database, DatabaseConfig, EmbeddedPostgres, HubLock, RoleOptions, fingerprint, make_roles, migrate,
+    migrate_to,
 };
 
 /// The running server's socket folder.
@@ -84,6 +86,35 @@ pub async fn database() -> TestDatabase {
     )
     .await;
     admin.close().await.expect("the connection closes");
+    connected(server, name).await
+}
+
+/// Makes a database as an earlier hub left it, with the migrations up to `last` and these rows, and brings it up to
+/// date.
+pub async fn database_since(last: i64, rows: &str) -> TestDatabase {
+    let server = test_server().await;
+    let name = format!("allod_t_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = server.admin("postgres").await;
+    lock_template(&mut admin).await; // roles are made by one at a time
+    let options = server.options.clone().username("postgres").database("postgres");
+    make_roles(&mut admin, &options, &name, None)
+        .await
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    admin.close().await.expect("the connection closes");
+    let mut inside = server.admin(&name).await;
+    let options = RoleOptions::all(&server.options.clone().database(&name));
+    let mut owner = options.owner().connect().await.expect("the owner may enter");
+    migrate_to(&mut owner, last)
+        .await
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    owner.close().await.expect("the connection closes");
+    run(&mut inside, rows).await;
+    inside.close().await.expect("the connection closes");
+    connected(server, name).await
+}
+
+/// Migrates what isn't yet, and connects as a hub does.
+async fn connected(server: Arc<TestServer>, name: String) -> TestDatabase {
     let mut config = DatabaseConfig::new(std::env::temp_dir());
     // Many tests at once share one server.
     (config.app_connections, config.spine_connections) = (6, 4);
@@ -95,6 +126,39 @@ pub async fn database() -> TestDatabase {
 }
 
 impl TestDatabase {
+    /// In which tables each of these texts stands, in any column, as it is or as the bytes of a binary one: looked for
+    /// as the superuser, whom no policy hides a row from. Partitions by their own names.
+    pub async fn finds(&self, texts: &[impl AsRef<str>]) -> BTreeMap<String, Vec<String>> {
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let mut superuser = self.superuser().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+             ORDER BY 1",
+        )
+        .fetch_all(&mut superuser)
+        .await
+        .expect("the catalogue can be read");
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for table in tables {
+            // The name comes from the catalogue, quoted.
+            let look = format!(
+                "SELECT text FROM unnest($1::text[]) AS text WHERE EXISTS (
+                    SELECT FROM ONLY {table} AS line WHERE strpos(lower(line::text), lower(text)) > 0
+                        OR strpos(line::text, encode(convert_to(text, 'UTF8'), 'hex')) > 0)"
+            );
+            let here: Vec<String> = sqlx::query_scalar(&look)
+                .bind(&texts)
+                .fetch_all(&mut superuser)
+                .await
+                .expect("a table can be read");
+            for text in here {
+                found.entry(text).or_default().push(table.clone());
+            }
+        }
+        found
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name

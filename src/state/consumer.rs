@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use contracts::events::communication::{CallStarted, CallStatusChanged};
-use contracts::events::data::EntityCreated;
+use contracts::events::data::{EntityCreated, EntityErased};
 use contracts::events::device::{PositionReported, ReadingReported};
 use contracts::events::state::{DeadlinePassed, FactRetracted, ValidityChanged};
 use contracts::{Event, EventPayload, Lane};
@@ -14,7 +14,7 @@ use spine::{AccessError, Consumer, HandleError, ScopedTx};
 
 use crate::fold::{Moment, lapse, retract};
 use crate::model::{OWNER, Whereabouts};
-use crate::{on_call, on_position_reported, on_reading, store};
+use crate::{on_call, on_entity_erased, on_position_reported, on_reading, store};
 
 const NAME: &str = "state";
 
@@ -75,6 +75,7 @@ impl Consumer for StateFold {
             PositionReported::TYPE,
             ReadingReported::TYPE,
             EntityCreated::TYPE,
+            EntityErased::TYPE,
             CallStarted::TYPE,
             CallStatusChanged::TYPE,
             DeadlinePassed::TYPE,
@@ -84,12 +85,16 @@ impl Consumer for StateFold {
         types.map(str::to_owned).into()
     }
 
-    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane.
+    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
+    /// was erased is forgotten whichever lane tells of it.
     fn may_concern(&self, event: &Event) -> bool {
-        event.lane == Lane::Live && !is_of_no_interest(event)
+        event.kind == EntityErased::TYPE || (event.lane == Lane::Live && !is_of_no_interest(event))
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
+        if let Some(erased) = event.payload::<EntityErased>() {
+            return on_entity_erased::forget(tx, &erased?).await; // however often
+        }
         if !self.may_concern(event) {
             return Ok(()); // parked before it could be known
         }

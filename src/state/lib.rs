@@ -2,7 +2,7 @@
 //! source, confidence, expiry and history.
 //!
 //! Events in: `device.PositionReported`, `device.ReadingReported`, `data.EntityCreated` (Readings), calls' start and
-//! end, `state.FactRetracted`, `state.ValidityChanged`. Events out: `state.FactChanged`, `state.FactExpired`, and
+//! end, `data.EntityErased`, `state.FactRetracted`, `state.ValidityChanged`. Events out: `state.FactChanged`, `state.FactExpired`, and
 //! `state.DeadlinePassed`, the clock's word, which comes in again.
 //! Invariant: a fact holds from a position of the log on, and what was answered as of a position is answered again;
 //! late, backfilled or untrustworthy readings never move the present. All tables can be made anew from the log.
@@ -14,6 +14,7 @@ mod geofence;
 mod http;
 mod model;
 mod on_call;
+mod on_entity_erased;
 mod on_position_reported;
 mod on_reading;
 mod signal;

@@ -1,5 +1,7 @@
 //! All SQL of the state service.
 
+pub(crate) mod forget;
+
 use chrono::{DateTime, Utc};
 use contracts::{EntityId, Lane, Position};
 use spine::{AccessError, ScopedTx};

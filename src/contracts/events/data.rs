@@ -60,6 +60,9 @@ pub struct EntityErased {
     pub version: i64,
     /// How many rows went, by table.
     pub rows: std::collections::BTreeMap<String, u64>,
+    /// Keyed hashes of the names that it alone bore: what is called so elsewhere goes, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 event!(EntityErased, "data.EntityErased");
 

@@ -64,12 +64,19 @@ pub(super) fn component(one: &Exported, out: &mut Vec<u8>) {
     } else {
         event(one, zone, out);
     }
+    for reminder in one.texts("reminders") {
+        alarm(one, reminder, is_task, out);
+    }
     line(out, "END", kind);
 }
 
 fn event(one: &Exported, zone: Option<&str>, out: &mut Vec<u8>) {
     if let Some(end) = one.text("ends_at") {
         time(out, "DTEND", end, zone);
+    }
+    let number = |name: &str| one.entity.props.get(name).and_then(serde_json::Value::as_f64);
+    if let (Some(latitude), Some(longitude)) = (number("latitude"), number("longitude")) {
+        line(out, "GEO", &format!("{latitude};{longitude}"));
     }
     for exception in one.texts("recurrence_exceptions") {
         time(out, "EXDATE", exception, zone);
@@ -93,6 +100,28 @@ fn task(one: &Exported, out: &mut Vec<u8>) {
             line(out, property, &number.to_string());
         }
     }
+}
+
+/// A reminder. An offset counts from when a task is due, and from when an event begins; a local time is told as it was
+/// said.
+fn alarm(one: &Exported, reminder: &str, is_task: bool, out: &mut Vec<u8>) {
+    line(out, "BEGIN", "VALARM");
+    line(out, "ACTION", "DISPLAY");
+    let title = one.entity.title.as_deref().unwrap_or("Reminder");
+    line(out, "DESCRIPTION", &escaped(title));
+    let is_offset = reminder.trim_start_matches(['+', '-']).starts_with(['P', 'p']);
+    match (is_offset, is_task) {
+        (true, true) => line(out, "TRIGGER;RELATED=END", reminder),
+        (true, false) => line(out, "TRIGGER", reminder),
+        (false, _) if reminder.contains('T') => time(out, "TRIGGER;VALUE=DATE-TIME", reminder, None),
+        (false, _) => time(
+            out,
+            "TRIGGER;VALUE=DATE-TIME",
+            &format!("{reminder}T00:00:00"),
+            None,
+        ),
+    }
+    line(out, "END", "VALARM");
 }
 
 /// A time as the graph keeps it: a day, a local time, or an instant, which is told in its zone if that is known.

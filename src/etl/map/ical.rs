@@ -15,6 +15,7 @@ use calcard::icalendar::{
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
+use super::alarm::{Ends, reminders};
 use super::{Hints, Meaning, identified, set, text};
 
 const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -34,8 +35,8 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     let mut meaning = Meaning::default();
     for component in &calendar.components {
         match component.component_type {
-            ICalendarComponentType::VEvent => event(component, hints, &mut meaning),
-            ICalendarComponentType::VTodo => task(component, hints, &mut meaning),
+            ICalendarComponentType::VEvent => event(&calendar, component, hints, &mut meaning),
+            ICalendarComponentType::VTodo => task(&calendar, component, hints, &mut meaning),
             _ => {}
         }
     }
@@ -52,7 +53,7 @@ fn nothing(calendar: &ICalendar) -> String {
     "the calendar is empty".to_owned()
 }
 
-fn event(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
+fn event(calendar: &ICalendar, component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
     let Some((mut entity, recurrence_id)) = component_entity("Event", component) else {
         return;
     };
@@ -65,6 +66,16 @@ fn event(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
         set(props, "all_day", start.is_day.then_some(true));
         set(props, "time_zone", start.zone.clone());
         set(props, "ends_at", end(component, &start, hints));
+        let ends = Ends {
+            start: start.at,
+            end: end_at(component, &start, hints),
+            from_end: false,
+        };
+        set(props, "reminders", some(reminders(calendar, component, ends)));
+    }
+    if let Some((latitude, longitude)) = geo(component) {
+        set(props, "latitude", Some(latitude));
+        set(props, "longitude", Some(longitude));
     }
     set(props, "status", word(component, &ICalendarProperty::Status));
     let location = first(component, &ICalendarProperty::Location).and_then(|one| text::line(&one, 1_000));
@@ -107,7 +118,7 @@ fn event(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
     meaning.entities.push(entity);
 }
 
-fn task(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
+fn task(calendar: &ICalendar, component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
     let Some((mut entity, _)) = component_entity("Task", component) else {
         return;
     };
@@ -128,8 +139,14 @@ fn task(component: &ICalendarComponent, hints: &Hints, meaning: &mut Meaning) {
     set(props, "status", Some(status));
     set(props, "completed_at", completed.map(|one| one.said));
     let due = moment(component, &ICalendarProperty::Due, hints);
-    set(props, "due_at", due.map(|one| one.said));
     let start = moment(component, &ICalendarProperty::Dtstart, hints);
+    let ends = Ends {
+        start: start.as_ref().and_then(|one| one.at),
+        end: due.as_ref().and_then(|one| one.at),
+        from_end: true,
+    };
+    set(props, "reminders", some(reminders(calendar, component, ends)));
+    set(props, "due_at", due.map(|one| one.said));
     if let Some(start) = start {
         entity.starts_at = start.at;
         set(props, "start_at", Some(start.said));
@@ -287,6 +304,32 @@ fn end(component: &ICalendarComponent, start: &Moment, hints: &Hints) -> Option<
     )
 }
 
+/// The instant at which an event ends, if it says so.
+fn end_at(component: &ICalendarComponent, start: &Moment, hints: &Hints) -> Option<DateTime<Utc>> {
+    match moment(component, &ICalendarProperty::Dtend, hints) {
+        Some(end) => end.at,
+        None => end(component, start, hints)?.parse().ok(),
+    }
+}
+
+/// GEO: latitude and longitude.
+fn geo(component: &ICalendarComponent) -> Option<(f64, f64)> {
+    let entry = component.properties(&ICalendarProperty::Geo).next()?;
+    let number = |at: usize| match entry.values.get(at)? {
+        ICalendarValue::Float(number) => Some(*number),
+        ICalendarValue::Integer(number) => number.to_string().parse().ok(),
+        other => other.as_text()?.trim().parse().ok(),
+    };
+    let (latitude, longitude): (f64, f64) = (number(0)?, number(1)?);
+    let usable = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+    usable.then_some((latitude, longitude))
+}
+
+/// A list, if it has anything.
+fn some(list: Vec<String>) -> Option<Vec<String>> {
+    (!list.is_empty()).then_some(list)
+}
+
 fn zone_name(entry: &ICalendarEntry) -> Option<&str> {
     entry
         .parameters(&ICalendarParameterName::Tzid)
@@ -295,7 +338,7 @@ fn zone_name(entry: &ICalendarEntry) -> Option<&str> {
 }
 
 /// As it is written, without a zone: `2026-05-01` or `2026-05-01T09:00:00`, with `Z` for an instant.
-fn local(time: &PartialDateTime) -> Option<String> {
+pub(super) fn local(time: &PartialDateTime) -> Option<String> {
     let day = format!("{:04}-{:02}-{:02}", time.year?, time.month?, time.day?);
     let Some(hour) = time.hour else {
         return Some(day);

@@ -3,6 +3,7 @@
 //! Invariant: whatever the bytes are, mapping ends soon and with a meaning or a reason; it never panics, and a reason
 //! holds nothing of the content. Pure. Begin with [`map`].
 
+mod alarm;
 mod csv;
 mod ical;
 mod jsonld;

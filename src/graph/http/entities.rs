@@ -6,11 +6,11 @@ use axum::extract::{Path, Query, State};
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, Json, page, page_size};
 use spine::ports::{Entity, Identifier};
 use uuid::Uuid;
 
-use super::{ClaimView, Cursor, EntityDetail, IdentifierView, RelationView, page, page_size};
+use super::{ClaimView, EntityDetail, IdentifierView, RelationView};
 use crate::normalise::normalise;
 use crate::{Graph, store};
 
@@ -51,7 +51,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<EntityPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = Cursor::read_dated(query.cursor.as_deref())?;
     let identifier = query.identifier.as_deref().map(read_identifier).transpose()?;
     let mut tx = graph.begin(&caller).await?;
     if let Some(kind) = &query.kind {
@@ -66,16 +66,13 @@ pub(crate) async fn list(
         identifier: identifier
             .as_ref()
             .map(|one| (one.scheme.as_str(), one.value.as_str())),
-        after: after.map(|cursor| (cursor.at, cursor.id)),
+        after,
         limit: size as i64 + 1,
     };
     let items = store::entity_list(&mut tx, &filter)
         .await
         .map_err(spine::AccessError::from)?;
-    let (items, next_cursor) = page(items, size, |entity| Cursor {
-        at: entity.created_at,
-        id: entity.id.0,
-    });
+    let (items, next_cursor) = page(items, size, |entity| (entity.created_at, entity.id.0));
     // The audit names the kind of address that was asked for, never the address.
     let asked = format!(
         "entities?type={}&identifier={}",

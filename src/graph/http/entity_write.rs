@@ -9,15 +9,14 @@ use chrono::{DateTime, Utc};
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 use spine::ports::{
     AssertedBy, Change, EntityChange, GraphRead, GraphWrite, Identifier, RelationChange, Target,
 };
 
-use super::EntityDetail;
 use super::entities::entity_detail;
-use super::once::{Once, REPLAYED, once};
-use crate::{Graph, store};
+use super::{EntityDetail, written};
+use crate::Graph;
 
 /// What the owner says of something.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -86,7 +85,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     refuse_reserved(&new.identifiers)?;
     let mut tx = graph.begin(&caller).await?;
-    let key = match once(&mut tx, &headers, "POST /entities", &new).await? {
+    let key = match once(&mut tx, &headers, "graph", "POST /entities", &new).await? {
         Once::First(key) => key,
         Once::Again(id) => {
             let detail = entity_detail(&mut tx, id.into()).await?;
@@ -125,11 +124,7 @@ pub(crate) async fn create(
         };
         graph.apply(&mut tx, said(vec![], vec![relation])).await?;
     }
-    if let Some(key) = key {
-        store::request_answer(&mut tx, &key, applied.id.0)
-            .await
-            .map_err(spine::AccessError::from)?;
-    }
+    key.answer(&mut tx, applied.id.0).await?;
     let detail = entity_detail(&mut tx, applied.id).await?;
     tx.audit("write", format!("entity/{}", applied.id), None)?;
     tx.commit().await?;
@@ -171,10 +166,7 @@ pub(crate) async fn update(
         starts_at: patch.starts_at,
     };
     graph.apply(&mut tx, said(vec![change], vec![])).await?;
-    let detail = entity_detail(&mut tx, id).await?;
-    tx.audit("write", format!("entity/{id}"), None)?;
-    tx.commit().await?;
-    Ok(Json(detail))
+    written(tx, id, format!("entity/{id}")).await
 }
 
 /// The owner's word.

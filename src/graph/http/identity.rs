@@ -9,13 +9,12 @@ use contracts::Problem;
 use contracts::jobs::EraseEntity;
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, Json, page, page_size};
 use spine::ports::GraphRead;
 use spine::queue::JobOptions;
 use uuid::Uuid;
 
-use super::entities::entity_detail;
-use super::{Cursor, EntityDetail, page, page_size};
+use super::{EntityDetail, done, written};
 use crate::{Graph, store};
 
 /// The other one of two entities.
@@ -152,10 +151,7 @@ pub(crate) async fn merge(
     let id = graph.resolve(&mut tx, &id).await?;
     let other = graph.resolve(&mut tx, &other).await?;
     let survivor = graph.merge(&mut tx, id, other).await?;
-    let detail = entity_detail(&mut tx, survivor).await?;
-    tx.audit("write", format!("entity/{survivor}/merge/{other}"), None)?;
-    tx.commit().await?;
-    Ok(Json(detail))
+    written(tx, survivor, format!("entity/{survivor}/merge/{other}")).await
 }
 
 /// Takes a merge back: the entity stands for itself again, and the two count as not the same from now on.
@@ -174,11 +170,8 @@ pub(crate) async fn unmerge(
 ) -> Result<Json<EntityDetail>, Problem> {
     let mut tx = graph.begin(&caller).await?;
     let parted = graph.unmerge(&mut tx, id.into()).await?;
-    let detail = entity_detail(&mut tx, parted.separated).await?;
     let (survivor, separated) = (parted.survivor, parted.separated);
-    tx.audit("write", format!("entity/{survivor}/unmerge/{separated}"), None)?;
-    tx.commit().await?;
-    Ok(Json(detail))
+    written(tx, separated, format!("entity/{survivor}/unmerge/{separated}")).await
 }
 
 /// Says that two entities are not the same: they are never merged by themselves, nor asked about again.
@@ -200,9 +193,7 @@ pub(crate) async fn tell_apart(
     let id = graph.resolve(&mut tx, &id).await?;
     let other = graph.resolve(&mut tx, &other).await?;
     graph.tell_apart(&mut tx, id, other).await?;
-    tx.audit("write", format!("entity/{id}/distinct/{other}"), None)?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    done(tx, format!("entity/{id}/distinct/{other}")).await
 }
 
 /// Who may be one, who was merged, and who was told apart.
@@ -214,17 +205,13 @@ pub(crate) async fn decisions(
     Query(query): Query<DecisionQuery>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = Cursor::read_dated(query.cursor.as_deref())?;
     let standing = query.standing.unwrap_or(Standing::Suggested).name();
     let mut tx = graph.begin(&caller).await?;
-    let after = after.map(|cursor| (cursor.at, cursor.id));
     let rows = store::decision_list(&mut tx, standing, after, size as i64 + 1)
         .await
         .map_err(AccessError::from)?;
-    let (rows, next_cursor) = page(rows, size, |row| Cursor {
-        at: row.decided_at,
-        id: row.id,
-    });
+    let (rows, next_cursor) = page(rows, size, |row| (row.decided_at, row.id));
     tx.audit(
         "read",
         format!("merges?standing={standing}"),
@@ -251,7 +238,7 @@ pub(crate) async fn settle(
     Json(Settlement { standing }): Json<Settlement>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = graph.begin(&caller).await?;
-    let (first, second, _) = store::decision_by_id(&mut tx, id)
+    let (first, second) = store::decision_by_id(&mut tx, id)
         .await
         .map_err(AccessError::from)?
         .ok_or_else(|| Problem::not_found(format!("there is no decision {id}")))?;
@@ -265,9 +252,7 @@ pub(crate) async fn settle(
             return Err(Problem::unprocessable("decide `merged` or `distinct`"));
         }
     }
-    tx.audit("write", format!("merge/{id}"), None)?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    done(tx, format!("merge/{id}")).await
 }
 
 /// Deletes an entity. It can be restored; no import brings it back by itself.
@@ -287,9 +272,7 @@ pub(crate) async fn remove(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     graph.delete(&mut tx, id).await?;
-    tx.audit("write", format!("entity/{id}"), None)?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    done(tx, format!("entity/{id}")).await
 }
 
 /// Takes a deletion back.
@@ -307,10 +290,7 @@ pub(crate) async fn restore(
 ) -> Result<Json<EntityDetail>, Problem> {
     let mut tx = graph.begin(&caller).await?;
     let id = graph.restore(&mut tx, id.into()).await?;
-    let detail = entity_detail(&mut tx, id).await?;
-    tx.audit("write", format!("entity/{id}/restore"), None)?;
-    tx.commit().await?;
-    Ok(Json(detail))
+    written(tx, id, format!("entity/{id}/restore")).await
 }
 
 /// What to erase.

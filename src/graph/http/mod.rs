@@ -9,19 +9,17 @@ mod entity_write;
 mod history;
 mod identity;
 mod neighbours;
-mod once;
 mod raw_records;
 mod relations;
 mod timeline;
 
-pub(crate) use timeline::{DATABASE_TIME_MAX, DATABASE_TIME_MIN};
-
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
-use spine::edge::Caller;
+use spine::edge::{Caller, Json};
 use spine::ports::{Entity, GraphRead};
 use spine::{Cause, ScopedTx};
 use utoipa_axum::router::OpenApiRouter;
@@ -29,9 +27,6 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::Graph;
-
-const PAGE_DEFAULT: u32 = 50;
-const PAGE_MAX: u32 = 200;
 
 pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -71,51 +66,19 @@ impl Graph {
     }
 }
 
-/// Where a list goes on: after the moment and id of the last item, in a form that callers hand back unread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cursor {
-    at: DateTime<Utc>,
-    id: Uuid,
+/// Ends a write: shows how the entity stands now.
+async fn written(mut tx: ScopedTx, id: EntityId, audited: String) -> Result<Json<EntityDetail>, Problem> {
+    let detail = entities::entity_detail(&mut tx, id).await?;
+    tx.audit("write", audited, None)?;
+    tx.commit().await?;
+    Ok(Json(detail))
 }
 
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_{}", self.at.timestamp_micros(), self.id.simple())
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let parsed = text.split_once('_').and_then(|(micros, id)| {
-            let at = DateTime::from_timestamp_micros(micros.parse().ok()?)
-                .filter(|at| *at >= DateTime::UNIX_EPOCH)?;
-            Some(Self {
-                at,
-                id: Uuid::parse_str(id).ok()?,
-            })
-        });
-        parsed.ok_or_else(|| {
-            Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
-        })
-    }
-}
-
-/// The size of a page that is asked for, within bounds.
-fn page_size(limit: Option<u32>) -> Result<usize, Problem> {
-    match limit.unwrap_or(PAGE_DEFAULT) {
-        limit @ 1..=PAGE_MAX => Ok(limit as usize),
-        _ => Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_MAX}"))),
-    }
-}
-
-/// Cuts a list that was read one longer than the page, and says where the next page begins.
-fn page<T>(mut items: Vec<T>, size: usize, cursor: impl Fn(&T) -> Cursor) -> (Vec<T>, Option<String>) {
-    let more = items.len() > size;
-    items.truncate(size);
-    let next = items.last().filter(|_| more).map(|last| cursor(last).to_string());
-    (items, next)
+/// Ends a write that has nothing to show.
+async fn done(mut tx: ScopedTx, audited: String) -> Result<StatusCode, Problem> {
+    tx.audit("write", audited, None)?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// An entity with where everything about it comes from.
@@ -192,43 +155,4 @@ pub(crate) struct ClaimView {
     recorded_to: Option<DateTime<Utc>>,
     /// The record that it was read from.
     raw_record: Option<Uuid>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was_given_and_nothing_else_passes_for_one() {
-        let cursor = Cursor {
-            at: DateTime::from_timestamp_micros(1_780_000_000_123_456).unwrap(),
-            id: Uuid::now_v7(),
-        };
-        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in [
-            "",
-            "_",
-            "1_",
-            "-1_00000000000000000000000000000000",
-            "x",
-            "99999999999999999999_0",
-        ] {
-            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_last_page_has_no_next_one() {
-        let cursor = |id: &u128| Cursor {
-            at: DateTime::UNIX_EPOCH,
-            id: Uuid::from_u128(*id),
-        };
-        assert_eq!(page(vec![1, 2], 2, cursor), (vec![1, 2], None));
-        let (items, next) = page(vec![1, 2, 3], 2, cursor);
-        assert_eq!(
-            (items, next.unwrap().parse::<Cursor>().unwrap().id.as_u128()),
-            (vec![1, 2], 2)
-        );
-        assert!(page_size(Some(0)).is_err() && page_size(Some(201)).is_err());
-    }
 }

@@ -11,11 +11,10 @@ use contracts::Problem;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_size};
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
-use super::page_size;
 use crate::{Graph, store};
 
 const DEPTH_MAX: usize = 3;

@@ -7,10 +7,9 @@ use chrono::{DateTime, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, Json, page, page_size};
 use uuid::Uuid;
 
-use super::{Cursor, page, page_size};
 use crate::{Graph, store};
 
 /// Which records.
@@ -69,20 +68,16 @@ pub(crate) async fn list(
     Query(query): Query<RawQuery>,
 ) -> Result<Json<RawRecordPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = Cursor::read_dated(query.cursor.as_deref())?;
     let status = query.status.as_deref();
     if !matches!(status, None | Some("parked" | "processed")) {
         return Err(Problem::bad_request("`status` is `parked` or `processed`"));
     }
     let mut tx = graph.begin(&caller).await?;
-    let after = after.map(|cursor| (cursor.at, cursor.id));
     let rows = store::raw_list(&mut tx, status, after, size as i64 + 1)
         .await
         .map_err(AccessError::from)?;
-    let (rows, next_cursor) = page(rows, size, |row| Cursor {
-        at: row.received_at,
-        id: row.id,
-    });
+    let (rows, next_cursor) = page(rows, size, |row| (row.received_at, row.id));
     tx.audit(
         "read",
         format!("raw-records?status={}", status.unwrap_or("*")),

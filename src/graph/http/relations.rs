@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use contracts::events::data::RelationRemoved;
 use contracts::{Problem, RelationId};
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 use spine::ports::{GraphWrite, Relation, RelationChange};
 use spine::{AccessError, ScopedTx};
 
+use super::done;
 use super::entity_write::said;
-use super::once::{Once, REPLAYED, once};
 use crate::{Graph, store};
 
 /// What one entity is to another.
@@ -45,7 +45,7 @@ pub(crate) async fn create(
     Json(new): Json<NewRelation>,
 ) -> Result<Response, Problem> {
     let mut tx = graph.begin(&caller).await?;
-    let key = match once(&mut tx, &headers, "POST /relations", &new).await? {
+    let key = match once(&mut tx, &headers, "graph", "POST /relations", &new).await? {
         Once::First(key) => key,
         Once::Again(id) => {
             let id = RelationId(id);
@@ -67,11 +67,7 @@ pub(crate) async fn create(
     let Some(id) = applied.relations.first().copied() else {
         return Err(Problem::unprocessable("nothing was said"));
     };
-    if let Some(key) = key {
-        store::request_answer(&mut tx, &key, id.0)
-            .await
-            .map_err(AccessError::from)?;
-    }
+    key.answer(&mut tx, id.0).await?;
     tx.audit("write", format!("relation/{id}"), None)?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(view(id, edge))).into_response())
@@ -105,9 +101,7 @@ pub(crate) async fn remove(
             to,
         },
     )?;
-    tx.audit("write", format!("relation/{id}"), None)?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    done(tx, format!("relation/{id}")).await
 }
 
 /// Takes an edge away, whoever said it of either end or of what was merged into it; gives the ends that show it.

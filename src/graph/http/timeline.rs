@@ -7,11 +7,10 @@ use chrono::{DateTime, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, DATABASE_TIME_MAX, DATABASE_TIME_MIN, Json, page, page_size};
 use spine::ports::Entity;
 use uuid::Uuid;
 
-use super::{Cursor, page, page_size};
 use crate::store::Stretch;
 use crate::{Graph, store};
 
@@ -59,7 +58,7 @@ pub(crate) async fn timeline(
     Query(query): Query<TimelineQuery>,
 ) -> Result<Json<TimelinePage>, Problem> {
     let size = page_size(query.limit)?;
-    let cursor = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let cursor = Cursor::read_dated(query.cursor.as_deref())?;
     let mut tx = graph.begin(&caller).await?;
     if let Some(kind) = &query.kind {
         let types = graph.types(&mut tx).await?;
@@ -69,9 +68,7 @@ pub(crate) async fn timeline(
     let stretch = Stretch {
         kind: query.kind.as_deref(),
         since: query.since.unwrap_or(DATABASE_TIME_MIN).max(DATABASE_TIME_MIN),
-        before: cursor
-            .map_or(until, |cursor| (cursor.at, cursor.id))
-            .min((DATABASE_TIME_MAX, Uuid::max())),
+        before: cursor.unwrap_or(until).min((DATABASE_TIME_MAX, Uuid::max())),
         limit: size as i64 + 1,
     };
     let items = match &query.about {
@@ -92,9 +89,8 @@ pub(crate) async fn timeline(
         }
     };
     let items = items.map_err(AccessError::from)?;
-    let (items, next_cursor) = page(items, size, |item| Cursor {
-        at: item.starts_at.unwrap_or(item.created_at),
-        id: item.id.0,
+    let (items, next_cursor) = page(items, size, |item| {
+        (item.starts_at.unwrap_or(item.created_at), item.id.0)
     });
     let asked = format!(
         "timeline?about={}&type={}",
@@ -105,14 +101,3 @@ pub(crate) async fn timeline(
     tx.commit().await?;
     Ok(Json(TimelinePage { items, next_cursor }))
 }
-
-/// What PostgreSQL's timestamps hold, rounded inwards: years 4713 BC to 294276.
-pub(crate) const DATABASE_TIME_MIN: DateTime<Utc> = match DateTime::from_timestamp(-210_000_000_000, 0) {
-    Some(at) => at,
-    None => DateTime::<Utc>::UNIX_EPOCH,
-};
-/// The end of that.
-pub(crate) const DATABASE_TIME_MAX: DateTime<Utc> = match DateTime::from_timestamp(8_000_000_000_000, 0) {
-    Some(at) => at,
-    None => DateTime::<Utc>::UNIX_EPOCH,
-};

@@ -283,7 +283,7 @@ impl Work<'_> {
 }
 
 /// The root of an entity, held; refused if it is deleted.
-async fn living(tx: &mut ScopedTx, id: EntityId) -> Result<StoredEntity, GraphError> {
+pub(super) async fn living(tx: &mut ScopedTx, id: EntityId) -> Result<StoredEntity, GraphError> {
     store::entity_root_lock(tx, id)
         .await?
         .filter(|root| root.deleted_by.is_none())

@@ -9,6 +9,7 @@
 mod merge;
 mod names;
 pub(crate) mod on_somebody_changed;
+mod unite;
 
 use contracts::events::data::MergeSuggested;
 #[cfg(test)]

@@ -33,6 +33,30 @@ pub(crate) async fn erase_names(tx: &mut ScopedTx, members: &[Uuid]) -> Result<V
     .await
 }
 
+/// What these entities are called, by any source, and nothing else is: a name that two bear isn't one's to take.
+pub(crate) async fn erase_called(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<String>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        WITH called AS (
+            SELECT title, props FROM graph.entity WHERE account = $1 AND id = ANY($2)
+            UNION ALL SELECT title, props FROM graph.claim WHERE account = $1 AND entity = ANY($2)
+        ), names AS (
+            SELECT title AS name FROM called
+            UNION SELECT props->>'name' FROM called
+            UNION SELECT props->>'nickname' FROM called
+        )
+        SELECT name AS "name!" FROM names
+        WHERE length(btrim(name)) > 1 AND NOT EXISTS (SELECT FROM graph.entity e
+            WHERE e.account = $1 AND e.id <> ALL($2) AND lower(e.title) = lower(name))
+        "#,
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
 /// Addresses that nobody else bears.
 pub(crate) async fn erase_addresses(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<String>, sqlx::Error> {
     let account = tx.account();
@@ -118,16 +142,6 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
     count(
         &mut rows,
         "graph.merge_decision",
-        done.execute(tx.conn()).await?.rows_affected(),
-    );
-    let done = sqlx::query!(
-        "DELETE FROM graph.request WHERE account = $1 AND answer = ANY($2)",
-        account.0,
-        members
-    );
-    count(
-        &mut rows,
-        "graph.request",
         done.execute(tx.conn()).await?.rows_affected(),
     );
     let identifiers = sqlx::query_scalar!(

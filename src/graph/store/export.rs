@@ -1,7 +1,7 @@
 //! A whole account in order, for exports.
 
 use chrono::{DateTime, Utc};
-use contracts::{EntityId, RawRecordId};
+use contracts::RawRecordId;
 use spine::ScopedTx;
 use spine::ports::{ExportedEntity, ExportedIdentifier, ExportedRelation};
 use uuid::Uuid;
@@ -97,26 +97,6 @@ pub(crate) async fn export_relations(
     )
     .fetch_all(tx.conn())
     .await
-}
-
-pub(crate) async fn export_related_to(
-    tx: &mut ScopedTx,
-    entity: EntityId,
-    predicate: &str,
-) -> Result<Vec<EntityId>, sqlx::Error> {
-    let account = tx.account();
-    let rows = sqlx::query_scalar!(
-        r#"
-        SELECT DISTINCT from_entity FROM graph.relation
-        WHERE account = $1 AND to_entity = $2 AND predicate = $3 AND removed_at IS NULL LIMIT 900
-        "#,
-        account.0,
-        entity.0,
-        predicate
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(EntityId).collect())
 }
 
 pub(crate) async fn export_records(

@@ -151,16 +151,16 @@ pub(crate) async fn decision_turn(
 pub(crate) async fn decision_by_id(
     tx: &mut ScopedTx,
     id: Uuid,
-) -> Result<Option<(EntityId, EntityId, String)>, sqlx::Error> {
+) -> Result<Option<(EntityId, EntityId)>, sqlx::Error> {
     let account = tx.account();
     let row = sqlx::query!(
-        "SELECT first_entity, second_entity, standing FROM graph.merge_decision WHERE account = $1 AND id = $2",
+        "SELECT first_entity, second_entity FROM graph.merge_decision WHERE account = $1 AND id = $2",
         account.0,
         id
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.map(|row| (row.first_entity.into(), row.second_entity.into(), row.standing)))
+    Ok(row.map(|row| (row.first_entity.into(), row.second_entity.into())))
 }
 
 /// Decisions of a standing, oldest first. Questions about what is one by now, or was deleted, are not asked any more.

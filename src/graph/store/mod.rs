@@ -12,8 +12,8 @@ mod merge;
 mod neighbour;
 mod raw;
 mod relation;
-mod request;
 mod timeline;
+mod timeline_gap;
 
 use spine::ScopedTx;
 
@@ -26,8 +26,8 @@ pub(crate) use merge::*;
 pub(crate) use neighbour::*;
 pub(crate) use raw::*;
 pub(crate) use relation::*;
-pub(crate) use request::*;
 pub(crate) use timeline::*;
+pub(crate) use timeline_gap::*;
 
 /// A place to which this transaction can go back.
 pub(crate) async fn savepoint(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {

@@ -21,7 +21,7 @@ async fn everything(hub: &TestHub) -> String {
         "graph.name_sound",
         "graph.merge_decision",
         "graph.raw_record",
-        "graph.request",
+        "spine.request",
         "pgboss.job",
     ] {
         let rows: Vec<String> = sqlx::query_scalar(&format!("SELECT t::text FROM {table} t"))

@@ -10,6 +10,7 @@ mod import;
 mod intake;
 mod people;
 mod routes;
+mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};
 use contracts::{ConnectionId, Event};

@@ -45,6 +45,7 @@ fn hub_behind(mut services: Vec<Service>, proxies: TrustedProxies) -> (tempfile:
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
         media: spine::service::MediaSettings::default(),
+        upload_bytes_max: 1 << 20,
     };
     let vault = Vault::open_or_create(&dir.path().join("key")).unwrap();
     let clock = Arc::new(ManualClock::at(chrono::DateTime::UNIX_EPOCH));

@@ -58,6 +58,7 @@ async fn house(metrics: Option<Metrics>) -> House {
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
         media: spine::service::MediaSettings::default(),
+        upload_bytes_max: 1 << 20,
     };
     let clock = Arc::new(contracts::SystemClock);
     let (app, pool) = (database.db.app().clone(), database.db.spine().clone());

@@ -37,6 +37,13 @@ pub(crate) enum Entity {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         props: Vec<String>,
     },
+    #[command(flatten)]
+    Deed(EntityDeed),
+}
+
+/// What is done with an entity that is there, and what is told of it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EntityDeed {
     /// Change an entity. What you say outlives every import.
     Edit {
         /// The entity's id, or `me`.

@@ -84,7 +84,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 ));
             });
         }
-        other => graph::run(session, other).await?,
+        Entity::Deed(deed) => graph::run(session, deed).await?,
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::id::id;
 use super::{CommandError, Session, assignments};
-use crate::cli::{Entity, Merges, Timeline};
+use crate::cli::{EntityDeed, Merges, Timeline};
 use crate::client::escape;
 use crate::{render, terminal};
 
@@ -19,18 +19,17 @@ fn entity(text: &str) -> Result<&str, CommandError> {
     }
 }
 
-pub(super) async fn run(session: &Session, command: Entity) -> Result<(), CommandError> {
+pub(super) async fn run(session: &Session, command: EntityDeed) -> Result<(), CommandError> {
     let client = &session.client;
     match command {
-        Entity::List { .. } | Entity::Show { .. } | Entity::Add { .. } => Ok(()), // in `data`
-        Entity::Edit {
+        EntityDeed::Edit {
             id,
             set,
             unset,
             tel,
             email,
         } => edit(session, &id, &set, unset, tel, email).await,
-        Entity::Merge { id, other } => {
+        EntityDeed::Merge { id, other } => {
             let body = json!({ "other": entity(&other)? });
             let answer = client
                 .post(&format!("/entities/{}/merge", entity(&id)?), &body)
@@ -45,7 +44,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             });
             Ok(())
         }
-        Entity::Unmerge { id } => {
+        EntityDeed::Unmerge { id } => {
             let path = format!("/entities/{}/unmerge", entity(&id)?);
             let answer = client.post(&path, &json!({})).await?;
             session.show(&answer, |answer| {
@@ -56,7 +55,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             });
             Ok(())
         }
-        Entity::Distinct { id, other } => {
+        EntityDeed::Distinct { id, other } => {
             let body = json!({ "other": entity(&other)? });
             let answer = client
                 .post(&format!("/entities/{}/distinct", entity(&id)?), &body)
@@ -64,19 +63,19 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             session.show(&answer, |_| render::line("remembered: they are not the same"));
             Ok(())
         }
-        Entity::Delete { id } => {
+        EntityDeed::Delete { id } => {
             let answer = client.delete(&format!("/entities/{}", entity(&id)?)).await?;
             session.show(&answer, |_| {
                 render::line(format!("deleted; to take it back: allod entity restore {id}"));
             });
             Ok(())
         }
-        Entity::Erase {
+        EntityDeed::Erase {
             id,
             with_timeline,
             yes,
         } => erase(session, &id, with_timeline, yes).await,
-        Entity::Restore { id } => {
+        EntityDeed::Restore { id } => {
             let path = format!("/entities/{}/restore", entity(&id)?);
             let answer = client.post(&path, &json!({})).await?;
             session.show(&answer, |answer| {
@@ -84,8 +83,8 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             });
             Ok(())
         }
-        Entity::History { id, at } => history(session, &id, at.as_deref()).await,
-        Entity::Neighbours { id, depth, limit } => {
+        EntityDeed::History { id, at } => history(session, &id, at.as_deref()).await,
+        EntityDeed::Neighbours { id, depth, limit } => {
             let path = format!(
                 "/entities/{}/neighbours?depth={depth}&limit={limit}",
                 entity(&id)?

@@ -9,7 +9,7 @@ use super::{Config, ConfigError};
 
 /// Every key, with the type that its text has in the environment. The environment's name is `ALLOD_` and the key in
 /// capitals, with `_` for the dot.
-pub(super) const KEYS: [(&str, Kind); 29] = [
+pub(super) const KEYS: [(&str, Kind); 30] = [
     ("data_dir", Kind::Text),
     ("listen", Kind::Text),
     ("domain", Kind::Text),
@@ -26,6 +26,7 @@ pub(super) const KEYS: [(&str, Kind); 29] = [
     ("jobs.interactive", Kind::Number),
     ("jobs.background", Kind::Number),
     ("fetch.extra_ca", Kind::List),
+    ("imports.upload_bytes_max", Kind::Number),
     ("media.file_bytes_max", Kind::Number),
     ("media.account_bytes_max", Kind::Number),
     ("media.grace_days", Kind::Number),

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) fetch: Fetch,
     /// Contents: pictures, documents, recordings.
     pub(crate) media: Media,
+    /// Files that are imported.
+    pub(crate) imports: Imports,
 }
 
 /// `[log]`
@@ -105,6 +107,22 @@ pub(crate) struct Jobs {
 pub(crate) struct Fetch {
     /// Files with certificate authorities beside the public ones, in PEM. Default: none.
     pub(crate) extra_ca: Vec<PathBuf>,
+}
+
+/// `[imports]`
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Imports {
+    /// Bytes of one uploaded file, which lies in the data directory until it is read. Default: 17179869184 (16 GiB).
+    pub(crate) upload_bytes_max: u64,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self {
+            upload_bytes_max: 16 * 1024 * 1024 * 1024,
+        }
+    }
 }
 
 /// `[media]`
@@ -181,6 +199,7 @@ impl Default for Config {
             jobs: Jobs::default(),
             fetch: Fetch::default(),
             media: Media::default(),
+            imports: Imports::default(),
         }
     }
 }

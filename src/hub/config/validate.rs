@@ -54,6 +54,10 @@ impl Config {
             );
             return Err(("log.level", why));
         }
+        if self.imports.upload_bytes_max == 0 {
+            let why = "must be at least 1: how many bytes an uploaded file may have".to_owned();
+            return Err(("imports.upload_bytes_max", why));
+        }
         if self.data_dir.as_os_str().is_empty() {
             return Err(("data_dir", "must not be empty".to_owned()));
         }

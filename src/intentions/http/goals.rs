@@ -10,14 +10,13 @@ use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, Json, Once, REPLAYED, once, page, page_size};
 use spine::ports::{EntityChange, Target};
 use uuid::Uuid;
 
-use super::once::{Once, REPLAYED, once};
 use super::tasks::{TaskView, statuses, views};
 use super::words::{Words, given, title};
-use super::{Cursor, Desk, entity_id, page_size};
+use super::{Desk, SERVICE, entity_id};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
 use crate::planner::{Done, said};
@@ -133,25 +132,17 @@ pub(crate) async fn list(
     Query(query): Query<GoalQuery>,
 ) -> Result<Json<GoalPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = Cursor::read(query.cursor.as_deref())?;
     let filter = PlanFilter {
         kind: Kind::Goal.as_str(),
         statuses: statuses(query.status.as_deref())?,
-        after: after.map(|cursor| (cursor.due_at, cursor.id)),
+        after: after.map(|cursor| (cursor.at, cursor.id)),
         limit: size as i64 + 1,
         ..PlanFilter::default()
     };
     let mut tx = desk.begin(&caller).await?;
-    let mut plans = store::plan::plan_list(&mut tx, &filter).await?;
-    let more = plans.len() > size;
-    plans.truncate(size);
-    let next_cursor = plans.last().filter(|_| more).map(|last| {
-        let cursor = Cursor {
-            due_at: last.due_at,
-            id: last.entity,
-        };
-        cursor.to_string()
-    });
+    let plans = store::plan::plan_list(&mut tx, &filter).await?;
+    let (plans, next_cursor) = page(plans, size, |plan| (plan.due_at, plan.entity));
     tx.audit("read", "goals", Some(plans.len() as u64))?;
     tx.commit().await?;
     let items = plans.into_iter().map(view).collect();
@@ -193,7 +184,7 @@ pub(crate) async fn create(
     Json(new): Json<NewGoal>,
 ) -> Result<Response, Problem> {
     let mut tx = desk.begin(&caller).await?;
-    let key = match once(&mut tx, &headers, "POST /goals", &new).await? {
+    let key = match once(&mut tx, &headers, SERVICE, "POST /goals", &new).await? {
         Once::First(key) => key,
         Once::Again(id) => {
             let detail = desk.goal_detail(&mut tx, id.into()).await?;
@@ -212,9 +203,7 @@ pub(crate) async fn create(
     };
     desk.write_goal(&mut tx, Target::New(id), id, &Map::new(), patch)
         .await?;
-    if let Some(key) = key {
-        store::request::request_answer(&mut tx, &key, id.0).await?;
-    }
+    key.answer(&mut tx, id.0).await?;
     let detail = desk.goal_detail(&mut tx, id).await?;
     tx.audit("write", format!("goal/{id}"), None)?;
     tx.commit().await?;

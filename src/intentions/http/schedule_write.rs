@@ -10,12 +10,11 @@ use chrono_tz::Tz;
 use contracts::{Problem, ScheduleId};
 use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 
-use super::Desk;
-use super::once::{Once, REPLAYED, once};
 use super::schedules::{CatchUp, ScheduleView, named};
 use super::words::{given, wrong};
+use super::{Desk, SERVICE};
 use crate::model::planned::rule_start;
 use crate::model::when::When;
 use crate::schedules::{planned, zone_of};
@@ -76,7 +75,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     check_name(&new.name)?;
     let mut tx = desk.begin(&caller).await?;
-    let key = match once(&mut tx, &headers, "POST /schedules", &new).await? {
+    let key = match once(&mut tx, &headers, SERVICE, "POST /schedules", &new).await? {
         Once::First(key) => key,
         Once::Again(id) => {
             let schedule = named(&mut tx, &id.to_string()).await?;
@@ -107,9 +106,7 @@ pub(crate) async fn create(
                 .hint("take another name, or change that one"),
         );
     }
-    if let Some(key) = key {
-        store::request::request_answer(&mut tx, &key, schedule.id).await?;
-    }
+    key.answer(&mut tx, schedule.id).await?;
     tx.audit("write", format!("schedule/{}", schedule.id), None)?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(ScheduleView::from(schedule))).into_response())

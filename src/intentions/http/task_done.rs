@@ -8,13 +8,12 @@ use axum::response::{IntoResponse, Response};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 use spine::ports::{EntityChange, Target};
 
-use super::once::{Once, REPLAYED, once};
 use super::tasks::TaskDetail;
 use super::words::wrong;
-use super::{Desk, entity_id};
+use super::{Desk, SERVICE, entity_id};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
 use crate::planner::{Done, said};
@@ -50,7 +49,7 @@ pub(crate) async fn complete(
     let id = entity_id("task", &id)?;
     let mut tx = desk.begin(&caller).await?;
     let route = format!("POST /tasks/{id}/complete");
-    let key = match once(&mut tx, &headers, &route, &completed).await? {
+    let key = match once(&mut tx, &headers, SERVICE, &route, &completed).await? {
         Once::First(key) => key,
         Once::Again(_) => {
             let detail = desk.task_detail(&mut tx, id).await?;
@@ -105,9 +104,7 @@ pub(crate) async fn complete(
             .await?;
         desk.planner.fold(&mut tx, id, Done::MovesOn).await?;
     }
-    if let Some(key) = key {
-        store::request::request_answer(&mut tx, &key, id.0).await?;
-    }
+    key.answer(&mut tx, id.0).await?;
     let detail = desk.task_detail(&mut tx, id).await?;
     tx.audit("write", format!("task/{id}"), None)?;
     tx.commit().await?;

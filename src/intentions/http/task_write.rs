@@ -9,13 +9,12 @@ use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, Once, REPLAYED, once};
 use spine::ports::{EntityChange, RelationChange, Target};
 
-use super::once::{Once, REPLAYED, once};
 use super::tasks::TaskDetail;
 use super::words::{Words, given, merged, title, whole_task, wrong};
-use super::{Desk, entity_id};
+use super::{Desk, SERVICE, entity_id};
 use crate::links::{DEPENDS_ON, PART_OF, waits_for};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
@@ -131,7 +130,7 @@ pub(crate) async fn create(
     Json(new): Json<NewTask>,
 ) -> Result<Response, Problem> {
     let mut tx = desk.begin(&caller).await?;
-    let key = match once(&mut tx, &headers, "POST /tasks", &new).await? {
+    let key = match once(&mut tx, &headers, SERVICE, "POST /tasks", &new).await? {
         Once::First(key) => key,
         Once::Again(id) => {
             let detail = desk.task_detail(&mut tx, id.into()).await?;
@@ -143,9 +142,7 @@ pub(crate) async fn create(
     let id = EntityId::new();
     desk.write_task(&mut tx, Target::New(id), Map::new(), new.into())
         .await?;
-    if let Some(key) = key {
-        store::request::request_answer(&mut tx, &key, id.0).await?;
-    }
+    key.answer(&mut tx, id.0).await?;
     let detail = desk.task_detail(&mut tx, id).await?;
     tx.audit("write", format!("task/{id}"), None)?;
     tx.commit().await?;

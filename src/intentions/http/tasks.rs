@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Cursor, Json, page, page_size};
 use uuid::Uuid;
 
 use super::words::{status, wrong};
-use super::{Cursor, Desk, entity_id, page_size};
+use super::{Desk, entity_id};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
 use crate::store;
@@ -169,7 +169,7 @@ pub(crate) async fn list(
 ) -> Result<Json<TaskPage>, Problem> {
     let size = page_size(query.limit)?;
     let statuses = statuses(query.status.as_deref())?;
-    let after = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = Cursor::read(query.cursor.as_deref())?;
     let due_before = query.due_before.as_deref().map(When::parse).transpose();
     let due_before = due_before.map_err(|problem| wrong("due_before", &problem))?;
     let mut tx = desk.begin(&caller).await?;
@@ -179,19 +179,11 @@ pub(crate) async fn list(
         statuses,
         due_before: due_before.map(|when| when.instant(zone)),
         goal: query.goal,
-        after: after.map(|cursor| (cursor.due_at, cursor.id)),
+        after: after.map(|cursor| (cursor.at, cursor.id)),
         limit: size as i64 + 1,
     };
-    let mut plans = store::plan::plan_list(&mut tx, &filter).await?;
-    let more = plans.len() > size;
-    plans.truncate(size);
-    let next_cursor = plans.last().filter(|_| more).map(|last| {
-        let cursor = Cursor {
-            due_at: last.due_at,
-            id: last.entity,
-        };
-        cursor.to_string()
-    });
+    let plans = store::plan::plan_list(&mut tx, &filter).await?;
+    let (plans, next_cursor) = page(plans, size, |plan| (plan.due_at, plan.entity));
     let items = views(&mut tx, plans).await?;
     tx.audit("read", "tasks", Some(items.len() as u64))?;
     tx.commit().await?;

@@ -6,11 +6,11 @@ use axum::extract::{Query, State};
 use chrono::{DateTime, Duration, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_size};
 use uuid::Uuid;
 
+use super::Desk;
 use super::words::wrong;
-use super::{Desk, page_size};
 use crate::model::plan::MomentKind;
 use crate::model::when::When;
 use crate::store;

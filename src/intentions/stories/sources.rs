@@ -156,6 +156,7 @@ async fn nothing_that_speaks_of_an_erased_task_stays() {
         kind: "Task".to_owned(),
         version: 9,
         rows: std::collections::BTreeMap::new(),
+        names: Vec::new(),
     };
     world
         .publish(NewEvent::of(&erased).unwrap().about_version(entity, 9))

@@ -238,6 +238,7 @@ async fn what_is_erased_goes_from_the_disk_and_what_others_hold_stays() {
         kind: "Message".to_owned(),
         version: 2,
         rows: Default::default(),
+        names: Vec::new(),
     };
     happened(&world, erased(mail)).await;
     world

@@ -14,6 +14,17 @@ pub(crate) async fn migrate(owner: &mut PgConnection) -> Result<(), DatabaseErro
     MIGRATOR.run_direct(owner).await.map_err(explain)
 }
 
+/// The same up to a migration: a database as an earlier binary left it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) async fn migrate_to(owner: &mut PgConnection, last: i64) -> Result<(), DatabaseError> {
+    let earlier = MIGRATOR.iter().filter(|migration| migration.version <= last);
+    let migrator = Migrator {
+        migrations: earlier.cloned().collect::<Vec<_>>().into(),
+        ..Migrator::DEFAULT
+    };
+    migrator.run_direct(owner).await.map_err(explain)
+}
+
 fn explain(error: MigrateError) -> DatabaseError {
     match error {
         MigrateError::VersionMismatch(version) => DatabaseError::MigrationEdited(version),

@@ -39,6 +39,8 @@ pub use roles::{Role, doctor_sql};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::{migrations::fingerprint, roles::make as make_roles};
 pub(crate) use migrations::migrate;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use migrations::migrate_to;
 
 /// Connections of the private server beside the pools: the queue's own dozen, listeners, migrations, a backup, whoever
 /// looks with psql, and those that PostgreSQL keeps for its superuser.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use contracts::{EntityId, RawRecordId};
+use contracts::RawRecordId;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -86,14 +86,6 @@ pub trait GraphExport: Send + Sync {
         after: (DateTime<Utc>, Uuid),
         limit: i64,
     ) -> Result<Vec<ExportedRelation>, GraphError>;
-
-    /// What is related to an entity by a predicate, such as the mails that are part of a conversation; at most 900.
-    async fn related_to(
-        &self,
-        tx: &mut ScopedTx,
-        entity: EntityId,
-        predicate: &str,
-    ) -> Result<Vec<EntityId>, GraphError>;
 
     /// Records of a source (or of all) with one of these media types, after an id, in order.
     async fn record_page(

@@ -9,6 +9,7 @@ mod channels;
 mod export;
 mod graph;
 mod media;
+mod merge;
 mod records;
 mod state;
 
@@ -22,6 +23,7 @@ pub use graph::{
     Identifier, Relation, RelationChange, Target,
 };
 pub use media::{KeepMedia, KeptMedia, MediaError, MediaStore};
+pub use merge::GraphMerge;
 pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
 pub use state::{Fact, StateRead};
 
@@ -36,6 +38,7 @@ struct Slots {
     graph_write: OnceLock<Arc<dyn GraphWrite>>,
     graph_read: OnceLock<Arc<dyn GraphRead>>,
     graph_export: OnceLock<Arc<dyn GraphExport>>,
+    graph_merge: OnceLock<Arc<dyn GraphMerge>>,
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     record_intake: OnceLock<Arc<dyn RecordIntake>>,
     media_store: OnceLock<Arc<dyn MediaStore>>,
@@ -85,6 +88,7 @@ ports! {
     graph_write, provide_graph_write: GraphWrite;
     graph_read, provide_graph_read: GraphRead;
     graph_export, provide_graph_export: GraphExport;
+    graph_merge, provide_graph_merge: GraphMerge;
     raw_records, provide_raw_records: RawRecords;
     record_intake, provide_record_intake: RecordIntake;
     media_store, provide_media_store: MediaStore;

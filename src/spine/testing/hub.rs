@@ -38,7 +38,20 @@ pub async fn hub(build: impl FnOnce(&Context) -> Vec<Service>) -> TestHub {
 
 /// Starts a spine with the services that `build` makes, on a clock of the test's.
 pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<Service>) -> TestHub {
-    let (database, dir) = (database().await, TempDir::new());
+    hub_with(database().await, clock, build).await
+}
+
+/// Starts a spine over a database of the test's, on the machine's clock.
+pub async fn hub_on(database: TestDatabase, build: impl FnOnce(&Context) -> Vec<Service>) -> TestHub {
+    hub_with(database, Arc::new(SystemClock), build).await
+}
+
+async fn hub_with(
+    database: TestDatabase,
+    clock: Arc<dyn Clock>,
+    build: impl FnOnce(&Context) -> Vec<Service>,
+) -> TestHub {
+    let dir = TempDir::new();
     let vault = Vault::open_or_create(&dir.path().join("keys/master")).expect("a key can be made");
     let tree = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let settings = Settings {
@@ -48,6 +61,7 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
         media: crate::service::MediaSettings::default(),
+        upload_bytes_max: 64 * 1024 * 1024,
     };
     let (spine, gate) = opened(&database, vault, clock, settings);
     let (context, admin) = (spine.context().clone(), spine.admin().clone());

@@ -6,14 +6,41 @@ use sqlx::{Connection, Executor};
 
 use super::super::verify::Fault;
 use super::{marking_hub, rules_change};
+use crate::access::Scope;
+use crate::testing::TestHub;
+
+/// Alice's hub, in which these rules changed one after the other, each in a batch of its own.
+async fn hub_after(rules: &[&str]) -> (TestHub, Scope) {
+    let (hub, _) = marking_hub().await;
+    let alice = hub.somebody();
+    for rule in rules {
+        rules_change(&hub, &alice, &[rule]).await;
+    }
+    (hub, alice)
+}
+
+/// Whoever rules the database changes it, with the triggers off that would refuse.
+async fn tamper(hub: &TestHub, statements: &[impl AsRef<str>]) {
+    let mut superuser = hub.database.superuser().await;
+    let mut tx = superuser.begin().await.unwrap();
+    tx.execute("SET LOCAL session_replication_role = replica")
+        .await
+        .unwrap();
+    for statement in statements {
+        tx.execute(statement.as_ref()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// The last batch goes with its link, and the head is set back to the one before: all of it signed once.
+const CUT: &str = "DELETE FROM spine.event_log WHERE batch = (SELECT batch FROM spine.log_head);
+    DELETE FROM spine.chain_batch WHERE batch = (SELECT batch FROM spine.log_head);
+    UPDATE spine.log_head SET (position, batch, hash) =
+        (SELECT position, batch, hash FROM spine.event_log ORDER BY position DESC LIMIT 1)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
-    let (hub, _) = marking_hub().await;
-    let alice = hub.somebody();
-    for rule in ["zero", "one", "two", "three", "four", "five"] {
-        rules_change(&hub, &alice, &[rule]).await;
-    }
+    let (hub, alice) = hub_after(&["zero", "one", "two", "three", "four", "five"]).await;
     assert!(hub.admin.verify().await.unwrap().faults.is_empty());
     let events = hub.events(&alice).await;
     let id = |position: i64| {
@@ -26,15 +53,7 @@ async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
     };
 
     let tampered = async |statements: &[&str]| {
-        let mut superuser = hub.database.superuser().await;
-        let mut tx = superuser.begin().await.unwrap();
-        tx.execute("SET LOCAL session_replication_role = replica")
-            .await
-            .unwrap(); // triggers off
-        for statement in statements {
-            tx.execute(*statement).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+        tamper(&hub, statements).await;
         hub.admin.verify().await.unwrap().faults
     };
     // Changed.
@@ -100,24 +119,13 @@ async fn whoever_tampers_with_the_log_is_found_and_the_row_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tamperer_who_computes_the_links_again_lacks_the_key() {
-    let (hub, _) = marking_hub().await;
-    let alice = hub.somebody();
-    rules_change(&hub, &alice, &["only"]).await;
-    let mut superuser = hub.database.superuser().await;
-    let mut tx = superuser.begin().await.unwrap();
-    tx.execute("SET LOCAL session_replication_role = replica")
-        .await
-        .unwrap();
+    let (hub, _) = hub_after(&["only"]).await;
     // The last row is changed, and every link that can be computed without the key is computed again.
-    tx.execute(
-        "UPDATE spine.event_log SET actor = 'user:mallory', hash = sha256('forged')
+    let forged = "UPDATE spine.event_log SET actor = 'user:mallory', hash = sha256('forged')
          WHERE position = (SELECT max(position) FROM spine.event_log);
          UPDATE spine.chain_batch SET hash = sha256('forged') WHERE batch = (SELECT max(batch) FROM spine.chain_batch);
-         UPDATE spine.log_head SET hash = sha256('forged')",
-    )
-    .await
-    .unwrap();
-    tx.commit().await.unwrap();
+         UPDATE spine.log_head SET hash = sha256('forged')";
+    tamper(&hub, &[forged]).await;
     let faults = hub.admin.verify().await.unwrap().faults;
     assert!(
         faults.iter().any(|fault| matches!(fault, Fault::Unsigned { .. })),
@@ -127,11 +135,7 @@ async fn a_tamperer_who_computes_the_links_again_lacks_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tamperer_who_moves_the_ends_of_batches_out_of_sight_is_found() {
-    let (mut hub, _) = marking_hub().await;
-    let alice = hub.somebody();
-    for rule in ["one", "two", "three"] {
-        rules_change(&hub, &alice, &[rule]).await;
-    }
+    let (mut hub, _) = hub_after(&["one", "two", "three"]).await;
     hub.stop().await;
     let batches: i64 = sqlx::query_scalar("SELECT batch FROM spine.log_head")
         .fetch_one(hub.database.db.spine())
@@ -149,22 +153,13 @@ async fn a_tamperer_who_moves_the_ends_of_batches_out_of_sight_is_found() {
             row.position
         ));
     }
-    let mut superuser = hub.database.superuser().await;
-    let mut forge = async |end: &str| {
-        let mut tx = superuser.begin().await.unwrap();
-        tx.execute("SET LOCAL session_replication_role = replica")
-            .await
-            .unwrap();
-        for statement in &statements {
-            tx.execute(statement.as_str()).await.unwrap();
-        }
-        tx.execute(
-            "UPDATE spine.log_head SET hash = (SELECT hash FROM spine.event_log ORDER BY position DESC LIMIT 1)",
-        )
-        .await
-        .unwrap();
-        tx.execute(end).await.unwrap();
-        tx.commit().await.unwrap();
+    statements.push(
+        "UPDATE spine.log_head SET hash = (SELECT hash FROM spine.event_log ORDER BY position DESC LIMIT 1)"
+            .to_owned(),
+    );
+    let forge = async |end: &str| {
+        let forged: Vec<&str> = statements.iter().map(String::as_str).chain([end]).collect();
+        tamper(&hub, &forged).await;
         std::fs::remove_file(hub.context.settings.data_dir.join("log.anchor")).ok(); // the chain alone must show it
         hub.admin.verify().await.unwrap().faults
     };
@@ -185,27 +180,10 @@ async fn a_tamperer_who_moves_the_ends_of_batches_out_of_sight_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_is_still_missed_after_a_restart_and_more_events() {
-    let (mut hub, _) = marking_hub().await;
-    let alice = hub.somebody();
-    for rule in ["one", "two", "three"] {
-        rules_change(&hub, &alice, &[rule]).await;
-    }
+    let (mut hub, alice) = hub_after(&["one", "two", "three"]).await;
     hub.stop().await;
     let head = hub.admin.verify().await.unwrap().head;
-    let mut superuser = hub.database.superuser().await;
-    let mut tx = superuser.begin().await.unwrap();
-    tx.execute("SET LOCAL session_replication_role = replica")
-        .await
-        .unwrap();
-    tx.execute(
-        "DELETE FROM spine.event_log WHERE batch = (SELECT batch FROM spine.log_head);
-         DELETE FROM spine.chain_batch WHERE batch = (SELECT batch FROM spine.log_head);
-         UPDATE spine.log_head SET (position, batch, hash) =
-             (SELECT position, batch, hash FROM spine.event_log ORDER BY position DESC LIMIT 1)",
-    )
-    .await
-    .unwrap();
-    tx.commit().await.unwrap();
+    tamper(&hub, &[CUT]).await;
     hub.restart(|_| Vec::new()).await;
     for rule in ["four", "five", "six"] {
         rules_change(&hub, &alice, &[rule]).await;
@@ -227,28 +205,10 @@ async fn a_cut_is_still_missed_after_a_restart_and_more_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_was_cut_off_is_missed() {
-    let (mut hub, _) = marking_hub().await;
-    let alice = hub.somebody();
-    for rule in ["one", "two"] {
-        rules_change(&hub, &alice, &[rule]).await;
-    }
+    let (mut hub, _) = hub_after(&["one", "two"]).await;
     hub.stop().await; // which writes the anchor
     let head = hub.admin.verify().await.unwrap().head;
-    let mut superuser = hub.database.superuser().await;
-    let mut tx = superuser.begin().await.unwrap();
-    tx.execute("SET LOCAL session_replication_role = replica")
-        .await
-        .unwrap();
-    // The last batch goes with its link, and the head is set back to the one before: all of it signed once.
-    tx.execute(
-        "DELETE FROM spine.event_log WHERE batch = (SELECT batch FROM spine.log_head);
-         DELETE FROM spine.chain_batch WHERE batch = (SELECT batch FROM spine.log_head);
-         UPDATE spine.log_head SET (position, batch, hash) =
-             (SELECT position, batch, hash FROM spine.event_log ORDER BY position DESC LIMIT 1)",
-    )
-    .await
-    .unwrap();
-    tx.commit().await.unwrap();
+    tamper(&hub, &[CUT]).await;
     let report = hub.admin.verify().await.unwrap();
     assert_eq!(
         report.faults,
