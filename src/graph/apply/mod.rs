@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord,
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -27,9 +27,19 @@ use crate::{Graph, check, raw, store};
 #[async_trait]
 impl GraphWrite for Graph {
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
+        self.apply_until(tx, change, &[]).await
+    }
+
+    async fn apply_until(
+        &self,
+        tx: &mut ScopedTx,
+        change: Change,
+        until: &[Until],
+    ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
         let mut work = Work::new(types, change.by, &change.source);
+        work.until = until;
         store::savepoint(tx).await?;
         let outcome = work.run(self, tx, &change).await;
         work.end(tx, outcome).await
@@ -64,6 +74,8 @@ pub(crate) struct Work<'a> {
     raw: Option<RawRecordId>,
     /// The rows of all identifiers of the change, locked.
     identifiers: BTreeMap<(String, String), Uuid>,
+    /// What is said only until the other sources' word changes.
+    until: &'a [Until],
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -78,6 +90,7 @@ impl<'a> Work<'a> {
             },
             raw: None,
             identifiers: BTreeMap::new(),
+            until: &[],
             events: Vec::new(),
         }
     }

@@ -19,7 +19,7 @@ pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutc
 pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
-    Identifier, Relation, RelationChange, Target,
+    Identifier, Relation, RelationChange, Target, Until,
 };
 pub use merge::GraphMerge;
 pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
