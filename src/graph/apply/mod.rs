@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Target,
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Target, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -28,10 +28,21 @@ use crate::{Graph, check, raw, store};
 #[async_trait]
 impl GraphWrite for Graph {
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
+        self.apply_until(tx, change, &[]).await
+    }
+
+    async fn apply_until(
+        &self,
+        tx: &mut ScopedTx,
+        change: Change,
+        until: &[Until],
+    ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
         let mut work = Work::new(types, change.by, &change.source);
-        if let [entity] = change.entities.as_slice()
+        work.until = until;
+        if work.until.is_empty()
+            && let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target
             && new::fits(&change)
         {
@@ -95,6 +106,8 @@ pub(crate) struct Work<'a> {
     raw: Option<RawRecordId>,
     /// The rows of all identifiers of the change, locked.
     identifiers: BTreeMap<(String, String), Uuid>,
+    /// What is said only until the other sources' word changes.
+    until: &'a [Until],
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -109,6 +122,7 @@ impl<'a> Work<'a> {
             },
             raw: None,
             identifiers: BTreeMap::new(),
+            until: &[],
             events: Vec::new(),
         }
     }
