@@ -122,13 +122,18 @@ impl std::fmt::Debug for QueueRunner {
 
 /// Connections: settler of each class, watch, supervisor, and two for the API.
 const CONNECTIONS: u32 = 7;
-/// A fetcher of each class.
-const FETCHERS: u32 = 3;
+/// A fetcher of each class, which may have two fetches under way.
+const FETCHERS: u32 = 6;
 
 /// A fetch is not waited for on disk. What a crash of PostgreSQL forgets of it is fetched again, and before anything
 /// of an attempt is on disk, its fetch is, since the log of the database is written in order.
 fn claims_like(spine: &PgPool) -> PgPool {
-    pool_like(spine, &[("synchronous_commit", "off")], FETCHERS)
+    let settings = [
+        ("synchronous_commit", "off"),
+        // The fetch would be planned each time, since the planner thinks a plan for that number of jobs cheaper.
+        ("plan_cache_mode", "force_generic_plan"),
+    ];
+    pool_like(spine, &settings, FETCHERS)
 }
 
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
