@@ -10,6 +10,7 @@ mod api;
 mod etl;
 mod intentions;
 mod kill_points;
+mod media;
 mod metadata;
 mod outage;
 mod owner;

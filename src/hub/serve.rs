@@ -15,11 +15,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spine::database::{Database, DatabaseConfig, DatabaseError, ExternalDatabase, HubLock};
 use spine::queue::{Concurrency, RunnerOptions};
 use spine::vault::Vault;
-use spine::{Running, Settings, Spine};
+use spine::{MediaSettings, Running, S3Settings, Settings, Spine};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Media};
 use crate::{health, render, services};
 
 /// How long a stop waits for what runs.
@@ -119,12 +119,12 @@ async fn furnish(
     );
     let context = spine.context().clone();
     let mut routes = edge::Routes::default();
-    let services: Vec<_> = services::services(&context)
-        .map(|mut service| {
-            routes.take(&mut service);
-            service
-        })
-        .collect();
+    let mut services = Vec::new();
+    for service in services::services(&context) {
+        let mut service = service.map_err(|why| ServeError::Start(why.into()))?;
+        routes.take(&mut service);
+        services.push(service);
+    }
     let missing = context.ports.missing();
     if !missing.is_empty() {
         return Err(ServeError::Start(
@@ -282,7 +282,46 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
         recipes_dir: config.recipes_dir(),
         public_url: config.public_url(listen),
         extra_ca_pem: config.fetch.extra_ca.iter().map(read).collect::<Result<_, _>>()?,
+        media: media_settings(&config.media)?,
     })
+}
+
+fn media_settings(media: &Media) -> Result<MediaSettings, ServeError> {
+    let s3 = match &media.bucket {
+        None => None,
+        Some(bucket) => Some(S3Settings {
+            bucket: bucket.clone(),
+            region: media.region.clone(),
+            endpoint: media.endpoint.clone(),
+            prefix: media.prefix.clone(),
+            access_key_id: media.access_key_id.clone().unwrap_or_default(),
+            secret_access_key: media_secret(media)?,
+            allowed_ranges: media
+                .allowed_ranges
+                .iter()
+                .map(|range| range.0.to_string())
+                .collect(),
+        }),
+    };
+    Ok(MediaSettings {
+        file_bytes_max: media.file_bytes_max,
+        account_bytes_max: media.account_bytes_max,
+        grace: Duration::from_secs(u64::from(media.grace_days) * 24 * 3600),
+        s3,
+    })
+}
+
+/// The key itself, or what the file holds that is named for it.
+fn media_secret(media: &Media) -> Result<String, ServeError> {
+    match (&media.secret_access_key, &media.secret_access_key_file) {
+        (Some(secret), _) => Ok(secret.clone()),
+        (None, Some(file)) => {
+            let read = std::fs::read_to_string(file);
+            let text = read.map_err(|error| ServeError::File(file.display().to_string(), error))?;
+            Ok(text.trim().to_owned())
+        }
+        (None, None) => Ok(String::new()),
+    }
 }
 
 /// Listens from the call on; what it returns ends with the first SIGTERM or SIGINT.

@@ -85,9 +85,13 @@ impl Consumer for StateFold {
     }
 
     /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane.
+    fn may_concern(&self, event: &Event) -> bool {
+        event.lane == Lane::Live && !is_of_no_interest(event)
+    }
+
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
-        if event.lane == Lane::Backfill || is_of_no_interest(event) {
-            return Ok(());
+        if !self.may_concern(event) {
+            return Ok(()); // parked before it could be known
         }
         let mut now = store::whereabouts_lock(tx).await?;
         let Some(at) = moment(tx, event, &now).await? else {

@@ -57,6 +57,7 @@ async fn house(metrics: Option<Metrics>) -> House {
         recipes_dir: dir.path().into(),
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
+        media: spine::service::MediaSettings::default(),
     };
     let clock = Arc::new(contracts::SystemClock);
     let (app, pool) = (database.db.app().clone(), database.db.spine().clone());

@@ -13,6 +13,7 @@ impl ScopedTx {
         let gone = sqlx::query_scalar!(r#"SELECT spine.event_bodies_erase($1) AS "gone!""#, texts)
             .fetch_one(self.conn())
             .await?;
+        self.bodies_erased();
         Ok(u64::try_from(gone).unwrap_or_default())
     }
 }

@@ -47,6 +47,7 @@ pub async fn hub_at(clock: Arc<dyn Clock>, build: impl FnOnce(&Context) -> Vec<S
         recipes_dir: tree.join("rules/recipes"),
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
+        media: crate::service::MediaSettings::default(),
     };
     let (spine, gate) = opened(&database, vault, clock, settings);
     let (context, admin) = (spine.context().clone(), spine.admin().clone());

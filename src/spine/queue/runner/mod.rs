@@ -128,12 +128,7 @@ const FETCHERS: u32 = 6;
 /// A fetch is not waited for on disk. What a crash of PostgreSQL forgets of it is fetched again, and before anything
 /// of an attempt is on disk, its fetch is, since the log of the database is written in order.
 fn claims_like(spine: &PgPool) -> PgPool {
-    let settings = [
-        ("synchronous_commit", "off"),
-        // The fetch would be planned each time, since the planner thinks a plan for that number of jobs cheaper.
-        ("plan_cache_mode", "force_generic_plan"),
-    ];
-    pool_like(spine, &settings, FETCHERS)
+    pool_like(spine, &[("synchronous_commit", "off")], FETCHERS)
 }
 
 /// With these every statement goes by index, however old the planner's statistics of a table are that fills and
@@ -146,6 +141,8 @@ fn pool_like(spine: &PgPool, more: &[(&str, &str)], connections: u32) -> PgPool 
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("jit", "off"),
+            // Planning the fetch anew took longer than fetching.
+            ("plan_cache_mode", "force_generic_plan"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
