@@ -30,14 +30,16 @@ impl GraphWrite for Graph {
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
-        let mut work = Work::new(types, change.by, &change.source);
         if let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target
             && new::fits(&change)
+            && let Some(applied) = Work::new(types, change.by, &change.source)
+                .add(self, tx, &change, id)
+                .await?
         {
-            let added = work.add(self, tx, &change, id).await?;
-            return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
+            return Ok(applied);
         }
+        let mut work = Work::new(types, change.by, &change.source);
         if is_refused_unwritten(&change) {
             // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;

@@ -156,3 +156,26 @@ async fn both_ends_of_a_call_are_told_in_their_order_the_same_one_twice_too() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_place_may_bear_what_another_bears_and_an_id_is_given_once() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let id = contracts::EntityId::new();
+    let place = |id| {
+        let mut place = entity("Place", Target::New(id), json!({ "name": "Work" }));
+        place
+            .identifiers
+            .push(Identifier::new("url", "https://work.example/"));
+        change(AssertedBy::User, "user", vec![place])
+    };
+    apply(&hub, &alice, place(id)).await.unwrap();
+    apply(&hub, &alice, place(contracts::EntityId::new()))
+        .await
+        .unwrap();
+    let error = apply(&hub, &alice, place(id)).await.unwrap_err();
+    assert!(error.to_string().contains("already"), "{error}");
+    assert_eq!(count(&hub, "graph.entity").await, 2);
+    assert_eq!(count(&hub, "graph.entity_identifier").await, 2);
+    assert_eq!(count(&hub, "graph.identifier").await, 1);
+}
