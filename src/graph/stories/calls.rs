@@ -175,7 +175,7 @@ async fn a_new_place_may_bear_what_another_bears_and_an_id_is_given_once() {
         .unwrap();
     let error = apply(&hub, &alice, place(id)).await.unwrap_err();
     assert!(error.to_string().contains("already"), "{error}");
-    assert_eq!(count(&hub, "graph.entity").await, 2);
-    assert_eq!(count(&hub, "graph.entity_identifier").await, 2);
-    assert_eq!(count(&hub, "graph.identifier").await, 1);
+    assert_eq!(count(&hub, "entity").await, 2);
+    assert_eq!(count(&hub, "entity_identifier").await, 2);
+    assert_eq!(count(&hub, "identifier").await, 1);
 }
