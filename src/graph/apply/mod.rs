@@ -39,16 +39,18 @@ impl GraphWrite for Graph {
     ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
-        let mut work = Work::new(types, change.by, &change.source);
-        work.until = until;
-        if work.until.is_empty()
+        if until.is_empty()
             && let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target
             && new::fits(&change)
+            && let Some(applied) = Work::new(types, change.by, &change.source)
+                .add(self, tx, &change, id)
+                .await?
         {
-            let added = work.add(self, tx, &change, id).await?;
-            return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
+            return Ok(applied);
         }
+        let mut work = Work::new(types, change.by, &change.source);
+        work.until = until;
         if is_refused_unwritten(&change) {
             // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;
