@@ -8,6 +8,7 @@ mod histories;
 mod identity;
 mod import;
 mod intake;
+mod laws;
 mod people;
 mod routes;
 mod updating;
