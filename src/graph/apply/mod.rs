@@ -1,7 +1,7 @@
 //! Applies a change: raw record, entities with their claims and identifiers, relations; then tells what happened.
 //!
 //! Events out: `connector.DataReceived`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityRestored`,
-//! `data.EntityMerged`, `data.RelationAdded`.
+//! `data.EntityMerged`, `data.RelationAdded`, `data.RelationRemoved`.
 //! Invariant: all of it or, when it is refused, nothing, so that the caller may park the record in the same
 //! transaction. Two deliveries at once wait for each other at the raw record or at an identifier's row.
 //! Begin with [`Work::run`], then `entity`.
@@ -9,6 +9,7 @@
 pub(crate) mod entity;
 mod new;
 mod relation;
+mod removal;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Target, Until,
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, RelationChange,
+    Target, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -59,6 +61,20 @@ impl GraphWrite for Graph {
         }
         store::savepoint(tx).await?;
         let outcome = work.run(self, tx, &change).await;
+        work.end(tx, outcome).await
+    }
+
+    async fn unrelate(
+        &self,
+        tx: &mut ScopedTx,
+        by: AssertedBy,
+        source: &str,
+        edge: &RelationChange,
+    ) -> Result<bool, GraphError> {
+        check::name("source", source).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(self.types(tx).await?, by, source);
+        store::savepoint(tx).await?;
+        let outcome = work.unrelate(tx, edge, None).await;
         work.end(tx, outcome).await
     }
 

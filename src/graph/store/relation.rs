@@ -134,6 +134,68 @@ pub(crate) async fn relation_refuse(tx: &mut ScopedTx, edge: &Edge<'_>) -> Resul
     Ok(())
 }
 
+/// A source doesn't say an edge any more; it may say it again.
+pub(crate) async fn relation_withdraw(
+    tx: &mut ScopedTx,
+    edge: &Edge<'_>,
+    source: &str,
+) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.relation SET removed_at = $6
+        WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4 AND source = $5
+            AND removed_at IS NULL
+        "#,
+        account.0,
+        edge.from,
+        edge.to,
+        edge.predicate,
+        source,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A relation that held at a moment.
+#[derive(Debug)]
+pub(crate) struct PastRelation {
+    pub(crate) id: Uuid,
+    pub(crate) from: Uuid,
+    pub(crate) predicate: String,
+    pub(crate) to: Uuid,
+    pub(crate) asserted_by: String,
+    pub(crate) source: String,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) removed_at: Option<DateTime<Utc>>,
+}
+
+/// What entities were related to at a moment, as it was said then, newest first, at most 200.
+pub(crate) async fn relation_list_at(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<Vec<PastRelation>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        PastRelation,
+        r#"
+        SELECT id, from_entity AS "from", predicate, to_entity AS "to", asserted_by, source, recorded_at, removed_at
+        FROM graph.relation
+        WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2)) AND recorded_at <= $3
+            AND (removed_at IS NULL OR removed_at > $3)
+        ORDER BY recorded_at DESC, id DESC LIMIT 200
+        "#,
+        account.0,
+        members,
+        at
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
 /// The edge of a relation that holds.
 pub(crate) async fn relation_by_id(
     tx: &mut ScopedTx,

@@ -220,3 +220,35 @@ async fn neighbours_come_nearest_first_once_a_way_and_in_pages_that_miss_nobody(
         404
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_is_read_page_by_page_also_where_it_goes_back_before_1970() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    for year in [1912, 1944, 1969, 1970, 2026] {
+        let mut photo = identified("MediaObject", "photo.id", &year.to_string(), json!({}));
+        photo.title = Some(year.to_string());
+        photo.starts_at = format!("{year}-01-01T00:00:00Z").parse().ok();
+        apply(
+            &hub,
+            &alice,
+            change(AssertedBy::Connector, "photos/1", vec![photo]),
+        )
+        .await
+        .unwrap();
+    }
+    let items = pages(&hub, &alice, "/timeline?limit=2").await;
+    let years: Vec<_> = items.iter().map(|item| item["title"].as_str().unwrap()).collect();
+    assert_eq!(years, ["2026", "1970", "1969", "1944", "1912"]);
+    for bad in [
+        "none_00000000000000000000000000000000",
+        "x",
+        "-8000000000000000000_00000000000000000000000000000000",
+    ] {
+        assert_eq!(
+            get(&hub, &alice, &format!("/timeline?cursor={bad}")).await.0,
+            400,
+            "{bad}"
+        );
+    }
+}

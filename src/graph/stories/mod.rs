@@ -9,6 +9,7 @@ mod histories;
 mod identity;
 mod import;
 mod intake;
+mod laws;
 mod people;
 mod routes;
 mod updating;

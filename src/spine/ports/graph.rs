@@ -150,6 +150,19 @@ pub trait GraphWrite: Send + Sync {
     /// Applies the change: raw record, entities, claims, identifiers, relations, and the `data.*` events.
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError>;
 
+    /// Takes a source's word back that one thing is something to another; as the owner's, says that it isn't, whoever
+    /// said it was, and no later import brings it back. History keeps from when until when it held. False: nothing
+    /// held, as always in a graph that keeps no relations.
+    async fn unrelate(
+        &self,
+        _tx: &mut ScopedTx,
+        _by: AssertedBy,
+        _source: &str,
+        _edge: &RelationChange,
+    ) -> Result<bool, GraphError> {
+        Ok(false)
+    }
+
     /// As [`GraphWrite::apply`], if the change is of one entity and record, entity and identifiers are all new. `None`:
     /// something of it is there already, and nothing was written; or the graph can't tell so shortly.
     async fn apply_new(&self, _tx: &mut ScopedTx, _change: &Change) -> Result<Option<Applied>, GraphError> {

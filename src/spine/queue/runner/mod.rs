@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::presence::Hub;
 use self::running::Running;
-use super::admin::QueueAdmin;
 use super::enqueue::Retry;
 use super::model::QueueError;
 use super::registry::JobRegistry;
@@ -221,11 +220,6 @@ impl QueueRunner {
             helpers,
             end,
         })
-    }
-
-    /// For the API and the command line.
-    pub fn admin(&self) -> QueueAdmin {
-        QueueAdmin::new(self.shared.pool.clone())
     }
 
     /// How many jobs run in this process.
