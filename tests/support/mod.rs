@@ -126,9 +126,9 @@ impl Drop for Hub {
     }
 }
 
-/// Beside the hub's directory, which the hub has for itself.
+/// In the hub's directory: its user must be able to remove it.
 fn failpoint(dir: &Path) -> PathBuf {
-    dir.with_extension("failpoint")
+    dir.join("failpoint")
 }
 
 fn spawn(dir: &Path) -> Child {
