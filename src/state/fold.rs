@@ -27,10 +27,12 @@ pub(crate) struct Moment {
 }
 
 /// Takes note of what was seen, and makes it the present if it is to be believed.
-pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) -> Result<(), HandleError> {
+pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, mut seen: Observation) -> Result<(), HandleError> {
     if seen.taken_at > at.recorded_at + CLOCK_SKEW {
         return Ok(()); // of a clock that is wrong
     }
+    // What is seen can't be later than now: by a clock that is a little fast it would outlast what others see meanwhile.
+    seen.taken_at = seen.taken_at.min(at.recorded_at);
     let fact = lapse(tx, at, &seen.key).await?;
     let of_calls = seen.key == CALL_ACTIVE;
     let mut signals = if of_calls {

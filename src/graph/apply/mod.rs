@@ -126,6 +126,8 @@ pub(crate) struct Work<'a> {
     identifiers: BTreeMap<(String, String), Uuid>,
     /// What is said only until the other sources' word changes.
     until: &'a [Until],
+    /// Of which entities the record speaks that don't name it themselves, with whether it is all that its source says.
+    pub(crate) spoken_of: Vec<(Uuid, bool)>,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -141,6 +143,7 @@ impl<'a> Work<'a> {
             raw: None,
             identifiers: BTreeMap::new(),
             until: &[],
+            spoken_of: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -220,8 +223,11 @@ impl<'a> Work<'a> {
         for entity in &change.entities {
             applied.entities.push(self.entity(tx, entity).await?);
         }
+        if let Some(record) = self.raw.filter(|_| !self.spoken_of.is_empty()) {
+            store::record_link(tx, record, &std::mem::take(&mut self.spoken_of)).await?;
+        }
         for relation in &change.relations {
-            applied.relations.push(self.relation(tx, relation).await?);
+            applied.relations.extend(self.relation(tx, relation).await?);
         }
         Ok(())
     }

@@ -232,12 +232,17 @@ pub(crate) async fn relation_list(
         SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
             other.title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
             r.recorded_at AS "recorded_at!"
-        FROM (
-            (SELECT *, true AS outgoing, to_entity AS far FROM graph.relation
-                WHERE account = $1 AND from_entity = ANY($2) AND removed_at IS NULL)
+        FROM unnest($2::uuid[]) AS member (id)
+        CROSS JOIN LATERAL (
+            (SELECT r.*, true AS outgoing, r.to_entity AS far FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity AND far.deleted_at IS NULL
+                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND r.to_entity <> ALL($2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
             UNION ALL
-            (SELECT *, false AS outgoing, from_entity AS far FROM graph.relation
-                WHERE account = $1 AND to_entity = ANY($2) AND removed_at IS NULL)
+            (SELECT r.*, false AS outgoing, r.from_entity AS far FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity AND far.deleted_at IS NULL
+                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND r.from_entity <> ALL($2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
         ) r
         JOIN graph.entity far ON far.account = $1 AND far.id = r.far
         LEFT JOIN LATERAL (

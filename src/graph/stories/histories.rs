@@ -22,12 +22,15 @@ struct Real<'a> {
 }
 
 impl Real<'_> {
-    async fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>) {
+    async fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) {
         let mut said = json!({ "name": NAMES[name] });
         if let Some(note) = note {
             said["note"] = note.to_string().into();
         }
         let mut entity = identified("Person", "vcard.uid", &card.to_string(), said);
+        if whole {
+            entity.target = Target::Record;
+        }
         entity
             .identifiers
             .extend(mails.iter().map(|mail| Identifier::new("email", MAILS[*mail])));
@@ -35,7 +38,7 @@ impl Real<'_> {
         change.raw = Some(record(
             "cards",
             &card.to_string(),
-            &revision(card, name, mails, note),
+            &revision(card, name, mails, note, whole),
         ));
         apply(self.hub, &self.alice, change).await.unwrap();
         if !self.ids.contains_key(&card) {
@@ -58,9 +61,10 @@ impl Real<'_> {
             name,
             mails,
             note,
+            whole,
         } = step
         {
-            return self.import(*card, *name, mails, *note).await;
+            return self.import(*card, *name, mails, *note, *whole).await;
         }
         // What is asked of a card that never came is asked of nothing.
         let id = |card: &usize| self.ids.get(card).copied().unwrap_or(EntityId(uuid::Uuid::nil()));

@@ -11,7 +11,9 @@ mod import;
 mod intake;
 mod laws;
 mod people;
+mod revisions;
 mod routes;
+mod strangers;
 mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};

@@ -218,7 +218,9 @@ impl Desk {
             .and_then(|text| When::parse(text).ok());
         let id = match target {
             Target::New(id) | Target::Existing(id) => id,
-            Target::Identified => return Err(Problem::unprocessable("a task is named by its id")),
+            Target::Identified | Target::Record => {
+                return Err(Problem::unprocessable("a task is named by its id"));
+            }
         };
         let starts_at = start.map(|start| start.instant(zone));
         let change = EntityChange {

@@ -55,6 +55,9 @@ pub enum Target {
     New(EntityId),
     /// The one of that type that bears any of the change's identifiers; a new one if none does.
     Identified,
+    /// The one that the change's record is about, found as by [`Target::Identified`]. The record is all that its source
+    /// says of it: properties and identifiers that the source gave before and doesn't give now are taken back.
+    Record,
 }
 
 /// A change of one entity.
@@ -120,7 +123,7 @@ pub struct Applied {
     pub duplicate: bool,
     /// In the order of the change's entities.
     pub entities: Vec<AppliedEntity>,
-    /// In the order of the change's relations.
+    /// In the order of the change's relations, without those of a source about what is deleted.
     pub relations: Vec<RelationId>,
 }
 
@@ -251,7 +254,7 @@ pub trait GraphRead: Send + Sync {
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError>;
 
-    /// Entities of a type, oldest first, at most 1,000.
+    /// All entities of a type, oldest first: for types of which an account has few, such as Place and Device.
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError>;
 
     /// The addresses and ids of an entity.

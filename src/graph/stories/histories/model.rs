@@ -32,6 +32,8 @@ pub(super) enum Step {
         name: usize,
         mails: Vec<usize>,
         note: Option<u8>,
+        /// The revision is all that the book says of it.
+        whole: bool,
     },
     /// Somebody writes a property, or takes his word about it back.
     Edit {
@@ -62,8 +64,8 @@ pub(super) enum Step {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let card = 0..CARDS;
     prop_oneof![
-        6 => (card.clone(), 0..NAMES.len(), proptest::collection::vec(0..MAILS.len(), 0..3), proptest::option::of(0..3u8))
-            .prop_map(|(card, name, mails, note)| Step::Import { card, name, mails, note }),
+        6 => (card.clone(), 0..NAMES.len(), proptest::collection::vec(0..MAILS.len(), 0..3), proptest::option::of(0..3u8), any::<bool>())
+            .prop_map(|(card, name, mails, note, whole)| Step::Import { card, name, mails, note, whole }),
         4 => (0..VOICES.len(), card.clone(), 0..PROPS.len(), proptest::option::of(0..3u8))
             .prop_map(|(voice, card, prop, value)| Step::Edit { voice, card, prop, value }),
         3 => (0..VOICES.len(), card.clone(), card.clone())
@@ -190,9 +192,41 @@ impl Model {
         self.decided.insert(Self::pair(survivor, absorbed), "merged");
     }
 
+    /// What each of those that a root stands for is called by itself.
+    fn names(&self, root: usize) -> Vec<String> {
+        let called = |card: usize| {
+            let kept = &self.cards[&card];
+            let mut words: Vec<(usize, &Word)> = kept.words.iter().enumerate().collect();
+            words.push((SECOND_BOOK, &kept.book));
+            words.sort_by_key(|(rank, word)| (*rank, word.at));
+            let named = words.iter().rev().find_map(|(_, word)| word.props.get("name"));
+            named.cloned()
+        };
+        self.members(root).into_iter().filter_map(called).collect()
+    }
+
+    /// Whether everybody of the one side may be everybody of the other.
+    fn agree(&self, one: usize, other: usize) -> bool {
+        let theirs = self.names(other);
+        let fits = |name: &String| {
+            theirs
+                .iter()
+                .all(|other| compatible_names(Some(name), Some(other)))
+        };
+        self.names(one).iter().all(fits)
+    }
+
+    fn apart(&self, one: usize, other: usize) -> bool {
+        let two = self.members(other);
+        let apart = |a: usize, b: &usize| self.decided.get(&Self::pair(a, *b)) == Some(&"distinct");
+        self.members(one)
+            .into_iter()
+            .any(|a| two.iter().any(|b| apart(a, b)))
+    }
+
     /// The address book's word, and who is found to be the same by it.
-    fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>) {
-        if !self.seen.insert(revision(card, name, mails, note)) {
+    fn import(&mut self, card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) {
+        if !self.seen.insert(revision(card, name, mails, note, whole)) {
             return;
         }
         let now = self.now;
@@ -200,7 +234,12 @@ impl Model {
             born: now,
             ..Card::default()
         });
-        let mut said = kept.book.props.clone();
+        let mut said = BTreeMap::new();
+        if whole {
+            kept.mails.clear();
+        } else {
+            said.clone_from(&kept.book.props);
+        }
         said.insert("name", NAMES[name].to_owned());
         if let Some(note) = note {
             said.insert("note", note.to_string());
@@ -224,39 +263,42 @@ impl Model {
             }
         }
         bearers.sort_unstable();
-        let mut mine = self.root(card);
+        let mine = self.root(card);
+        if self.cards[&mine].deleted {
+            return;
+        }
         let mut met = BTreeSet::from([mine]);
-        for (_, deleted, _, _, found) in bearers {
-            if deleted || !met.insert(found) {
+        let mut fits = Vec::new();
+        for (_, deleted, _, _, other) in bearers {
+            if deleted || !met.insert(other) || self.apart(mine, other) {
                 continue;
             }
-            mine = self.root(mine);
-            let other = self.root(found);
-            if mine == other || self.cards[&mine].deleted || self.cards[&other].deleted {
-                continue;
-            }
-            let (one, two) = (self.members(mine), self.members(other));
-            let apart = |a: &usize| {
-                two.iter()
-                    .any(|b| self.decided.get(&Self::pair(*a, *b)) == Some(&"distinct"))
-            };
-            if one.iter().any(apart) {
-                continue;
-            }
-            let name = |root| self.shown(root).get("name").cloned();
-            if compatible_names(name(mine).as_deref(), name(other).as_deref()) {
-                let age = |root: usize| self.cards[&root].born;
-                let (elder, younger) = if age(other) < age(mine) {
-                    (other, mine)
-                } else {
-                    (mine, other)
-                };
-                self.merge(elder, younger);
-                met.insert(elder);
-                mine = elder;
+            if self.agree(mine, other) {
+                fits.push(other);
             } else {
                 self.decided.entry(Self::pair(mine, other)).or_insert("suggested");
             }
+        }
+        // Whoever can't be one with another whom the name fits is only asked about.
+        let is_meant = |one: &usize| {
+            let mut others = fits.iter().filter(|other| *other != one);
+            others.all(|other| self.agree(*one, *other) && !self.apart(*one, *other))
+        };
+        let meant: Vec<bool> = fits.iter().map(is_meant).collect();
+        let mut root = mine;
+        for (other, is_meant) in fits.into_iter().zip(meant) {
+            if !is_meant {
+                self.decided.entry(Self::pair(root, other)).or_insert("suggested");
+                continue;
+            }
+            let age = |root: usize| self.cards[&root].born;
+            let (elder, younger) = if age(other) < age(root) {
+                (other, root)
+            } else {
+                (root, other)
+            };
+            self.merge(elder, younger);
+            root = elder;
         }
     }
 
@@ -304,7 +346,7 @@ impl Model {
     }
 
     fn relate(&mut self, voice: usize, from: usize, to: usize) {
-        if !self.are_two(from, to) || self.living(from).is_none() {
+        if !self.are_two(from, to) || self.living(from).is_none() || self.living(to).is_none() {
             return;
         }
         let there = self.between(from, to);
@@ -378,7 +420,8 @@ impl Model {
                 name,
                 mails,
                 note,
-            } => self.import(*card, *name, mails, *note),
+                whole,
+            } => self.import(*card, *name, mails, *note, *whole),
             Step::Edit {
                 voice,
                 card,
@@ -435,6 +478,6 @@ impl Model {
     }
 }
 
-pub(super) fn revision(card: usize, name: usize, mails: &[usize], note: Option<u8>) -> String {
-    format!("{card} {name} {mails:?} {note:?}")
+pub(super) fn revision(card: usize, name: usize, mails: &[usize], note: Option<u8>, whole: bool) -> String {
+    format!("{card} {name} {mails:?} {note:?} {whole}")
 }
