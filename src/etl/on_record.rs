@@ -12,6 +12,7 @@ use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 
+use crate::map::MEDIA_TYPES;
 use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, meaning};
 
@@ -55,7 +56,11 @@ pub(crate) async fn process(
     let Some(kept) = context.ports.raw_records().record(tx, id).await? else {
         return Ok(None);
     };
-    let meaning = meaning(&kept.record, &work.hints);
+    let (record, hints) = (kept.record, work.hints.clone());
+    // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
+    let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
+        .await
+        .unwrap_or_else(|_| Err("the record can't be read".to_owned()));
     work.record(&context.ports, tx, id, &kept.source, meaning)
         .await
         .map(Some)
@@ -87,7 +92,7 @@ impl JobHandler for Reprocess {
                 .record_page(
                     &mut tx,
                     order.source.as_deref(),
-                    &media_types(),
+                    &MEDIA_TYPES.map(str::to_owned),
                     progress.after,
                     PAGE,
                 )
@@ -132,20 +137,4 @@ impl Reprocess {
 
 fn told(progress: &Progress) -> Value {
     json!({ "records": progress.records, "parked": progress.parked })
-}
-
-/// Of which records the service knows how to read.
-fn media_types() -> Vec<String> {
-    [
-        "text/vcard",
-        "text/x-vcard",
-        "text/directory",
-        "text/calendar",
-        "message/rfc822",
-        "message/global",
-        "text/csv",
-        "application/ld+json",
-    ]
-    .map(str::to_owned)
-    .to_vec()
 }
