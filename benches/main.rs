@@ -18,6 +18,7 @@ mod calls;
 #[expect(dead_code, reason = "the demo needs more of it")]
 #[path = "../src/hub/client.rs"]
 mod client;
+mod cpu;
 mod evaluate;
 mod event_types;
 mod hub;

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A Node process; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Boss {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
@@ -35,12 +35,17 @@ impl Boss {
             .expect("Node is installed in tests/pgboss (scripts/bench does it)");
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut boss = Self {
-            _child: child,
+            child,
             input,
             output: BufReader::new(output).lines(),
         };
         boss.call("start", json!([])).await;
         boss
+    }
+
+    /// The Node process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
     }
 
     /// Calls what the script offers; panics with its words when it refuses.

@@ -18,6 +18,7 @@ use spine::{Cause, Scope};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::cpu::Cpu;
 use crate::measure::{Measure, Spread};
 use crate::pgboss::Boss;
 
@@ -71,6 +72,8 @@ struct Pace {
     enqueue: f64,
     run: f64,
     all: f64,
+    /// Of a job from beginning to end.
+    cpu: Cpu,
 }
 
 /// What a pace is called, and which it is.
@@ -112,11 +115,27 @@ fn compare((batch, workers): (usize, usize), paces: &[(Pace, Pace)]) -> Vec<Meas
         Measure::new(what, ratios.median, "").note(note)
     };
     let [enqueue, run, all] = phases.map(measure);
-    vec![enqueue, run, all.at_least(TARGET)]
+    vec![enqueue, run, all.at_least(TARGET), cpu((batch, workers), paces)]
+}
+
+fn cpu((batch, workers): (usize, usize), paces: &[(Pace, Pace)]) -> Measure {
+    let median = |of: fn(&(Pace, Pace)) -> f64| Spread::of(paces.iter().map(of).collect()).median;
+    let what = format!("queue, CPU time of a job from beginning to end, {batch} × {workers}");
+    let note = format!(
+        "µs; PostgreSQL {:.0}, the hub's side {:.0}; pg-boss {:.0}: PostgreSQL {:.0}, Node {:.0}",
+        median(|(ours, _)| ours.cpu.postgres),
+        median(|(ours, _)| ours.cpu.client),
+        median(|(_, theirs)| theirs.cpu.both()),
+        median(|(_, theirs)| theirs.cpu.postgres),
+        median(|(_, theirs)| theirs.cpu.client),
+    );
+    Measure::new(what, median(|(ours, _)| ours.cpu.both()), "").note(note)
 }
 
 async fn theirs(hub: &TestHub, boss: &mut Boss, queue: &str, (batch, workers): (usize, usize)) -> Pace {
     clear(hub).await;
+    let (pid, server) = (boss.pid(), hub.database.socket_dir());
+    let before = Cpu::look(pid, server);
     let answer = boss
         .call("bench", json!([queue, JOBS, batch, workers, INSERT, SENDERS]))
         .await;
@@ -125,11 +144,14 @@ async fn theirs(hub: &TestHub, boss: &mut Boss, queue: &str, (batch, workers): (
         enqueue: of("enqueue"),
         run: of("run"),
         all: of("all"),
+        cpu: Cpu::look(pid, server).since(before, JOBS),
     }
 }
 
 async fn ours(hub: &TestHub, somebody: &Scope, (batch, workers): (usize, usize)) -> Pace {
     clear(hub).await;
+    let (pid, server) = (std::process::id(), hub.database.socket_dir());
+    let before = Cpu::look(pid, server);
     let begun = Instant::now();
     send_all(hub, somebody).await;
     let queued = Instant::now();
@@ -161,12 +183,14 @@ async fn ours(hub: &TestHub, somebody: &Scope, (batch, workers): (usize, usize))
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let ended = Instant::now();
+    let cpu = Cpu::look(pid, server).since(before, JOBS);
     runner.drain(Duration::from_secs(5)).await;
     let pace = |from: Instant, to: Instant| JOBS as f64 / (to - from).as_secs_f64();
     Pace {
         enqueue: pace(begun, queued),
         run: pace(queued, ended),
         all: pace(begun, ended),
+        cpu,
     }
 }
 

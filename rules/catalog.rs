@@ -1,14 +1,16 @@
 //! The enabled rules of each account, compiled and indexed in memory.
 //!
 //! Invariant: what a transaction sees here is what the database holds: the account's epoch is compared once in each
-//! transaction, so a rule that another process changed is seen, and a change in this process drops the entry.
+//! transaction, so a rule that another process changed is seen, and a change in this process drops the entry. Which
+//! events are worth a transaction is told from memory alone, which a change's own event brings up to date.
 //! Begin with [`Catalog::of`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
-use contracts::AccountId;
+use contracts::events::rules::RuleChanged;
+use contracts::{AccountId, Event, EventPayload};
 use spine::access::{AccessError, ScopedTx};
 
 use crate::engine::index::Index;
@@ -60,6 +62,17 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(account, loaded);
         Ok(rules)
+    }
+
+    /// Whether an event may concern a rule of its account, as far as memory tells. A change of the rules is told by
+    /// [`RuleChanged`], which stands in the log before whatever was written down after it; until then, what is held
+    /// here was true when the event came about.
+    pub(crate) fn may_concern(&self, event: &Event) -> bool {
+        if event.kind == RuleChanged::TYPE {
+            self.forget(event.account);
+        }
+        self.held(event.account)
+            .is_none_or(|held| !held.rules.index.matching(event).is_empty())
     }
 
     /// The account's rules changed: whatever is held is read again.

@@ -34,6 +34,7 @@ async fn hub() -> TestHub {
         vec![
             accounts::service(context),
             graph::service(context),
+            media::service(context).unwrap(),
             etl::service(context),
         ]
     })

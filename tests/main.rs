@@ -11,6 +11,7 @@ mod erasing;
 mod etl;
 mod intentions;
 mod kill_points;
+mod media;
 mod metadata;
 mod outage;
 mod owner;

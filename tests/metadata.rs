@@ -16,11 +16,13 @@ use serde_json::Value;
 const FOUNDATION: [&str; 4] = ["contracts", "spine", "sandbox", "fetch"];
 
 /// Each wrapped library with the one member that may import it.
-const WRAPPED: [(&str, &str); 6] = [
+const WRAPPED: [(&str, &str); 8] = [
     ("activitypub_federation", "federation"),
     ("async-nats", "src/spine"),
     ("cedar-policy", "src/policy"),
+    ("image", "src/media"),
     ("meilisearch-sdk", "src/search"),
+    ("object_store", "src/media"),
     ("reqwest", "src/fetch"),
     ("rhai", "src/sandbox"),
 ];
@@ -219,4 +221,38 @@ fn the_map_names_every_crate_and_no_other() {
 fn a_pack_holds_no_rust() {
     let rust = sql::files_below(&root().join("plugins"), &["rs"]);
     assert!(rust.is_empty(), "{rust:#?}");
+}
+
+#[test]
+fn no_text_holds_the_marks_of_an_unfinished_merge() {
+    let texts = ["md", "rs", "toml", "lock", "sql", "rhai", "sh", "json"];
+    let marks = ["<".repeat(7) + " ", ">".repeat(7) + " "];
+    let entries = std::fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries
+        .filter(|path| !path.ends_with("target") && !path.ends_with(".git"))
+        .partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| sql::files_below(folder, &texts));
+    let mut read = 0;
+    for path in files
+        .into_iter()
+        .chain(below)
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "node_modules"))
+    {
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        read += 1;
+        let marked = text
+            .lines()
+            .position(|line| marks.iter().any(|mark| line.starts_with(mark.as_str())));
+        assert_eq!(
+            marked,
+            None,
+            "{} holds a merge's mark in the line after this one",
+            path.display()
+        );
+    }
+    assert!(read > 100, "too few texts to be true: {read}");
 }

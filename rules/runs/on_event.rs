@@ -33,6 +33,10 @@ impl Consumer for OnEvent {
         Some("state")
     }
 
+    fn may_concern(&self, event: &Event) -> bool {
+        self.runner.catalog.may_concern(event)
+    }
+
     async fn concerns(&self, tx: &mut ScopedTx, event: &Event) -> Result<bool, HandleError> {
         if event.body.is_none()
             || event.account == AccountId::INSTANCE

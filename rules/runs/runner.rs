@@ -20,7 +20,7 @@ use spine::ports::Ports;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::model::{Purpose, Status, Step, storable};
-use super::store::NewRun;
+use super::store::{Counter, NewRun};
 use super::{actions, conditions, reads, store};
 use crate::catalog::Catalog;
 use crate::engine::evaluate::{Entered, Fault, enter, verdict};
@@ -61,6 +61,8 @@ struct End {
 struct Keys<'a> {
     /// The rule's own key, for the breaker.
     run: &'a [u8; 32],
+    /// How often the rule acted for that key in [`BREAKER_WINDOW`].
+    acted: usize,
     /// The limit's.
     limit: Option<&'a [u8; 32]>,
 }
@@ -122,16 +124,27 @@ impl Runner {
         };
         let run = RunId::new();
         let new = new_run(tx, rule, occasion, run, self.clock.now());
-        if !store::run_begin(tx, &new).await? {
+        let limit = rule.header.limit.as_ref();
+        let limit_key = limit.map(|limit| key_of(tx, &rule.header.id, limit.per.as_ref(), body));
+        let counters = if early.is_some() {
+            Vec::new() // it will not act
+        } else {
+            counters(tx.now(), rule, &new.key, limit.zip(limit_key.as_ref()))
+        };
+        let Some(used) = store::run_begin(tx, &new, &counters).await? else {
             return Ok(());
-        }
-        let (end, limit) = match early {
-            Some(end) => (end, None),
-            None => self.then(tx, rule, occasion, host, &mut journal).await?,
+        };
+        let end = match early {
+            Some(end) => end,
+            None => {
+                self.then(tx, rule, occasion, host, used.limit, &mut journal)
+                    .await?
+            }
         };
         let keys = Keys {
             run: &new.key,
-            limit: limit.as_ref(),
+            acted: used.breaker,
+            limit: limit_key.as_ref(),
         };
         self.finish(tx, rule, run, keys, journal, end).await
     }
@@ -160,30 +173,28 @@ impl Runner {
         Ok(held)
     }
 
-    /// Lets the rule act, within its limit. Also the key under which the limit counts the run, if it completes.
+    /// Lets the rule act, within its limit, of which so much is used.
     async fn then(
         &self,
         tx: &mut ScopedTx,
         rule: &Rule,
         occasion: &Occasion<'_>,
         host: &mut Host,
+        used: usize,
         journal: &mut Vec<Entry>,
-    ) -> Result<(End, Option<[u8; 32]>), HandleError> {
-        let mut counted = None;
+    ) -> Result<End, HandleError> {
         if let Some(limit) = &rule.header.limit {
-            let (used, key) = self.limit_used(tx, rule, limit, occasion.body.json()).await?;
             journal.push(conditions::limit(&limit.text, used, tx.now()));
             if used >= limit.runs {
-                return Ok((End::skipped(format!("the limit {} is used up", limit.text)), None));
+                return Ok(End::skipped(format!("the limit {} is used up", limit.text)));
             }
-            counted = Some(key);
         }
         host.begin_function(true);
         let ended = self
             .play(tx, rule, "then", &occasion.body, occasion.event.position, host)
             .await?;
         journal.append(&mut host.take_entries());
-        Ok((ended.map_or_else(End::failed, |_| End::completed()), counted))
+        Ok(ended.map_or_else(End::failed, |_| End::completed()))
     }
 
     /// Enters a function again and again, each time with one more answer, until it ends.
@@ -215,20 +226,6 @@ impl Runner {
         }
     }
 
-    /// How much of a limit is used, and the key under which it is counted.
-    pub(crate) async fn limit_used(
-        &self,
-        tx: &mut ScopedTx,
-        rule: &Rule,
-        limit: &Limit,
-        body: &Value,
-    ) -> Result<(usize, [u8; 32]), AccessError> {
-        let key = key_of(tx, &rule.header.id, limit.per.as_ref(), body);
-        let since = before(tx.now(), limit.window);
-        let used = store::limit_used(tx, &rule.header.id, Purpose::Limit, &key, since).await?;
-        Ok((used, key))
-    }
-
     /// How much of a limit was used when an event of that moment came.
     pub(crate) async fn limit_used_before(
         &self,
@@ -255,7 +252,7 @@ impl Runner {
     ) -> Result<(), HandleError> {
         let id = rule.header.id.as_str();
         let mut steps: Vec<Step> = journal.into_iter().map(Step::from).collect();
-        let mut queued = 0;
+        let (mut queued, mut counted) = (0, Vec::new());
         if end.status == Status::Completed && steps.iter().any(|step| step.kind == Kind::Effect) {
             if let Some(name) = actions::ungranted(&rule.header, &steps) {
                 let reason = format!("the rule has no grant for `{name}`");
@@ -263,27 +260,30 @@ impl Runner {
                     status: Status::Failed,
                     reason: Some(reason),
                 };
-            } else if self.breaker_trips(tx, rule, keys.run).await? {
+            } else if keys.acted >= BREAKER_RUNS {
+                self.stop_rule(tx, rule).await?;
                 end = End::skipped(format!(
                     "the breaker stopped the rule: more than {BREAKER_RUNS} runs in a minute"
                 ));
             } else {
+                counted.push((Purpose::Breaker, keys.run));
                 queued = actions::queue(&self.ports, tx, id, run, &mut steps).await?;
             }
         }
         if let (Status::Completed, Some(key)) = (end.status, keys.limit) {
-            store::limit_take(tx, id, Purpose::Limit, key).await?; // a run that did nothing doesn't count
+            counted.push((Purpose::Limit, key)); // a run that did nothing doesn't count
         }
-        store::journal_insert(tx, run, &steps).await?;
-        store::run_finish(
-            tx,
+        let finish = store::Finish {
             run,
-            end.status,
-            end.reason.as_deref(),
-            queued,
-            self.clock.now(),
-        )
-        .await?;
+            rule: id,
+            status: end.status,
+            reason: end.reason.as_deref(),
+            actions: queued,
+            at: self.clock.now(),
+            steps: &steps,
+            counted: &counted,
+        };
+        store::run_finish(tx, &finish).await?;
         if tx.cause().depth <= DEPTH_MAX {
             let actions = u32::try_from(queued).unwrap_or(0);
             let outcome = end.status.as_str().to_owned();
@@ -300,19 +300,9 @@ impl Runner {
         Ok(())
     }
 
-    /// Counts an acting run; one too many stops the rule until its owner enables it again.
-    async fn breaker_trips(
-        &self,
-        tx: &mut ScopedTx,
-        rule: &Rule,
-        key: &[u8; 32],
-    ) -> Result<bool, HandleError> {
+    /// An acting run too many stops the rule until its owner enables it again.
+    async fn stop_rule(&self, tx: &mut ScopedTx, rule: &Rule) -> Result<(), HandleError> {
         let id = rule.header.id.as_str();
-        let since = before(tx.now(), BREAKER_WINDOW);
-        if store::limit_used(tx, id, Purpose::Breaker, key, since).await? < BREAKER_RUNS {
-            store::limit_take(tx, id, Purpose::Breaker, key).await?;
-            return Ok(false);
-        }
         let reason = format!(
             "stopped by the hub: it acted more than {BREAKER_RUNS} times in a minute for the same key"
         );
@@ -328,7 +318,7 @@ impl Runner {
             tx.publish_about(id, &changed)?;
             self.catalog.forget(tx.account());
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -342,6 +332,26 @@ fn enter_gently(rule: &Rule, function: &str, args: &[Arg], host: &mut Host) -> E
     } else {
         enter(rule, function, args, host)
     }
+}
+
+/// What a run is counted by: its limit, and, if the rule may act at all, the hub's own guard.
+fn counters<'a>(
+    now: DateTime<Utc>,
+    rule: &Rule,
+    key: &'a [u8; 32],
+    limit: Option<(&Limit, &'a [u8; 32])>,
+) -> Vec<Counter<'a>> {
+    let limit = limit.map(|(limit, key)| Counter {
+        purpose: Purpose::Limit,
+        key,
+        since: before(now, limit.window),
+    });
+    let breaker = (!rule.header.grants.is_empty()).then(|| Counter {
+        purpose: Purpose::Breaker,
+        key,
+        since: before(now, BREAKER_WINDOW),
+    });
+    limit.into_iter().chain(breaker).collect()
 }
 
 fn new_run<'a>(

@@ -25,15 +25,58 @@ pub(crate) struct NewRun<'a> {
     pub(crate) started_at: DateTime<Utc>,
 }
 
-/// Writes a run down as running. False: this event has had its run of this rule.
-pub(crate) async fn run_begin(tx: &mut ScopedTx, run: &NewRun<'_>) -> Result<bool, AccessError> {
-    let account = tx.account();
-    let done = sqlx::query!(
+/// What a run is counted by, and since when hits count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counter<'a> {
+    pub(crate) purpose: Purpose,
+    pub(crate) key: &'a [u8; 32],
+    pub(crate) since: DateTime<Utc>,
+}
+
+/// How much of a run's counters is used; nothing where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct UsedBefore {
+    pub(crate) limit: usize,
+    pub(crate) breaker: usize,
+}
+
+/// Writes a run down as running, and says how often what it is counted by happened since. Whoever asks holds the
+/// counters until the transaction ends, so that nobody else counts at the same time. `None`: this event has had its run
+/// of this rule.
+pub(crate) async fn run_begin(
+    tx: &mut ScopedTx,
+    run: &NewRun<'_>,
+    counters: &[Counter<'_>],
+) -> Result<Option<UsedBefore>, AccessError> {
+    let (account, now) = (tx.account(), tx.now());
+    let of = |purpose| counters.iter().find(|counter| counter.purpose == purpose);
+    let since = |purpose| of(purpose).map_or(now, |counter| counter.since);
+    let (limit, breaker) = (since(Purpose::Limit), since(Purpose::Breaker));
+    let purposes: Vec<_> = counters
+        .iter()
+        .map(|one| one.purpose.as_str().to_owned())
+        .collect();
+    let keys: Vec<_> = counters.iter().map(|one| one.key.to_vec()).collect();
+    let keep_until: Vec<_> = counters.iter().map(|one| keep_until(now, one.since)).collect();
+    let found = sqlx::query!(
         r#"
-        INSERT INTO rules.run (id, account, rule, version, event, event_position, correlation, key, status, actions,
-            started_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', 0, $9)
-        ON CONFLICT (account, rule, event) DO NOTHING
+        WITH run AS (
+            INSERT INTO rules.run (id, account, rule, version, event, event_position, correlation, key, status, actions,
+                started_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', 0, $9)
+            ON CONFLICT (account, rule, event) DO NOTHING RETURNING id
+        ), used AS (
+            INSERT INTO rules.limit_counter AS counter (account, rule, purpose, key, hits, keep_until)
+            SELECT $2, $3, said.purpose, said.key, '{}', said.keep_until
+            FROM run, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS said (purpose, key, keep_until)
+            ON CONFLICT (account, rule, purpose, key) DO UPDATE SET keep_until = excluded.keep_until,
+                hits = ARRAY(SELECT hit FROM unnest(counter.hits) AS hit
+                    WHERE hit > CASE excluded.purpose WHEN 'limit' THEN $13::timestamptz ELSE $14::timestamptz END)
+            RETURNING purpose, cardinality(hits) AS count
+        )
+        SELECT EXISTS (SELECT FROM run) AS "fresh!",
+            coalesce((SELECT count FROM used WHERE purpose = 'limit'), 0) AS "limit!",
+            coalesce((SELECT count FROM used WHERE purpose = 'breaker'), 0) AS "breaker!"
         "#,
         run.id.0,
         account.0,
@@ -43,45 +86,46 @@ pub(crate) async fn run_begin(tx: &mut ScopedTx, run: &NewRun<'_>) -> Result<boo
         run.event_position,
         run.correlation.0,
         &run.key[..],
-        run.started_at
+        run.started_at,
+        &purposes,
+        &keys,
+        &keep_until,
+        limit,
+        breaker
     )
-    .execute(tx.conn())
+    .fetch_one(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    let count = |hits| usize::try_from(hits).unwrap_or(0);
+    Ok(found.fresh.then(|| UsedBefore {
+        limit: count(found.limit),
+        breaker: count(found.breaker),
+    }))
 }
 
-/// Writes the end of a run down.
-pub(crate) async fn run_finish(
-    tx: &mut ScopedTx,
-    run: RunId,
-    status: Status,
-    reason: Option<&str>,
-    actions: i32,
-    finished_at: DateTime<Utc>,
-) -> Result<(), AccessError> {
-    let account = tx.account();
-    sqlx::query!(
-        r#"
-        UPDATE rules.run SET status = $3, reason = $4, actions = $5, finished_at = $6 WHERE account = $1 AND id = $2
-        "#,
-        account.0,
-        run.0,
-        status.as_str(),
-        reason,
-        actions,
-        finished_at
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+/// The end of a run.
+#[derive(Debug)]
+pub(crate) struct Finish<'a> {
+    pub(crate) run: RunId,
+    pub(crate) rule: &'a str,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) actions: i32,
+    pub(crate) at: DateTime<Utc>,
+    /// Its journal, from step 1 on.
+    pub(crate) steps: &'a [Step],
+    /// What counts it once more; [`run_begin`] made the counters.
+    pub(crate) counted: &'a [(Purpose, &'a [u8; 32])],
 }
 
-/// Writes a run's journal down, from step 1 on, in one statement.
-pub(crate) async fn journal_insert(tx: &mut ScopedTx, run: RunId, steps: &[Step]) -> Result<(), AccessError> {
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let account = tx.account();
+/// Writes the end of a run down, with its journal, and counts it.
+pub(crate) async fn run_finish(tx: &mut ScopedTx, finish: &Finish<'_>) -> Result<(), AccessError> {
+    let (account, now, steps) = (tx.account(), tx.now(), finish.steps);
+    let purposes: Vec<_> = finish
+        .counted
+        .iter()
+        .map(|(purpose, _)| purpose.as_str().to_owned())
+        .collect();
+    let keys: Vec<_> = finish.counted.iter().map(|(_, key)| key.to_vec()).collect();
     macro_rules! column {
         (|$step:ident| $value:expr) => {
             &steps.iter().map(|$step| $value).collect::<Vec<_>>()
@@ -89,15 +133,23 @@ pub(crate) async fn journal_insert(tx: &mut ScopedTx, run: RunId, steps: &[Step]
     }
     sqlx::query!(
         r#"
-        INSERT INTO rules.journal_entry (run, account, seq, kind, name, args_hash, args, value, line, message, job, at)
-        SELECT $1, $2, row.ord, row.kind, row.name, row.args_hash, row.args, row.value, row.line, row.message, row.job,
-            row.at
-        FROM unnest(
-            $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::integer[], $9::uuid[], $10::uuid[],
-            $11::timestamptz[]
-        ) WITH ORDINALITY AS row (kind, name, args_hash, args, value, line, message, job, at, ord)
+        WITH journal AS (
+            INSERT INTO rules.journal_entry (run, account, seq, kind, name, args_hash, args, value, line, message, job, at)
+            SELECT $1, $2, row.ord, row.kind, row.name, row.args_hash, row.args, row.value, row.line, row.message,
+                row.job, row.at
+            FROM unnest(
+                $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::jsonb[], $8::integer[], $9::uuid[], $10::uuid[],
+                $11::timestamptz[]
+            ) WITH ORDINALITY AS row (kind, name, args_hash, args, value, line, message, job, at, ord)
+        ), counted AS (
+            UPDATE rules.limit_counter AS counter SET hits = counter.hits || $15::timestamptz
+            FROM unnest($13::text[], $14::bytea[]) AS said (purpose, key)
+            WHERE counter.account = $2 AND counter.rule = $12 AND counter.purpose = said.purpose
+                AND counter.key = said.key
+        )
+        UPDATE rules.run SET status = $16, reason = $17, actions = $18, finished_at = $19 WHERE account = $2 AND id = $1
         "#,
-        run.0,
+        finish.run.0,
         account.0,
         column!(|step| step.kind.as_str().to_owned()),
         column!(|step| step.name.clone()),
@@ -108,10 +160,24 @@ pub(crate) async fn journal_insert(tx: &mut ScopedTx, run: RunId, steps: &[Step]
         column!(|step| step.message.map(|id| id.0)) as &[Option<uuid::Uuid>],
         column!(|step| step.job.map(|id| id.0)) as &[Option<uuid::Uuid>],
         column!(|step| step.at),
+        finish.rule,
+        &purposes,
+        &keys,
+        now,
+        finish.status.as_str(),
+        finish.reason,
+        finish.actions,
+        finish.at
     )
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// What is counted now is of use for one window more.
+fn keep_until(now: DateTime<Utc>, since: DateTime<Utc>) -> DateTime<Utc> {
+    now.checked_add_signed(now - since)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// What tells whether a step of a later entry is the same: keys in order, so that it doesn't hang on a map's order.
@@ -218,40 +284,6 @@ pub(crate) async fn run_by_id(tx: &mut ScopedTx, id: RunId) -> Result<Option<Run
     .await?)
 }
 
-/// How often something limited happened after `since`. Whoever asks holds the counter until the transaction ends,
-/// so that nobody else counts at the same time.
-pub(crate) async fn limit_used(
-    tx: &mut ScopedTx,
-    rule: &str,
-    purpose: Purpose,
-    key: &[u8; 32],
-    since: DateTime<Utc>,
-) -> Result<usize, AccessError> {
-    let (account, now) = (tx.account(), tx.now());
-    // What is counted now is of use for one window more.
-    let keep_until = now
-        .checked_add_signed(now - since)
-        .unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let hits = sqlx::query_scalar!(
-        r#"
-        INSERT INTO rules.limit_counter AS counter (account, rule, purpose, key, hits, keep_until)
-        VALUES ($1, $2, $3, $4, '{}', $6)
-        ON CONFLICT (account, rule, purpose, key)
-        DO UPDATE SET hits = ARRAY(SELECT hit FROM unnest(counter.hits) AS hit WHERE hit > $5), keep_until = $6
-        RETURNING cardinality(hits) AS "count!"
-        "#,
-        account.0,
-        rule,
-        purpose.as_str(),
-        &key[..],
-        since,
-        keep_until
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    Ok(usize::try_from(hits).unwrap_or(0))
-}
-
 /// How often something limited happened after the one moment and before the other, as far as it is still known.
 pub(crate) async fn limit_used_between(
     tx: &mut ScopedTx,
@@ -286,30 +318,6 @@ pub(crate) async fn prune(tx: &mut ScopedTx, runs_before: DateTime<Utc>) -> Resu
         .fetch_one(tx.conn())
         .await?;
     Ok(pruned)
-}
-
-/// Counts one more.
-pub(crate) async fn limit_take(
-    tx: &mut ScopedTx,
-    rule: &str,
-    purpose: Purpose,
-    key: &[u8; 32],
-) -> Result<(), AccessError> {
-    let (account, now) = (tx.account(), tx.now());
-    sqlx::query!(
-        r#"
-        UPDATE rules.limit_counter SET hits = hits || $5::timestamptz
-        WHERE account = $1 AND rule = $2 AND purpose = $3 AND key = $4
-        "#,
-        account.0,
-        rule,
-        purpose.as_str(),
-        &key[..],
-        now
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }
 
 /// Forgets what a rule has counted, so that it begins anew.

@@ -68,7 +68,7 @@ impl Stop {
 impl From<AccessError> for Stop {
     fn from(error: AccessError) -> Self {
         match error {
-            AccessError::Database(_) | AccessError::Queue(_) => Self::retry(error),
+            AccessError::Database(_) | AccessError::Queue(_) | AccessError::Store(_) => Self::retry(error),
             // Nothing can be written for this message any more, not even that it failed.
             AccessError::Payload(_) | AccessError::Erased | AccessError::TooDeep => Self::Fail {
                 reason: error.to_string(),
@@ -178,6 +178,11 @@ impl Sending {
         let entity = self.ports.graph_read().entity(&mut tx, id).await?;
         let entity = entity.ok_or_else(|| Stop::fail("the Message is not there any more"))?;
         let message = outgoing(&entity).map_err(Stop::fail)?;
+        if waits(&entity)
+            && let Some((route, attempt)) = self.first_attempt(&mut tx, id, &message).await?
+        {
+            return self.make(tx, &entity, &message, &route, &attempt).await;
+        }
         let attempts = store::attempt_list(&mut tx, id).await?;
         match next_step(&attempts) {
             Step::Done(attempt) => Ok(Some(Sent {
@@ -231,14 +236,31 @@ impl Sending {
         }
     }
 
-    /// Makes an attempt: committed first, then the request, then its outcome.
+    /// Begins the first attempt of a message that has none. `None`: it has one, or no connection can take it; the
+    /// attempts so far are to be looked at.
+    async fn first_attempt(
+        &self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        message: &OutgoingMessage,
+    ) -> Result<Option<(Route, Attempt)>, Stop> {
+        let driver = self.ports.channel_driver();
+        let route = match driver.route(tx, &message.channel, message.connection).await {
+            Ok(route) => route,
+            Err(ChannelError::Access(error)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let attempt = store::attempt_start_first(tx, id, &route).await?;
+        Ok(attempt.map(|attempt| (route, attempt)))
+    }
+
+    /// Makes another attempt.
     async fn attempt(
         &self,
         mut tx: ScopedTx,
         entity: &Entity,
         message: &OutgoingMessage,
     ) -> Result<Option<Sent>, Stop> {
-        let (scope, cause) = (tx.scope().clone(), tx.cause());
         let driver = self.ports.channel_driver();
         let route = driver
             .route(&mut tx, &message.channel, message.connection)
@@ -246,10 +268,23 @@ impl Sending {
         let Some(attempt) = store::attempt_start(&mut tx, entity.id, &route).await? else {
             return Ok(None); // another run was quicker: look again
         };
+        self.make(tx, entity, message, &route, &attempt).await
+    }
+
+    /// Makes an attempt that was begun: committed first, then the request, then its outcome.
+    async fn make(
+        &self,
+        tx: ScopedTx,
+        entity: &Entity,
+        message: &OutgoingMessage,
+        route: &Route,
+        attempt: &Attempt,
+    ) -> Result<Option<Sent>, Stop> {
+        let (scope, cause) = (tx.scope().clone(), tx.cause());
         tx.commit().await?;
         failpoint::hit("before the POST");
         let outcome = self
-            .request(&scope, &route, &order(entity.id, message, &attempt))
+            .request(&scope, route, &order(entity.id, message, attempt))
             .await;
         failpoint::hit("after the POST");
         let tx = self.access.begin(&scope, cause).await?;
@@ -260,7 +295,7 @@ impl Sending {
                     status: &status,
                     error: None,
                 };
-                self.proven(tx, entity, &attempt, AttemptState::Accepted, &proof)
+                self.proven(tx, entity, attempt, AttemptState::Accepted, &proof)
                     .await
             }
             Outcome::Answered(SendOutcome::Refused {
@@ -268,12 +303,12 @@ impl Sending {
                 permanent,
                 retry_after,
             }) => {
-                self.refused(tx, entity, &attempt, reason, permanent, retry_after)
+                self.refused(tx, entity, attempt, reason, permanent, retry_after)
                     .await
             }
-            Outcome::Answered(SendOutcome::Unknown { reason }) => self.unknown(tx, &attempt, reason).await,
+            Outcome::Answered(SendOutcome::Unknown { reason }) => self.unknown(tx, attempt, reason).await,
             Outcome::NotMade { reason, permanent } => {
-                self.refused(tx, entity, &attempt, reason, permanent, None).await
+                self.refused(tx, entity, attempt, reason, permanent, None).await
             }
         }
     }

@@ -3,11 +3,11 @@
 //! Invariant: `communication.MessageSent` is published once an attempt that a provider has, whoever brings the proof
 //! first (the answer, a callback, the provider's records).
 
-use contracts::EntityId;
 use contracts::events::communication::{MessageFailed, MessageSent};
+use contracts::{EntityId, NewEvent};
 use serde_json::{Map, Value, json};
-use spine::ScopedTx;
 use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, GraphWrite, Identifier, Target};
+use spine::{AccessError, ScopedTx};
 
 use crate::model::{Attempt, AttemptState, MessageStatus, may_become};
 use crate::store;
@@ -35,20 +35,51 @@ pub(crate) async fn accepted(
     state: AttemptState,
     proof: &Proof<'_>,
 ) -> Result<bool, GraphError> {
-    if !store::attempt_prove(tx, attempt.id, state, proof.remote_id).await? {
+    let event = sent_event(message, attempt, state, proof)?;
+    if !store::attempt_prove(tx, attempt.id, state, proof.remote_id, event.id).await? {
         return Ok(false);
     }
-    sent(tx, graph, message, attempt, state, proof).await?;
+    message_sent(tx, graph, message, attempt, proof).await?;
+    tx.publish(event)?;
     Ok(true)
 }
 
-/// Tells that the message of an attempt is at the provider.
+/// Tells that the message of an attempt, whose row says so already, is at the provider.
 pub(crate) async fn sent(
     tx: &mut ScopedTx,
     graph: &dyn GraphWrite,
     message: &Entity,
     attempt: &Attempt,
     state: AttemptState,
+    proof: &Proof<'_>,
+) -> Result<(), GraphError> {
+    message_sent(tx, graph, message, attempt, proof).await?;
+    let event = tx.publish(sent_event(message, attempt, state, proof)?)?;
+    store::attempt_followed_by(tx, attempt.id, event).await?;
+    Ok(())
+}
+
+fn sent_event(
+    message: &Entity,
+    attempt: &Attempt,
+    state: AttemptState,
+    proof: &Proof<'_>,
+) -> Result<NewEvent, AccessError> {
+    let event = MessageSent {
+        message: message.id,
+        attempt: attempt.id,
+        connection: attempt.connection,
+        remote_id: proof.remote_id.to_owned(),
+        adopted: state == AttemptState::Adopted,
+    };
+    Ok(NewEvent::of(&event)?.about(message.id))
+}
+
+async fn message_sent(
+    tx: &mut ScopedTx,
+    graph: &dyn GraphWrite,
+    message: &Entity,
+    attempt: &Attempt,
     proof: &Proof<'_>,
 ) -> Result<(), GraphError> {
     // It has the message, whatever its word for that is.
@@ -64,17 +95,7 @@ pub(crate) async fn sent(
     props.insert("remote_id".to_owned(), proof.remote_id.into());
     // By this the provider's later words about it find it, those that reconciling brings too.
     let known_as = Identifier::new(format!("{}.message", attempt.plugin), proof.remote_id);
-    message_update(tx, graph, message.id, props, vec![known_as]).await?;
-    let event = MessageSent {
-        message: message.id,
-        attempt: attempt.id,
-        connection: attempt.connection,
-        remote_id: proof.remote_id.to_owned(),
-        adopted: state == AttemptState::Adopted,
-    };
-    let event = tx.publish_about(message.id, &event)?;
-    store::attempt_followed_by(tx, attempt.id, event).await?;
-    Ok(())
+    message_update(tx, graph, message.id, props, vec![known_as]).await
 }
 
 /// Moves the Message's status on, if the provider's word does.

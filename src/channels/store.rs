@@ -154,6 +154,38 @@ pub(crate) async fn attempt_followed_by(
     Ok(())
 }
 
+/// Begins the first attempt; `None` if the message had one, however that ended.
+pub(crate) async fn attempt_start_first(
+    tx: &mut ScopedTx,
+    message: EntityId,
+    route: &Route,
+) -> Result<Option<Attempt>, AccessError> {
+    let (account, now, id, cause) = (tx.account(), tx.now(), AttemptId::new(), tx.cause());
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        INSERT INTO channels.attempt (account, id, message, connection, plugin, created_at, state, correlation,
+            causation, depth)
+        SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8, $9
+        WHERE NOT EXISTS (SELECT FROM channels.attempt WHERE account = $1 AND message = $3)
+        ON CONFLICT (account, message) WHERE state IN ('started', 'unknown', 'accepted', 'adopted') DO NOTHING
+        RETURNING id, connection, plugin, created_at, state, remote_id, reason, finished_at
+        "#,
+        account.0,
+        id.0,
+        message.0,
+        route.connection.0,
+        route.plugin,
+        now,
+        cause.correlation.0,
+        cause.causation.map(|event| event.0),
+        cause.depth
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(Attempt::from))
+}
+
 /// Begins an attempt; `None` if the message has one that is open or successful.
 pub(crate) async fn attempt_start(
     tx: &mut ScopedTx,
@@ -185,24 +217,30 @@ pub(crate) async fn attempt_start(
     Ok(row.map(Attempt::from))
 }
 
-/// The provider has the message of an attempt whose outcome was open. False: somebody else settled it before.
+/// The provider has the message of an attempt whose outcome was open, and this event will tell of it: what the provider
+/// says of the attempt from now on follows from it. False: somebody else settled it before.
 pub(crate) async fn attempt_prove(
     tx: &mut ScopedTx,
     attempt: AttemptId,
     state: AttemptState,
     remote_id: &str,
+    event: EventId,
 ) -> Result<bool, AccessError> {
-    let (account, now) = (tx.account(), tx.now());
+    let (account, now, cause) = (tx.account(), tx.now(), tx.cause());
     let done = sqlx::query!(
         r#"
-        UPDATE channels.attempt SET state = $3, remote_id = $4, reason = NULL, finished_at = $5
+        UPDATE channels.attempt SET state = $3, remote_id = $4, reason = NULL, finished_at = $5,
+            correlation = $6, causation = $7, depth = $8
         WHERE account = $1 AND id = $2 AND state IN ('started', 'unknown')
         "#,
         account.0,
         attempt.0,
         state.as_str(),
         remote_id,
-        now
+        now,
+        cause.correlation.0,
+        event.0,
+        cause.depth.saturating_add(1)
     )
     .execute(tx.conn())
     .await?;

@@ -92,6 +92,41 @@ impl JobPayload for RunImport {
     const RETRY: RetryPolicy = LONG;
 }
 
+/// Look into a content that is kept: size, thumbnails, what may be given to others. Its handler lives in `media`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProcessMedia {
+    /// The MediaObject.
+    pub media: EntityId,
+}
+
+impl JobPayload for ProcessMedia {
+    const QUEUE: &'static str = "process-media";
+    const CLASS: JobClass = JobClass::Background;
+}
+
+/// Remove the account's contents that nobody needs, and what uploads left behind. Its handler lives in `media`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CollectMedia {}
+
+impl JobPayload for CollectMedia {
+    const QUEUE: &'static str = "collect-media";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = LONG;
+}
+
+/// Remove all bytes of an account that is erased. A job of the instance; its handler lives in `media`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveAccountMedia {
+    /// The account that was.
+    pub account: crate::AccountId,
+}
+
+impl JobPayload for RemoveAccountMedia {
+    const QUEUE: &'static str = "remove-account-media";
+    const CLASS: JobClass = JobClass::Background;
+    const RETRY: RetryPolicy = LONG;
+}
+
 /// As the default, for what may take a day.
 const LONG: RetryPolicy = RetryPolicy {
     expire_in: std::time::Duration::from_secs(23 * 3600),

@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
-    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, Ports, RawRecord, RelationChange,
-    Target,
+    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, KeepMedia, MediaError, Ports,
+    RawRecord, RelationChange, Target,
 };
 use spine::{AccessError, ScopedTx};
 
-use crate::map::{self, Edge, End, Hints, Meaning, Somebody, Thread};
+use crate::map::{self, Edge, Enclosure, End, Hints, Meaning, Somebody, Thread};
 use crate::places::Places;
 
 /// The scheme by which a conversation is known: all message ids of its mails.
@@ -146,8 +146,11 @@ impl Understanding {
         }
         self.people(&mut work, tx, meaning.people).await?;
         let ids = work.write(tx).await?;
+        if let Some(first) = ids.first() {
+            work.enclosures(tx, *first, meaning.enclosures).await?;
+        }
         let id = |at: usize| ids.get(at).copied();
-        work.relations = later
+        let relations = later
             .into_iter()
             .filter_map(|(at, predicate, far)| {
                 let (from, to) = match far {
@@ -160,8 +163,8 @@ impl Understanding {
                     to,
                 })
             })
-            .filter(|relation| relation.from != relation.to)
-            .collect();
+            .filter(|relation| relation.from != relation.to);
+        work.relations.extend(relations);
         if !work.relations.is_empty() {
             work.write(tx).await?;
         }
@@ -251,6 +254,35 @@ impl Work<'_> {
             .understand(tx, self.record, change)
             .await?;
         Ok(applied.entities.into_iter().map(|entity| entity.id).collect())
+    }
+
+    /// Keeps what came with the first thing. What isn't taken is still told of by the thing itself, and by the record.
+    async fn enclosures(
+        &mut self,
+        tx: &mut ScopedTx,
+        holder: EntityId,
+        enclosures: Vec<Enclosure>,
+    ) -> Result<(), GraphError> {
+        for enclosure in enclosures {
+            let media = KeepMedia {
+                bytes: enclosure.bytes,
+                filename: enclosure.filename,
+                declared_type: enclosure.declared_type,
+                holder,
+            };
+            match self.ports.media_store().keep(tx, media).await {
+                Ok(kept) => self.relations.push(RelationChange {
+                    from: holder,
+                    predicate: enclosure.predicate.to_owned(),
+                    to: kept.media,
+                }),
+                Err(MediaError::Access(error)) => return Err(error.into()),
+                Err(MediaError::Refused(reason)) => {
+                    tracing::info!(record = %self.record, reason, "an enclosure is not kept by itself");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing

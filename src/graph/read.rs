@@ -64,30 +64,31 @@ impl GraphRead for Graph {
     }
 
     async fn party(&self, tx: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError> {
-        let Some(identifier) = address(identifier) else {
-            let address = identifier
-                .value
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(ADDRESS_CHARS_MAX)
-                .collect();
-            return Ok(Party {
-                id: None,
-                name: None,
-                address,
-                relations: Vec::new(),
+        let mut parties = self.parties(tx, std::slice::from_ref(identifier)).await?;
+        Ok(parties.pop().unwrap_or_else(|| stranger(identifier)))
+    }
+
+    async fn parties(&self, tx: &mut ScopedTx, identifiers: &[Identifier]) -> Result<Vec<Party>, GraphError> {
+        let addresses: Vec<_> = identifiers.iter().map(address).collect();
+        let known: Vec<_> = addresses.iter().flatten().cloned().collect();
+        let rows = store::party_list(tx, &known).await?;
+        let parties = addresses.into_iter().zip(identifiers).map(|(address, given)| {
+            let Some(address) = address else {
+                return stranger(given);
+            };
+            let mut rows = rows.iter();
+            let row = rows.find(|row| row.scheme == address.scheme && row.value == address.value);
+            let (id, name, relations) = row.map_or_else(Default::default, |row| {
+                (Some(row.id.into()), row.title.clone(), row.relations.clone())
             });
-        };
-        let found = store::party_by_identifier(tx, &identifier).await?;
-        let (id, name, relations) = found.map_or_else(Default::default, |row| {
-            (Some(row.id.into()), row.title, row.relations)
+            Party {
+                id,
+                name,
+                address: address.value,
+                relations,
+            }
         });
-        Ok(Party {
-            id,
-            name,
-            address: identifier.value,
-            relations,
-        })
+        Ok(parties.collect())
     }
 
     async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError> {
@@ -99,6 +100,17 @@ impl GraphRead for Graph {
                         .to_owned(),
                 )
             })
+    }
+}
+
+/// Who is known by what they gave as their address, and by nothing else.
+fn stranger(identifier: &Identifier) -> Party {
+    let printable = identifier.value.chars().filter(|c| !c.is_control());
+    Party {
+        id: None,
+        name: None,
+        address: printable.take(ADDRESS_CHARS_MAX).collect(),
+        relations: Vec::new(),
     }
 }
 

@@ -62,26 +62,26 @@ pub struct Parts {
 /// The services' routes.
 #[derive(Default)]
 pub struct Routes {
-    api: OpenApiRouter,
-    public: OpenApiRouter,
+    api: Router,
+    public: Router,
+    description: openapi::Description,
 }
 
 impl Routes {
-    /// Takes the routes out of the services; the rest of them goes to [`spine::Spine::start`].
-    pub fn take(services: &mut [Service]) -> Self {
-        services.iter_mut().fold(Self::default(), |routes, service| Self {
-            api: routes.api.merge(std::mem::take(&mut service.api)),
-            public: routes.public.merge(std::mem::take(&mut service.public)),
-        })
+    /// Takes the routes out of a service, best as soon as it is built: their description is large until it is written
+    /// down here. The rest of the service goes to [`spine::Spine::start`].
+    pub fn take(&mut self, service: &mut Service) {
+        self.add_api(std::mem::take(&mut service.api));
+        let (public, document) = std::mem::take(&mut service.public).split_for_parts();
+        self.public = std::mem::take(&mut self.public).merge(public);
+        self.description.add_public(document);
     }
 
     /// Adds routes below `/api/v1`: the hub's own.
-    #[must_use]
-    pub fn merge_api(self, api: OpenApiRouter) -> Self {
-        Self {
-            api: self.api.merge(api),
-            public: self.public,
-        }
+    pub fn add_api(&mut self, api: OpenApiRouter) {
+        let (api, document) = api.split_for_parts();
+        self.api = std::mem::take(&mut self.api).merge(api);
+        self.description.add_api(document);
     }
 }
 
@@ -131,12 +131,20 @@ pub fn build(parts: Parts) -> Edge {
         streams: CancellationToken::new(),
         proxies: parts.proxies,
     };
-    let mut api = parts.routes.api.merge(spine_routes::api(state.clone()));
-    openapi::require_bearer(api.get_openapi_mut());
+    let mut routes = parts.routes;
+    routes.add_api(spine_routes::api(state.clone()));
+    let Routes {
+        api,
+        public,
+        description,
+    } = routes;
+    let document = description.finish();
     let doors = [layers::auth::Door::Network, layers::auth::Door::Control];
     let [network, control] = doors.map(|door| {
         let api = layers::auth::guard(api.clone(), state.clone(), door);
-        door_router(api, parts.routes.public.clone(), &state, door)
+        // Public routes are never nested: a peer's signature covers the path as it came.
+        let routes = Router::new().nest(openapi::API, api).merge(public.clone());
+        door_router(routes.merge(openapi::route(document.clone())), &state, door)
     });
     Edge {
         network,
@@ -145,14 +153,8 @@ pub fn build(parts: Parts) -> Edge {
     }
 }
 
-fn door_router(api: OpenApiRouter, public: OpenApiRouter, state: &State, door: layers::auth::Door) -> Router {
-    // Public routes are never nested: a peer's signature covers the path as it came.
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
-        .nest("/api/v1", api)
-        .merge(public)
-        .split_for_parts();
-    let router = router
-        .merge(openapi::route(&document))
+fn door_router(routes: Router, state: &State, door: layers::auth::Door) -> Router {
+    let router = routes
         .merge(health::routes(state.health.clone()))
         .merge(metrics::route(state.clone(), door))
         .route("/", get(landing::page))

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use data::{Entity, EntityDeed, Event, Job, Merges, Record, State, StateChange, Timeline};
-pub(crate) use files::{Etl, Export, Import, ImportCommand};
+pub(crate) use files::{Etl, Export, Import, ImportCommand, Media};
 pub(crate) use intentions::{Goal, Schedule, Task};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
@@ -83,6 +83,9 @@ pub(crate) enum Command {
     Import(Import),
     /// Export everything in one format.
     Export(Export),
+    /// Keep, show and remove files: pictures, documents, recordings.
+    #[command(subcommand)]
+    Media(Media),
     /// Read again what came in.
     #[command(subcommand)]
     Etl(Etl),

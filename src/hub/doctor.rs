@@ -26,6 +26,7 @@ pub(crate) async fn run(config: &Config, json: bool) -> bool {
         packs(config),
         listen(config).await,
         running(config).await,
+        media(config).await,
         postgres(config),
     ];
     let well = findings.iter().all(|finding| finding.well);
@@ -167,6 +168,46 @@ async fn running(config: &Config) -> Finding {
         well: true,
         what: "hub",
         detail: detail.to_owned(),
+    }
+}
+
+/// Whether what accounts keep lies in the store; only a running hub can say.
+async fn media(config: &Config) -> Finding {
+    let what = "media";
+    let client = Client::new(config.control_socket(), None);
+    let Ok(accounts) = client.get("/accounts").await else {
+        return Finding {
+            well: true,
+            what,
+            detail: "is looked at while the hub runs".to_owned(),
+        };
+    };
+    let (mut kept, mut lost, mut unasked) = (0, Vec::new(), 0);
+    for account in render::list(&accounts) {
+        let id = render::cell(account, "id");
+        match client.with_account(&id).get("/media/check").await {
+            Ok(report) => {
+                kept += report["contents"].as_u64().unwrap_or(0);
+                if report["well"] == false {
+                    lost.push(render::cell(account, "handle"));
+                }
+            }
+            Err(_) => unasked += 1,
+        }
+    }
+    let detail = match (lost.is_empty(), unasked) {
+        (true, 0) => format!("{kept} files, all of them there"),
+        (true, _) => "the store can't be asked: the hub's log says why".to_owned(),
+        (false, _) => format!(
+            "files are missing in the store for {}: `allod media check --account HANDLE` names them; put the store back, or \
+             add them again",
+            lost.join(", ")
+        ),
+    };
+    Finding {
+        well: lost.is_empty() && unasked == 0,
+        what,
+        detail,
     }
 }
 

@@ -15,11 +15,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spine::database::{Database, DatabaseConfig, DatabaseError, ExternalDatabase, HubLock};
 use spine::queue::{Concurrency, RunnerOptions};
 use spine::vault::Vault;
-use spine::{Running, Settings, Spine};
+use spine::{MediaSettings, Running, S3Settings, Settings, Spine};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Media};
 use crate::{health, render, services};
 
 /// How long a stop waits for what runs.
@@ -118,7 +118,13 @@ async fn furnish(
         settings,
     );
     let context = spine.context().clone();
-    let mut services = services::services(&context);
+    let mut routes = edge::Routes::default();
+    let mut services = Vec::new();
+    for service in services::services(&context) {
+        let mut service = service.map_err(|why| ServeError::Start(why.into()))?;
+        routes.take(&mut service);
+        services.push(service);
+    }
     let missing = context.ports.missing();
     if !missing.is_empty() {
         return Err(ServeError::Start(
@@ -126,14 +132,19 @@ async fn furnish(
         ));
     }
     let metrics = edge::Metrics::install().map_err(|error| ServeError::Start(Box::new(error)))?;
-    let status = health::status_routes(config, listen, database.clone(), spine.admin().clone());
+    routes.add_api(health::status_routes(
+        config,
+        listen,
+        database.clone(),
+        spine.admin().clone(),
+    ));
     let ranges: Vec<_> = config.trusted_proxies.iter().map(|range| range.0).collect();
     let proxies = edge::TrustedProxies::new(&ranges);
     let edge = edge::build(edge::Parts {
         context: context.clone(),
         admin: spine.admin().clone(),
         gate,
-        routes: edge::Routes::take(&mut services).merge_api(status),
+        routes,
         checks: vec![
             Arc::new(health::DatabaseCheck(database.clone())),
             Arc::new(health::DiskCheck(config.data_dir.clone())),
@@ -272,7 +283,46 @@ fn settings(config: &Config, listen: SocketAddr) -> Result<Settings, ServeError>
         public_url: config.public_url(listen),
         upload_bytes_max: config.imports.upload_bytes_max,
         extra_ca_pem: config.fetch.extra_ca.iter().map(read).collect::<Result<_, _>>()?,
+        media: media_settings(&config.media)?,
     })
+}
+
+fn media_settings(media: &Media) -> Result<MediaSettings, ServeError> {
+    let s3 = match &media.bucket {
+        None => None,
+        Some(bucket) => Some(S3Settings {
+            bucket: bucket.clone(),
+            region: media.region.clone(),
+            endpoint: media.endpoint.clone(),
+            prefix: media.prefix.clone(),
+            access_key_id: media.access_key_id.clone().unwrap_or_default(),
+            secret_access_key: media_secret(media)?,
+            allowed_ranges: media
+                .allowed_ranges
+                .iter()
+                .map(|range| range.0.to_string())
+                .collect(),
+        }),
+    };
+    Ok(MediaSettings {
+        file_bytes_max: media.file_bytes_max,
+        account_bytes_max: media.account_bytes_max,
+        grace: Duration::from_secs(u64::from(media.grace_days) * 24 * 3600),
+        s3,
+    })
+}
+
+/// The key itself, or what the file holds that is named for it.
+fn media_secret(media: &Media) -> Result<String, ServeError> {
+    match (&media.secret_access_key, &media.secret_access_key_file) {
+        (Some(secret), _) => Ok(secret.clone()),
+        (None, Some(file)) => {
+            let read = std::fs::read_to_string(file);
+            let text = read.map_err(|error| ServeError::File(file.display().to_string(), error))?;
+            Ok(text.trim().to_owned())
+        }
+        (None, None) => Ok(String::new()),
+    }
 }
 
 /// Listens from the call on; what it returns ends with the first SIGTERM or SIGINT.

@@ -44,6 +44,12 @@ impl Consumer for PlanFold {
         .to_vec()
     }
 
+    /// Nearly everything that changes in the graph is neither task nor goal.
+    fn may_concern(&self, event: &Event) -> bool {
+        let kind = event.body.as_ref().and_then(|body| body.get("type")?.as_str());
+        kind.is_none_or(|kind| Kind::from_name(kind).is_some())
+    }
+
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         self.fold(tx, event).await
     }

@@ -75,16 +75,15 @@ impl ChannelDriver for Manager {
             )));
         }
         let found = store::connection_for_channel(tx, &plugins, connection).await?;
-        let Some((id, plugin)) = found else {
+        let Some(found) = found else {
             let plugins = plugins.join(" or ");
             return Err(ChannelError::Configuration(match connection {
                 Some(id) => format!("the connection {id} is gone, paused or does not serve `{channel}`"),
                 None => format!("nothing is connected for `{channel}`: connect {plugins}"),
             }));
         };
-        let ready = store::connection_by_id(tx, id)
-            .await?
-            .and_then(|connection| self.ready(connection));
+        let (id, plugin) = (found.id, found.plugin.clone());
+        let ready = self.ready(found);
         let grace = ready
             .as_ref()
             .and_then(|ready| ready.settings.get("grace_s")?.as_u64())

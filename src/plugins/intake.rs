@@ -192,14 +192,33 @@ impl Intake<'_> {
         )))
     }
 
-    async fn party(&self, tx: &mut ScopedTx, address: &Identifier) -> Result<Party, Unfit> {
-        if let Some(problem) = record::address_problem(address) {
+    /// Who they are at both ends.
+    async fn parties(
+        &self,
+        tx: &mut ScopedTx,
+        from: &Identifier,
+        to: &Identifier,
+    ) -> Result<(Party, Party), Unfit> {
+        let ends = [from, to];
+        if let Some(problem) = ends.into_iter().find_map(record::address_problem) {
             return Err(Unfit::Park(problem));
         }
-        match record::anonymous(address) {
-            Some(party) => Ok(party),
-            None => Ok(self.context.ports.graph_read().party(tx, address).await?),
-        }
+        let [from, to] = ends.map(record::anonymous);
+        let named = ends.into_iter().zip([&from, &to]);
+        let named: Vec<_> = named
+            .filter(|(_, anonymous)| anonymous.is_none())
+            .map(|(end, _)| end.clone())
+            .collect();
+        let mut known = self
+            .context
+            .ports
+            .graph_read()
+            .parties(tx, &named)
+            .await?
+            .into_iter();
+        let [from, to] = [from, to].map(|anonymous| anonymous.or_else(|| known.next()));
+        let missing = || Unfit::Park("the graph knows nothing of an address".to_owned());
+        Ok((from.ok_or_else(missing)?, to.ok_or_else(missing)?))
     }
 
     async fn known(
@@ -223,14 +242,30 @@ impl Intake<'_> {
         received: &Received<'_>,
         entities: Vec<EntityChange>,
     ) -> Result<Applied, Unfit> {
-        let change = Change {
+        let change = self.change(origin, received, entities);
+        Ok(self.context.ports.graph_write().apply(tx, change).await?)
+    }
+
+    /// As [`Intake::apply`], if record and entity are new; `None`: nothing was written.
+    async fn apply_new(
+        &self,
+        tx: &mut ScopedTx,
+        origin: &Origin,
+        received: &Received<'_>,
+        entity: EntityChange,
+    ) -> Result<Option<Applied>, Unfit> {
+        let change = self.change(origin, received, vec![entity]);
+        Ok(self.context.ports.graph_write().apply_new(tx, &change).await?)
+    }
+
+    fn change(&self, origin: &Origin, received: &Received<'_>, entities: Vec<EntityChange>) -> Change {
+        Change {
             by: AssertedBy::Connector,
             source: self.connection.source(),
             raw: Some(raw(self.connection, origin, received)),
             entities,
             relations: Vec::new(),
-        };
-        Ok(self.context.ports.graph_write().apply(tx, change).await?)
+        }
     }
 }
 

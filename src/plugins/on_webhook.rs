@@ -144,8 +144,14 @@ async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -
         .scope_by_connection(&address.plugin, connection)
         .await?
         .ok_or_else(unknown)?;
-    let mut tx = access.begin(&scope, Cause::outside()).await?;
+    let mut tx = match access.begin(&scope, Cause::outside()).await {
+        Err(AccessError::Erased) => return Err(unknown().into()), // just now
+        begun => begun?,
+    };
     let found = store::connection_by_id(&mut tx, connection).await?;
+    if found.is_none() {
+        access.forget_connection(connection);
+    }
     let ready = found.and_then(|found| manager.ready(found)).ok_or_else(unknown)?;
     if ready.connection.paused {
         let problem = Problem::unavailable("this connection is paused by its owner", PAUSED_RETRY_S);

@@ -109,19 +109,25 @@ pub(crate) async fn connection_for_channel(
     tx: &mut ScopedTx,
     plugins: &[String],
     wish: Option<ConnectionId>,
-) -> Result<Option<(ConnectionId, String)>, AccessError> {
-    let row = sqlx::query!(
+) -> Result<Option<Connection>, AccessError> {
+    let row = sqlx::query_as!(
+        Row,
         r#"
-        SELECT id, plugin FROM plugins.connection
-        WHERE plugin = ANY ($1) AND NOT paused AND ($2::uuid IS NULL OR id = $2)
-        ORDER BY array_position(ARRAY['active', 'retrying'], health) NULLS LAST, created_at, id LIMIT 1
+        SELECT id, plugin, name, settings, allowed_ranges, health, reason, paused, created_at, asked_at, synced_to,
+            ARRAY(SELECT s.name FROM plugins.secret AS s WHERE s.connection = c.id ORDER BY s.name) AS "secret_names!",
+            ARRAY(SELECT s.sealed FROM plugins.secret AS s WHERE s.connection = c.id ORDER BY s.name) AS "secret_values!"
+        FROM (
+            SELECT * FROM plugins.connection
+            WHERE plugin = ANY ($1) AND NOT paused AND ($2::uuid IS NULL OR id = $2)
+            ORDER BY array_position(ARRAY['active', 'retrying'], health) NULLS LAST, created_at, id LIMIT 1
+        ) AS c
         "#,
         plugins,
         wish.map(Uuid::from)
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.map(|row| (row.id.into(), row.plugin)))
+    Ok(row.map(Into::into))
 }
 
 pub(crate) async fn connection_insert(tx: &mut ScopedTx, connection: &Connection) -> Result<(), AccessError> {

@@ -177,6 +177,10 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         if error.is_transient() {
             tracing::warn!(%error, cause = std::error::Error::source(&error).map(ToString::to_string), "answered 503");
+            if matches!(error, AccessError::Store(_)) {
+                return Self::unavailable("the hub's media store is not available right now", 60)
+                    .hint("the hub's log says why; `allod doctor` on its machine says what to do");
+            }
             if is_disk_full(&error) {
                 return Self::unavailable("the hub's disk is full; nothing was taken in", 60)
                     .hint("`allod doctor` on the hub's machine says what to do");

@@ -158,7 +158,7 @@ impl Eraser {
         let mut told = Outbox::default();
         let event = NewEvent::of(&AccountErased { account, rows })?.about(account);
         told.push(event, asked.by, &cause, now)?;
-        told.insert(&mut tx, AccountId::INSTANCE, now).await?;
+        told.insert(&mut tx, AccountId::INSTANCE, now, None).await?;
         tx.commit().await?;
         self.access.wake().sealer();
         Ok(())

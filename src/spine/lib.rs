@@ -26,4 +26,4 @@ pub mod vault;
 pub use access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
 pub use log::consumer::{Consumer, HandleError};
 pub use runtime::{Admin, ConsumerStatus, Running, Spine, SpineStatus};
-pub use service::{Context, Service, Settings};
+pub use service::{Context, MediaSettings, S3Settings, Service, Settings};

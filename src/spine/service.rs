@@ -32,6 +32,60 @@ pub struct Settings {
     pub extra_ca_pem: Vec<Vec<u8>>,
     /// Bytes of one file that is uploaded to be imported.
     pub upload_bytes_max: u64,
+    /// Where contents are kept, and how much.
+    pub media: MediaSettings,
+}
+
+/// Where contents are kept, and how much.
+#[derive(Debug, Clone)]
+pub struct MediaSettings {
+    /// The largest content that is taken, in bytes.
+    pub file_bytes_max: u64,
+    /// How much an account may keep, in bytes.
+    pub account_bytes_max: u64,
+    /// How long what nobody needs is kept, so that a deletion can be taken back.
+    pub grace: std::time::Duration,
+    /// A store that speaks S3; `None`: the folder `media` of the data directory.
+    pub s3: Option<S3Settings>,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self {
+            file_bytes_max: 1 << 30,
+            account_bytes_max: 50 << 30,
+            grace: std::time::Duration::from_secs(7 * 24 * 3600),
+            s3: None,
+        }
+    }
+}
+
+/// A store that speaks S3. Its debug text shows no key.
+#[derive(Clone)]
+pub struct S3Settings {
+    /// The bucket.
+    pub bucket: String,
+    /// Its region, such as `eu-central-1`.
+    pub region: String,
+    /// Where it is, such as `https://s3.example.com`; `None`: at Amazon's, by the region.
+    pub endpoint: Option<String>,
+    /// Below which name the hub's objects lie; empty: the bucket is the hub's alone.
+    pub prefix: String,
+    /// The key's name.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+    /// Address ranges that are not public and in which the endpoint may be.
+    pub allowed_ranges: Vec<String>,
+}
+
+impl std::fmt::Debug for S3Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Settings")
+            .field("bucket", &self.bucket)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a service is given when it is built.

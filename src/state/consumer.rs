@@ -85,13 +85,18 @@ impl Consumer for StateFold {
         types.map(str::to_owned).into()
     }
 
-    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane.
+    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
+    /// was erased is forgotten whichever lane tells of it.
+    fn may_concern(&self, event: &Event) -> bool {
+        event.kind == EntityErased::TYPE || (event.lane == Lane::Live && !is_of_no_interest(event))
+    }
+
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         if let Some(erased) = event.payload::<EntityErased>() {
-            return on_entity_erased::forget(tx, &erased?).await; // whichever lane, and however often
+            return on_entity_erased::forget(tx, &erased?).await; // however often
         }
-        if event.lane == Lane::Backfill || is_of_no_interest(event) {
-            return Ok(());
+        if !self.may_concern(event) {
+            return Ok(()); // parked before it could be known
         }
         let mut now = store::whereabouts_lock(tx).await?;
         let Some(at) = moment(tx, event, &now).await? else {

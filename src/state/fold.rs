@@ -29,7 +29,12 @@ pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) ->
         return Ok(()); // of a clock that is wrong
     }
     let fact = lapse(tx, at, &seen.key).await?;
-    let mut signals = store::signal_list(tx, &seen.key).await?;
+    let of_calls = seen.key == CALL_ACTIVE;
+    let mut signals = if of_calls {
+        store::signal_list_of_calls(tx, &seen.key, &seen.voice, at.recorded_at).await?
+    } else {
+        store::signal_list(tx, &seen.key).await?
+    };
     let index = signals.iter().position(|signal| signal.voice == seen.voice);
     let before = index.and_then(|index| signals.get(index));
     if is_late(&seen, before, fact.as_ref().map(|fact| fact.observed_at)) {
@@ -37,16 +42,15 @@ pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) ->
     }
     let valid_for = valid_for(tx, &seen).await?;
     let signal = Signal::of(&seen, valid_for);
-    store::signal_upsert(tx, &seen.key, &signal).await?;
+    // Each call is a source of its own: what expired is forgotten.
+    let forget = of_calls.then_some(at.recorded_at);
+    store::signal_upsert(tx, &seen.key, &signal, forget).await?;
     match index.and_then(|index| signals.get_mut(index)) {
         Some(place) => *place = signal,
         None => signals.push(signal),
     }
     if let Some(belief) = believed(&seen.key, &signals, at.recorded_at, Some(&seen.voice)) {
         believe(tx, at, &seen.key, fact, belief, seen.taken_at).await?;
-    }
-    if seen.key == CALL_ACTIVE {
-        store::forget::signals_forget(tx, CALL_ACTIVE, at.recorded_at).await?; // each call is a source of its own
     }
     Ok(())
 }
@@ -131,7 +135,6 @@ async fn believe(
     }: Belief<'_>,
     since: DateTime<Utc>,
 ) -> Result<KeptFact, HandleError> {
-    store::deadline_set(tx, key, until).await?;
     let holds = fact.as_ref().filter(|fact| fact.holds_at(at.recorded_at));
     if let Some(fact) = holds.filter(|fact| fact.value == best.value && fact.unit == best.unit) {
         store::fact_confirm(tx, fact, observed_at, until).await?;
@@ -155,6 +158,7 @@ async fn believe(
         expiry_told: false,
         retracted: false,
     };
+    store::deadline_set(tx, key, until).await?;
     store::fact_insert(tx, &new).await?;
     // A fact whose expiry nobody was told of went over into this one.
     let known = fact.as_ref().filter(|fact| !fact.retracted && !fact.expiry_told);

@@ -161,7 +161,7 @@ pub(crate) async fn fact_insert(tx: &mut ScopedTx, fact: &KeptFact) -> Result<()
     Ok(())
 }
 
-/// Notes that the fact was seen to hold still, and until when it does.
+/// Notes that the fact was seen to hold still, and until when it does; the timekeeper looks at it then.
 pub(crate) async fn fact_confirm(
     tx: &mut ScopedTx,
     fact: &KeptFact,
@@ -171,6 +171,13 @@ pub(crate) async fn fact_confirm(
     let account = tx.account();
     sqlx::query!(
         r#"
+        WITH gone AS (
+            DELETE FROM state.deadline WHERE account = $1 AND key = $2 AND $5::timestamptz IS NULL
+        ), due AS (
+            INSERT INTO state.deadline (account, key, at) SELECT $1, $2, $5 WHERE $5 IS NOT NULL
+            ON CONFLICT (account, key) DO UPDATE SET at = excluded.at, asked = false
+                WHERE deadline.at <> excluded.at
+        )
         UPDATE state.fact SET observed_at = greatest(observed_at, $4), expires_at = $5
         WHERE account = $1 AND key = $2 AND position = $3
         "#,
@@ -215,11 +222,56 @@ pub(crate) async fn signal_list(tx: &mut ScopedTx, key: &str) -> Result<Vec<Sign
     .await?)
 }
 
-/// Keeps a source's newest word.
-pub(crate) async fn signal_upsert(tx: &mut ScopedTx, key: &str, signal: &Signal) -> Result<(), AccessError> {
+/// Of calls, of which any number may run, only those by which is decided who is believed: the one that is asked for,
+/// and of the others that run the first, the last, and the one that is heard longest.
+pub(crate) async fn signal_list_of_calls(
+    tx: &mut ScopedTx,
+    key: &str,
+    voice: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<Signal>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_as!(
+        Signal,
+        r#"
+        SELECT voice AS "voice!", source AS "source!", value AS "value!", unit, taken_at AS "taken_at!",
+            confidence AS "confidence!", expires_at
+        FROM (
+            (SELECT * FROM state.signal WHERE account = $1 AND key = $2 AND voice = $3)
+            UNION
+            (SELECT * FROM state.signal WHERE account = $1 AND key = $2 AND value = 'true'
+                AND (expires_at IS NULL OR expires_at > $4) AND voice <> $3 ORDER BY taken_at, voice LIMIT 1)
+            UNION
+            (SELECT * FROM state.signal WHERE account = $1 AND key = $2 AND value = 'true'
+                AND (expires_at IS NULL OR expires_at > $4) AND voice <> $3 ORDER BY taken_at DESC LIMIT 1)
+            UNION
+            (SELECT * FROM state.signal WHERE account = $1 AND key = $2 AND value = 'true'
+                AND (expires_at IS NULL OR expires_at > $4) AND voice <> $3 ORDER BY expires_at DESC NULLS FIRST LIMIT 1)
+        ) AS signal ORDER BY voice
+        "#,
+        account.0,
+        key,
+        voice,
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Keeps a source's newest word, and forgets what others said about the key that expired before a moment, if one is
+/// given.
+pub(crate) async fn signal_upsert(
+    tx: &mut ScopedTx,
+    key: &str,
+    signal: &Signal,
+    forget: Option<DateTime<Utc>>,
+) -> Result<(), AccessError> {
     let account = tx.account();
     sqlx::query!(
         r#"
+        WITH forgotten AS (
+            DELETE FROM state.signal WHERE account = $1 AND key = $2 AND expires_at < $10 AND voice <> $3
+        )
         INSERT INTO state.signal (account, key, voice, source, value, unit, taken_at, confidence, expires_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (account, key, voice) DO UPDATE SET source = excluded.source, value = excluded.value,
@@ -234,7 +286,8 @@ pub(crate) async fn signal_upsert(tx: &mut ScopedTx, key: &str, signal: &Signal)
         signal.unit,
         signal.taken_at,
         signal.confidence,
-        signal.expires_at
+        signal.expires_at,
+        forget
     )
     .execute(tx.conn())
     .await?;
@@ -341,22 +394,30 @@ pub(crate) async fn deadlines_take(
 /// What the fold remembers of the account, locked until the commit.
 pub(crate) async fn whereabouts_lock(tx: &mut ScopedTx) -> Result<Whereabouts, AccessError> {
     let account = tx.account();
-    let row = sqlx::query!(
-        r#"
-        INSERT INTO state.whereabouts (account) VALUES ($1)
-        ON CONFLICT (account) DO UPDATE SET account = excluded.account RETURNING places, fix_at, battery_at, folded_to
-        "#,
-        account.0
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    let places = row.places.into_iter().map(EntityId).collect();
-    Ok(Whereabouts {
-        places,
-        fix_at: row.fix_at,
-        battery_at: row.battery_at,
-        folded_to: row.folded_to,
-    })
+    loop {
+        let found = sqlx::query!(
+            r#"
+            SELECT places, fix_at, battery_at, folded_to FROM state.whereabouts WHERE account = $1 FOR NO KEY UPDATE
+            "#,
+            account.0
+        )
+        .fetch_optional(tx.conn())
+        .await?;
+        if let Some(row) = found {
+            return Ok(Whereabouts {
+                places: row.places.into_iter().map(EntityId).collect(),
+                fix_at: row.fix_at,
+                battery_at: row.battery_at,
+                folded_to: row.folded_to,
+            });
+        }
+        sqlx::query!(
+            "INSERT INTO state.whereabouts (account) VALUES ($1) ON CONFLICT (account) DO NOTHING",
+            account.0
+        )
+        .execute(tx.conn())
+        .await?;
+    }
 }
 
 /// Keeps what the fold remembers.

@@ -74,6 +74,19 @@ impl Hub {
         self.ready();
     }
 
+    /// The next time that it comes to a named place, it is killed there (`contracts::failpoint`).
+    pub(crate) fn arm(&self, place: &str) {
+        std::fs::write(failpoint(&self.dir), place).unwrap();
+    }
+
+    /// Waits until it was killed, and starts it again.
+    pub(crate) fn revive(&mut self) {
+        let ended = eventually("the hub is killed", || self.child.try_wait().unwrap());
+        assert!(!ended.success(), "it was killed");
+        self.child = spawn(&self.dir);
+        self.ready();
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -113,11 +126,17 @@ impl Drop for Hub {
     }
 }
 
+/// Beside the hub's directory, which the hub has for itself.
+fn failpoint(dir: &Path) -> PathBuf {
+    dir.with_extension("failpoint")
+}
+
 fn spawn(dir: &Path) -> Child {
     Command::new(binary())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir)
         .env_remove("DATABASE_URL")
+        .env("ALLOD_FAILPOINT_FILE", failpoint(dir))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())

@@ -7,6 +7,7 @@ pub mod connector;
 pub mod data;
 pub mod device;
 pub mod intentions;
+pub mod media;
 pub mod rules;
 pub mod state;
 
@@ -40,6 +41,7 @@ mod tests {
             include_str!("data.rs"),
             include_str!("device.rs"),
             include_str!("intentions.rs"),
+            include_str!("media.rs"),
             include_str!("rules.rs"),
             include_str!("state.rs"),
         ];

@@ -3,10 +3,10 @@
 //! Invariant: parts, addresses and text are bounded, however the mail is nested. Begin with [`map`].
 
 use chrono::DateTime;
-use mail_parser::{Address, HeaderValue, Message, MessageParser, MimeHeaders};
+use mail_parser::{Address, Encoding, HeaderValue, Message, MessagePart, MimeHeaders, PartType};
 use serde_json::{Value, json};
 
-use super::{Hints, Meaning, Somebody, Thread, identified, set, text};
+use super::{Enclosure, Hints, Meaning, Somebody, Thread, identified, mime, set, text};
 
 const MAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The text in the graph; the whole of it stays in the record.
@@ -24,14 +24,14 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     if body.len() > MAIL_BYTES_MAX {
         return Err(format!("a mail has at most {MAIL_BYTES_MAX} bytes"));
     }
-    let mail = MessageParser::default()
-        .parse(body)
-        .ok_or_else(|| "this is no mail: it has no header".to_owned())?;
-    let from = people(mail.from());
-    if from.is_empty() && mail.date().is_none() && mail.subject().is_none() && mail.message_id().is_none() {
-        return Err("this is no mail: its header names no sender, date, subject or id".to_owned());
-    }
-    Ok(message(&mail, body, &from, hints))
+    mime::read(body, |mail| {
+        let from = people(mail.from());
+        if from.is_empty() && mail.date().is_none() && mail.subject().is_none() && mail.message_id().is_none()
+        {
+            return Err("this is no mail: its header names no sender, date, subject or id".to_owned());
+        }
+        Ok(message(mail, body, &from, hints))
+    })
 }
 
 fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) -> Meaning {
@@ -71,7 +71,8 @@ fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) ->
         answers.filter(|to| sender.is_none_or(|from| from.email != *to)),
     );
     set(props, "text", plain_text(mail));
-    set(props, "attachments", attachments(mail));
+    let enclosures = enclosures(mail);
+    set(props, "attachments", attachments(&enclosures));
     let thread = thread(mail, &id, subject);
     set(props, "in_reply_to", ids(mail.in_reply_to()).pop());
     if let Some(at) = mail
@@ -100,6 +101,7 @@ fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) ->
         entities: vec![entity],
         people,
         thread: Some(thread),
+        enclosures,
         ..Meaning::default()
     }
 }
@@ -175,18 +177,49 @@ fn plain_text(mail: &Message<'_>) -> Option<String> {
     Some(text)
 }
 
-fn attachments(mail: &Message<'_>) -> Option<Value> {
-    let list: Vec<Value> = mail
-        .attachments()
+/// Attachments, and what is shown within the text, such as pictures.
+fn enclosures(mail: &Message<'_>) -> Vec<Enclosure> {
+    mail.attachments()
         .take(ATTACHMENTS_MAX)
         .map(|part| {
             let media_type = part
                 .content_type()
                 .map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")));
+            Enclosure {
+                predicate: "attachment",
+                filename: part.attachment_name().and_then(file_name),
+                declared_type: media_type.and_then(|one| text::line(&one, 120)),
+                bytes: bytes(mail, part).to_vec(),
+            }
+        })
+        .collect()
+}
+
+/// What is in a part: text in UTF-8, everything else as it was before it was coded for the way. A message that lies open
+/// in the mail is cut out of it, since the parser gives each the bytes of the whole.
+fn bytes<'a>(mail: &'a Message<'_>, part: &'a MessagePart<'_>) -> &'a [u8] {
+    match &part.body {
+        PartType::Text(text) | PartType::Html(text) => text.as_bytes(),
+        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes,
+        PartType::Message(inner) if part.encoding == Encoding::None => {
+            let (from, to) = (part.offset_body as usize, part.offset_end as usize);
+            mail.raw_message.get(from..to).unwrap_or(&inner.raw_message[..0])
+        }
+        PartType::Message(inner) => &inner.raw_message,
+        PartType::Multipart(_) => &[],
+    }
+}
+
+/// What the Message says of them; whether they are kept, its relations tell.
+fn attachments(enclosures: &[Enclosure]) -> Option<Value> {
+    let list: Vec<Value> = enclosures
+        .iter()
+        .map(|one| {
             json!({
-                "name": part.attachment_name().and_then(file_name),
-                "media_type": media_type.and_then(|one| text::line(&one, 120)),
-                "size_bytes": part.len(),
+                "name": one.filename,
+                "media_type": one.declared_type,
+                "size_bytes": one.bytes.len(),
+                "content_hash": format!("sha256:{}", text::sha256(&one.bytes)),
             })
         })
         .collect();

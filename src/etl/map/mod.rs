@@ -8,6 +8,7 @@ mod csv;
 mod ical;
 mod jsonld;
 mod mail;
+mod mime;
 mod text;
 mod vcard;
 mod zone;
@@ -47,6 +48,28 @@ pub(crate) struct Meaning {
     pub(crate) place: Option<String>,
     /// An edge of an export.
     pub(crate) edge: Option<Edge>,
+    /// Contents that come with the first thing: attachments of a mail, the picture of a card.
+    pub(crate) enclosures: Vec<Enclosure>,
+}
+
+/// A content that comes with a record.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Enclosure {
+    /// What it is to the first thing.
+    pub(crate) predicate: &'static str,
+    pub(crate) filename: Option<String>,
+    /// What its sender says that it is.
+    pub(crate) declared_type: Option<String>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Enclosure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enclosure")
+            .field("predicate", &self.predicate)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A mailbox with the name that a mail gives it.

@@ -1,5 +1,6 @@
 //! What records of each format mean.
 
+use base64::Engine as _;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -178,8 +179,22 @@ fn a_mail_is_a_message_of_a_thread_with_people() {
             "direction": "in", "channel": "email", "status": "received", "subject": "Re: Lunch", "from": "sam@example.org",
             "to": "alice@example.org", "recipients": ["alice@example.org", "kim@example.org"], "cc": ["info@example.org"],
             "text": "See you", "sent_at": "2026-05-01T10:00:00Z", "in_reply_to": "a@example.org",
-            "attachments": [{"name": "menu.pdf", "media_type": "application/pdf", "size_bytes": 3}],
+            "attachments": [{
+                "name": "menu.pdf", "media_type": "application/pdf", "size_bytes": 3,
+                "content_hash": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            }],
         })
+    );
+    let [menu] = &meaning.enclosures[..] else {
+        panic!("{:?}", meaning.enclosures)
+    };
+    assert_eq!(
+        (menu.predicate, menu.filename.as_deref(), &menu.bytes[..]),
+        ("attachment", Some("menu.pdf"), &b"abc"[..])
+    );
+    assert!(
+        !format!("{menu:?}").contains("menu.pdf"),
+        "no content reaches a log"
     );
     assert_eq!(
         meaning.thread.unwrap(),
@@ -386,6 +401,24 @@ fn bombs_end_soon_and_small() {
         &hints(),
     )
     .unwrap();
+    // Messages in messages, in the open and in a coded part.
+    let levels = |many| "Content-Type: message/rfc822\n\n".repeat(many) + "hello";
+    let coded = |many| {
+        let coded = base64::prelude::BASE64_STANDARD.encode(levels(many));
+        "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n".to_owned() + &coded
+    };
+    for inner in [levels(200), levels(100_000), coded(5_000), coded(60_000)] {
+        let mail = format!("From: sam@example.org\nSubject: deep\n{inner}");
+        let mail = map(&record("message/rfc822", mail), &hints()).unwrap();
+        assert_eq!(mail.entities[0].props["subject"], "deep");
+    }
+    // Millions of parts without anything in them: what the header says is kept.
+    let parts = "--b\n\nx\n".repeat(100_000);
+    let mail =
+        format!("From: sam@example.org\nSubject: wide\nContent-Type: multipart/mixed; boundary=b\n\n{parts}");
+    let mail = map(&record("message/rfc822", mail), &hints()).unwrap();
+    assert_eq!(mail.entities[0].props["subject"], "wide");
+    assert!(!mail.entities[0].props.contains_key("attachments"));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(map(&record("application/ld+json", deep), &hints()).is_err());
 }

@@ -140,6 +140,12 @@ pub(super) fn own_id(scheme: &str, id: &str) -> Option<Identifier> {
     Some(Identifier::new(scheme, id))
 }
 
+/// SHA-256 of a content, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    hex::encode(Sha256::digest(bytes))
+}
+
 /// A hash that stands for an id where the source gives none.
 pub(super) fn hash(parts: &[&[u8]]) -> String {
     use sha2::{Digest, Sha256};

@@ -7,7 +7,7 @@ use calcard::vcard::{VCard, VCardEntry, VCardKind, VCardProperty, VCardValue};
 use serde_json::{Value, json};
 use spine::ports::Identifier;
 
-use super::{Hints, Meaning, identified, set, text};
+use super::{Enclosure, Hints, Meaning, identified, set, text};
 
 /// Of one kind in one card; a card with more is no card of a person.
 const ADDRESSES_MAX: usize = 15;
@@ -49,6 +49,7 @@ pub(super) struct Contact {
     pub(super) organization: Option<String>,
     pub(super) job_title: Option<String>,
     pub(super) address: Option<String>,
+    pub(super) photo: Option<Enclosure>,
 }
 
 impl Contact {
@@ -84,6 +85,7 @@ impl Contact {
             VCardProperty::Bday => keep(&mut self.birthday, entry.values.first().and_then(day)),
             VCardProperty::Note => keep(&mut self.note, first()),
             VCardProperty::Org => keep(&mut self.organization, first()),
+            VCardProperty::Photo => self.photo = self.photo.take().or_else(|| photo(entry)),
             VCardProperty::Title => keep(&mut self.job_title, first()),
             VCardProperty::Adr => {
                 let parts: Vec<String> = words(entry)
@@ -133,7 +135,7 @@ impl Contact {
     }
 
     /// The entities that the contact is.
-    pub(super) fn meaning(self, hints: &Hints) -> Meaning {
+    pub(super) fn meaning(mut self, hints: &Hints) -> Meaning {
         let name = self.shown_name();
         let alone =
             self.name.is_none() && self.given.is_none() && self.family.is_none() && self.nickname.is_none();
@@ -179,7 +181,10 @@ impl Contact {
             "address",
             self.address.as_deref().and_then(|one| text::line(one, 1_000)),
         );
-        let mut meaning = Meaning::default();
+        let mut meaning = Meaning {
+            enclosures: self.photo.take().into_iter().collect(),
+            ..Meaning::default()
+        };
         let mut organization = None;
         if !is_organization {
             set(
@@ -216,6 +221,19 @@ impl Contact {
         }
         meaning
     }
+}
+
+/// The picture that the card itself holds; one that lies elsewhere is not asked for.
+fn photo(entry: &VCardEntry) -> Option<Enclosure> {
+    let VCardValue::Binary(data) = entry.values.first()? else {
+        return None;
+    };
+    (!data.data.is_empty()).then(|| Enclosure {
+        predicate: "image",
+        filename: None,
+        declared_type: data.content_type.as_deref().and_then(|one| text::line(one, 120)),
+        bytes: data.data.clone(),
+    })
 }
 
 /// An organization that is known by its name alone.

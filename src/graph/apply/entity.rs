@@ -24,6 +24,14 @@ struct Held {
     root: StoredEntity,
 }
 
+/// What a source's word makes of an entity.
+struct Words {
+    /// What it shows then.
+    after: Content,
+    /// The claims that change.
+    replaced: store::Replaced,
+}
+
 impl Work<'_> {
     pub(super) async fn entity(
         &mut self,
@@ -127,18 +135,25 @@ impl Work<'_> {
         }
         let members = members(tx, &root).await?;
         let said = said(change);
-        let (after, folded) = if said == Content::default() {
-            (root.content.clone(), root.folded)
+        let mut words = None;
+        let after = if said == Content::default() {
+            root.content.clone()
         } else if !root.folded && root.asserter == self.asserter {
-            (assert_on(&root.content, &said), false)
+            assert_on(&root.content, &said)
         } else {
-            (self.assert_claim(tx, node, &root, &members, &said).await?, true)
+            let asserted = self.assert_claim(tx, node, &root, &members, &said).await?;
+            words.insert(asserted).after.clone()
         };
+        let folded = root.folded || words.is_some();
         let mut changed = changes(&root.content, &after);
         if !changed.is_empty() {
             kind.complete(&after.props)
                 .and_then(|()| check::props_size(&after.props))
                 .map_err(GraphError::Invalid)?;
+        }
+        // From here on nothing is refused.
+        if let Some(words) = words {
+            store::claims_replace(tx, node, &self.asserter, &words.replaced).await?;
         }
         let rows = self.rows(change.identifiers.iter());
         if store::identifier_link(tx, node, &members, &rows, &self.asserter).await? > 0 {
@@ -211,7 +226,8 @@ impl Work<'_> {
         })
     }
 
-    /// Writes what this source asserts beside the others' claims; the fold of all of them is what the root shows.
+    /// What this source asserts beside the others' claims, and the fold of all of them, which the root will show. Writes
+    /// nothing.
     async fn assert_claim(
         &self,
         tx: &mut ScopedTx,
@@ -219,10 +235,15 @@ impl Work<'_> {
         root: &StoredEntity,
         members: &[Uuid],
         said: &Content,
-    ) -> Result<Content, GraphError> {
-        // A second source speaks: what the first one said becomes a claim of its own.
-        claim_first_source(tx, root).await?;
+    ) -> Result<Words, GraphError> {
         let mut claims = store::claim_current_list(tx, members).await?;
+        let mut replaced = store::Replaced::default();
+        if !root.folded {
+            // A second source speaks: what the first one said becomes a claim of its own.
+            let first = first_claim(root);
+            claims.push(first.clone());
+            replaced.written.push((first, root.raw));
+        }
         let mine = claims
             .iter()
             .position(|claim| claim.entity == node && claim.asserter == self.asserter)
@@ -239,17 +260,17 @@ impl Work<'_> {
         check::props_size(&after.props).map_err(GraphError::Invalid)?;
         if after.title == before.title && changes(&before, &after).is_empty() {
             claims.extend(mine);
-            return Ok(fold(root.id, &claims));
+            let after = fold(root.id, &claims);
+            return Ok(Words { after, replaced });
         }
-        if mine.is_some() {
-            store::claim_close(tx, node, &self.asserter).await?;
-        }
+        replaced.closes = mine.is_some();
         if after != Content::default() {
             let claim = self.claim(tx, node, after);
-            store::claim_insert(tx, &claim, self.raw).await?;
+            replaced.written.push((claim.clone(), self.raw));
             claims.push(claim);
         }
-        Ok(fold(root.id, &claims))
+        let after = fold(root.id, &claims);
+        Ok(Words { after, replaced })
     }
 
     fn claim(&self, tx: &ScopedTx, entity: EntityId, content: Content) -> Claim {
@@ -303,17 +324,20 @@ pub(crate) async fn claim_first_source(tx: &mut ScopedTx, stored: &StoredEntity)
     if stored.folded {
         return Ok(());
     }
-    let first = Claim {
+    Ok(store::claim_insert(tx, &first_claim(stored), stored.raw).await?)
+}
+
+fn first_claim(stored: &StoredEntity) -> Claim {
+    Claim {
         entity: stored.id,
         asserter: stored.asserter.clone(),
         content: stored.content.clone(),
         confidence: 1.0,
         recorded_from: stored.updated_at,
-    };
-    Ok(store::claim_insert(tx, &first, stored.raw).await?)
+    }
 }
 
-fn said(change: &EntityChange) -> Content {
+pub(super) fn said(change: &EntityChange) -> Content {
     Content {
         title: change.title.clone(),
         props: change.props.clone(),

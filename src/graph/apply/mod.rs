@@ -7,6 +7,7 @@
 //! Begin with [`Work::run`], then `entity`.
 
 pub(crate) mod entity;
+mod new;
 mod relation;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Until,
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Target, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -40,9 +41,39 @@ impl GraphWrite for Graph {
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
         let mut work = Work::new(types, change.by, &change.source);
         work.until = until;
+        if let [entity] = change.entities.as_slice()
+            && let Target::New(id) = entity.target
+            && new::fits(&change)
+        {
+            let added = work.add(self, tx, &change, id).await?;
+            return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
+        }
+        if is_refused_unwritten(&change) {
+            // There is nothing to go back to.
+            let applied = work.run(self, tx, &change).await?;
+            work.tell_all(tx)?;
+            return Ok(applied);
+        }
         store::savepoint(tx).await?;
         let outcome = work.run(self, tx, &change).await;
         work.end(tx, outcome).await
+    }
+
+    async fn apply_new(&self, tx: &mut ScopedTx, change: &Change) -> Result<Option<Applied>, GraphError> {
+        let types = self.types(tx).await?;
+        let change =
+            check::change(types, tx.scope().principal(), change.clone()).map_err(GraphError::Invalid)?;
+        if !new::fits(&change) {
+            return Ok(None);
+        }
+        let id = match change.entities.first().map(|entity| &entity.target) {
+            Some(Target::New(id)) => *id,
+            Some(Target::Identified) => EntityId::new(),
+            Some(Target::Existing(_)) | None => return Ok(None),
+        };
+        Work::new(types, change.by, &change.source)
+            .add(self, tx, &change, id)
+            .await
     }
 
     async fn park(
@@ -104,9 +135,7 @@ impl<'a> Work<'a> {
         match outcome {
             Ok(done) => {
                 store::savepoint_release(tx).await?;
-                for event in self.events {
-                    tx.publish(event)?;
-                }
+                self.tell_all(tx)?;
                 Ok(done)
             }
             Err(refused @ (GraphError::Invalid(_) | GraphError::NotFound(_))) => {
@@ -115,6 +144,13 @@ impl<'a> Work<'a> {
             }
             Err(away) => Err(away),
         }
+    }
+
+    fn tell_all(self, tx: &mut ScopedTx) -> Result<(), AccessError> {
+        for event in self.events {
+            tx.publish(event)?;
+        }
+        Ok(())
     }
 
     async fn run(
@@ -226,6 +262,19 @@ impl<'a> Work<'a> {
             .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
             .collect()
     }
+}
+
+/// Whether the change, if it is refused at all, is refused before anything of it is written: a record alone, or one
+/// entity that is there, without a record or identifiers.
+fn is_refused_unwritten(change: &Change) -> bool {
+    let is_there =
+        |entity: &EntityChange| matches!(entity.target, Target::Existing(_)) && entity.identifiers.is_empty();
+    change.relations.is_empty()
+        && match change.entities.as_slice() {
+            [] => true,
+            [entity] => change.raw.is_none() && is_there(entity),
+            _ => false,
+        }
 }
 
 fn key(identifier: &Identifier) -> (String, String) {

@@ -64,6 +64,14 @@ impl Consumer for SuggestMerges {
             .to_vec()
     }
 
+    fn may_concern(&self, event: &Event) -> bool {
+        let of_somebody = |body: &serde_json::Value| {
+            let kind = body.get("type").and_then(serde_json::Value::as_str);
+            kind.is_none_or(is_somebody)
+        };
+        event.body.as_ref().is_some_and(of_somebody)
+    }
+
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         let Some(body) = &event.body else {
             return Ok(()); // erased

@@ -102,6 +102,71 @@ pub(crate) async fn claim_insert(
     Ok(())
 }
 
+/// Claims that change together.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced {
+    /// The source's claim so far is history.
+    pub(crate) closes: bool,
+    /// Claims that hold from now on, each with its record.
+    pub(crate) written: Vec<(Claim, Option<RawRecordId>)>,
+}
+
+/// Closes the source's claim about an entity, if it is to be, and writes others.
+pub(crate) async fn claims_replace(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+    asserter: &Asserter,
+    replaced: &Replaced,
+) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    if !replaced.closes && replaced.written.is_empty() {
+        return Ok(());
+    }
+    macro_rules! column {
+        (|$claim:ident, $raw:ident| $value:expr) => {
+            &replaced
+                .written
+                .iter()
+                .map(|($claim, $raw)| $value)
+                .collect::<Vec<_>>()
+        };
+    }
+    // The new ones are written once the old one is closed: one source has one claim.
+    sqlx::query!(
+        r#"
+        WITH closed AS (
+            UPDATE graph.claim SET recorded_to = greatest(recorded_from, $5)
+            WHERE account = $1 AND entity = $2 AND asserted_by = $3 AND source = $4 AND recorded_to IS NULL AND $6
+            RETURNING id
+        ), done AS (SELECT count(*) AS claims FROM closed)
+        INSERT INTO graph.claim (account, id, entity, asserted_by, source, title, props, starts_at, confidence,
+            recorded_from, raw_record)
+        SELECT $1, said.* FROM done, unnest($7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::text[],
+            $12::jsonb[], $13::timestamptz[], $14::real[], $15::timestamptz[], $16::uuid[]) AS said
+        WHERE done.claims >= 0
+        "#,
+        account.0,
+        entity.0,
+        by_name(asserter.by),
+        asserter.source,
+        now,
+        replaced.closes,
+        column!(|_claim, _raw| Uuid::now_v7()),
+        column!(|claim, _raw| claim.entity.0),
+        column!(|claim, _raw| by_name(claim.asserter.by).to_owned()),
+        column!(|claim, _raw| claim.asserter.source.clone()),
+        column!(|claim, _raw| claim.content.title.clone()) as &[Option<String>],
+        column!(|claim, _raw| Value::Object(claim.content.props.clone())),
+        column!(|claim, _raw| claim.content.starts_at) as &[Option<DateTime<Utc>>],
+        column!(|claim, _raw| claim.confidence),
+        column!(|claim, _raw| claim.recorded_from),
+        column!(|_claim, raw| raw.map(Uuid::from)) as &[Option<Uuid>],
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// The source's claim is history from now on. False: it has none.
 pub(crate) async fn claim_close(
     tx: &mut ScopedTx,

@@ -68,11 +68,17 @@ pub(crate) async fn export_relations(
             far.type AS "to_kind!", r.recorded_at
         FROM graph.relation r
         JOIN graph.entity a ON a.account = $1 AND a.id = r.from_entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, a.id) AS id WHERE a.merged_into IS NOT NULL OFFSET 0
+        ) AS a_root ON true
         JOIN graph.entity near ON near.account = $1 AND near.deleted_at IS NULL
-            AND near.id = CASE WHEN a.merged_into IS NULL THEN a.id ELSE graph.entity_root($1, a.id) END
+            AND near.id = CASE WHEN a.merged_into IS NULL THEN a.id ELSE a_root.id END
         JOIN graph.entity b ON b.account = $1 AND b.id = r.to_entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, b.id) AS id WHERE b.merged_into IS NOT NULL OFFSET 0
+        ) AS b_root ON true
         JOIN graph.entity far ON far.account = $1 AND far.deleted_at IS NULL
-            AND far.id = CASE WHEN b.merged_into IS NULL THEN b.id ELSE graph.entity_root($1, b.id) END
+            AND far.id = CASE WHEN b.merged_into IS NULL THEN b.id ELSE b_root.id END
         WHERE r.account = $1 AND r.removed_at IS NULL AND NOT r.refused AND near.id <> far.id
             AND (r.recorded_at, r.id) > ($2, $3)
             AND NOT EXISTS (

@@ -23,6 +23,8 @@ pub(crate) struct IdentifierRow {
 /// Somebody behind an address.
 #[derive(Debug)]
 pub(crate) struct PartyRow {
+    pub(crate) scheme: String,
+    pub(crate) value: String,
     pub(crate) id: Uuid,
     pub(crate) title: Option<String>,
     pub(crate) relations: Vec<String>,
@@ -129,8 +131,11 @@ pub(crate) async fn bearer_list(
         SELECT e.id, root.id AS root, b.identifier, root.deleted_at IS NOT NULL AS "deleted!"
         FROM graph.entity_identifier b
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+        ) AS e_root ON true
         JOIN graph.entity root ON root.account = b.account
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
         WHERE b.account = $1 AND b.identifier = ANY($2) AND b.valid_to IS NULL AND e.type = $3
         ORDER BY array_position($2, b.identifier), root.deleted_at IS NOT NULL, b.asserted_by <> 'user', e.created_at, e.id
         LIMIT 50
@@ -225,8 +230,11 @@ pub(crate) async fn entity_by_identifier(
         FROM graph.identifier i
         JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
         JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+        ) AS e_root ON true
         JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
+            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
         WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL AND e.type = $4
         ORDER BY b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
         "#,
@@ -240,40 +248,54 @@ pub(crate) async fn entity_by_identifier(
     Ok(id.map(Into::into))
 }
 
-/// The person (before an organization) behind an address, and what they are to the owner, who bears `allod`/`me`.
-/// Merged entities count as what they were merged into, at both ends.
-pub(crate) async fn party_by_identifier(
+/// The person (before an organization) behind each of these addresses, and what they are to the owner, who bears
+/// `allod`/`me`. Merged entities count as what they were merged into, at both ends. Nobody behind one: no row for it.
+pub(crate) async fn party_list(
     tx: &mut ScopedTx,
-    identifier: &Identifier,
-) -> Result<Option<PartyRow>, sqlx::Error> {
+    identifiers: &[Identifier],
+) -> Result<Vec<PartyRow>, sqlx::Error> {
+    if identifiers.is_empty() {
+        return Ok(Vec::new());
+    }
     let account = tx.account();
+    let schemes: Vec<String> = identifiers.iter().map(|one| one.scheme.clone()).collect();
+    let values: Vec<String> = identifiers.iter().map(|one| one.value.clone()).collect();
     sqlx::query_as!(
         PartyRow,
         r#"
-        SELECT root.id, root.title, ARRAY(
+        SELECT wanted.scheme AS "scheme!", wanted.value AS "value!", who.id AS "id!", who.title, ARRAY(
             SELECT DISTINCT r.predicate
             FROM graph.identifier mine
-            JOIN graph.entity_identifier me ON me.account = mine.account AND me.identifier = mine.id
-            JOIN graph.relation r ON r.account = me.account
-                AND r.from_entity = ANY(graph.entity_members($1, graph.entity_root($1, me.entity)))
-                AND r.to_entity = ANY(graph.entity_members($1, root.id))
+            JOIN graph.entity_identifier bears ON bears.account = mine.account AND bears.identifier = mine.id
+            JOIN graph.entity me ON me.account = bears.account AND me.id = bears.entity
+            JOIN graph.relation r ON r.account = me.account AND r.to_entity = ANY(who.members)
+                AND r.from_entity = ANY(CASE WHEN me.merged_into IS NULL AND me.absorbed = 0 THEN ARRAY[me.id]
+                    ELSE graph.entity_members($1, graph.entity_root($1, me.id)) END)
             WHERE mine.account = $1 AND mine.scheme = 'allod' AND mine.value = 'me'
                 AND r.removed_at IS NULL AND r.valid_to IS NULL
             ORDER BY r.predicate
         ) AS "relations!"
-        FROM graph.identifier i
-        JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
-        JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
-        JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
-            AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE graph.entity_root($1, e.id) END
-        WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND b.valid_to IS NULL
-            AND e.type IN ('Person', 'Organization')
-        ORDER BY e.type <> 'Person', b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
+        FROM unnest($2::text[], $3::text[]) AS wanted (scheme, value)
+        CROSS JOIN LATERAL (
+            SELECT root.id, root.title,
+                CASE WHEN root.absorbed = 0 THEN ARRAY[root.id] ELSE graph.entity_members($1, root.id) END AS members
+            FROM graph.identifier i
+            JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id
+            JOIN graph.entity e ON e.account = b.account AND e.id = b.entity
+            LEFT JOIN LATERAL (
+                SELECT graph.entity_root($1, e.id) AS id WHERE e.merged_into IS NOT NULL OFFSET 0
+            ) AS e_root ON true
+            JOIN graph.entity root ON root.account = b.account AND root.deleted_at IS NULL
+                AND root.id = CASE WHEN e.merged_into IS NULL THEN e.id ELSE e_root.id END
+            WHERE i.account = $1 AND i.scheme = wanted.scheme AND i.value = wanted.value AND b.valid_to IS NULL
+                AND e.type IN ('Person', 'Organization')
+            ORDER BY e.type <> 'Person', b.asserted_by <> 'user', root.created_at, root.id LIMIT 1
+        ) AS who
         "#,
         account.0,
-        identifier.scheme,
-        identifier.value
+        &schemes,
+        &values
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await
 }

@@ -113,8 +113,11 @@ pub(crate) async fn neighbour_list(
                 AND r.removed_at IS NULL ORDER BY r.predicate) AS "incoming!"
         FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS pair (via, far, nth)
         JOIN graph.entity far ON far.account = $1 AND far.id = pair.far
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
+        ) AS far_root ON true
         JOIN graph.entity root ON root.account = $1 AND root.deleted_at IS NULL
-            AND root.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+            AND root.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
         ORDER BY pair.nth
         "#,
         account.0,

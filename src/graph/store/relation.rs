@@ -178,8 +178,11 @@ pub(crate) async fn relation_list(
                 WHERE account = $1 AND to_entity = ANY($2) AND removed_at IS NULL)
         ) r
         JOIN graph.entity far ON far.account = $1 AND far.id = r.far
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
+        ) AS far_root ON true
         JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
-            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
         WHERE NOT other.id = ANY($2)
         ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200
         "#,

@@ -3,6 +3,7 @@
 //! Invariant: a device's token opens no route here, and a header that the control socket believes means nothing on
 //! the network.
 
+use axum::Router;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -11,7 +12,6 @@ use contracts::{AccountId, Problem};
 use spine::Scope;
 use spine::access::TokenKind;
 use spine::edge::{Caller, Peer};
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::State;
 
@@ -31,7 +31,7 @@ pub(crate) enum Door {
 }
 
 /// Lets only callers through.
-pub(crate) fn guard(api: OpenApiRouter, state: State, door: Door) -> OpenApiRouter {
+pub(crate) fn guard(api: Router, state: State, door: Door) -> Router {
     match door {
         Door::Network => api.route_layer(from_fn_with_state(state, by_token)),
         Door::Control => api.route_layer(from_fn_with_state(state, by_socket)),

@@ -29,9 +29,9 @@ pub(crate) async fn method_not_allowed(method: Method) -> Problem {
     .hint("/api/v1/openapi.json lists what is")
 }
 
-/// The first walks the whole log, which takes as long as it is long; for the operator alone, who may hang up. The second
-/// takes files in, and gives up by itself when one stops on its way.
-const WITHOUT_DEADLINE: [&str; 2] = ["/api/v1/audit/verify", "/api/v1/imports"];
+/// The first walks the whole log, which takes as long as it is long; for the operator alone, who may hang up. The others
+/// take files in, and give up by themselves when one stops on its way.
+const WITHOUT_DEADLINE: [&str; 3] = ["/api/v1/audit/verify", "/api/v1/imports", "/api/v1/media"];
 
 /// Ends what takes too long.
 pub(crate) async fn deadline(request: Request, next: Next) -> Response {

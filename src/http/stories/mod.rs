@@ -44,16 +44,19 @@ fn hub_behind(mut services: Vec<Service>, proxies: TrustedProxies) -> (tempfile:
         recipes_dir: dir.path().into(),
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
+        media: spine::service::MediaSettings::default(),
         upload_bytes_max: 1 << 20,
     };
     let vault = Vault::open_or_create(&dir.path().join("key")).unwrap();
     let clock = Arc::new(ManualClock::at(chrono::DateTime::UNIX_EPOCH));
     let (spine, gate) = Spine::new(away(), away(), vault, clock, settings);
+    let mut routes = Routes::default();
+    services.iter_mut().for_each(|service| routes.take(service));
     let edge = build(Parts {
         context: spine.context().clone(),
         admin: spine.admin().clone(),
         gate,
-        routes: Routes::take(&mut services),
+        routes,
         checks: Vec::new(),
         metrics: None,
         metrics_public: false,

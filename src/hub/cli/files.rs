@@ -46,6 +46,56 @@ pub(crate) struct Export {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Media {
+    /// Keep files: pictures, documents, recordings. The same file twice is kept once.
+    #[command(
+        after_help = "Such as:\n  allod media add photo.jpg\n  allod media list --type image/\n\n\
+        What a file is, its content decides. Small pictures and a copy without metadata are made in the background."
+    )]
+    Add {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// List what is kept, newest first.
+    List {
+        /// Only of types that begin so, such as image/ or application/pdf.
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+        /// How many at the most.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show what is known of a file: type, size, hash, what was made of it.
+    Show {
+        /// The media's id.
+        id: String,
+    },
+    /// Write a file's bytes to a file or to the standard output.
+    #[command(
+        after_help = "Such as:\n  allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a -o photo.jpg\n  \
+        allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a --rendition public -o to-give-away.jpg"
+    )]
+    Get {
+        /// The media's id.
+        id: String,
+        /// original, public (without metadata: to give to others), thumb-320 or thumb-1280.
+        #[arg(long, default_value = "original")]
+        rendition: String,
+        /// Where to write it [default: the standard output].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Remove a file for good, at once. (`allod entity delete` can be taken back for some days.)
+    Remove {
+        /// The media's id.
+        id: String,
+    },
+    /// Compare what is kept with what lies in the store; ends with 1 if something is missing.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Etl {
     /// Read all records again, as after an upgrade; adds nothing twice.
     Reprocess {

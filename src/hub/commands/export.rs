@@ -15,7 +15,12 @@ use crate::render;
 pub(super) async fn run(session: &Session, export: Export) -> Result<(), CommandError> {
     let target = format!("/export?format={}", escape(&export.format));
     let body = session.client.stream(Method::GET, &target, None).await?;
-    match export.output.as_deref().filter(|path| *path != Path::new("-")) {
+    save(body, export.output.as_deref()).await
+}
+
+/// Writes what comes to a file that nobody else may read, or to the standard output.
+pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> Result<(), CommandError> {
+    match output.filter(|path| *path != Path::new("-")) {
         None => write(body, &mut std::io::stdout().lock()).await.map(drop),
         Some(path) => {
             let failed = |error: std::io::Error| {
@@ -63,8 +68,9 @@ async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<
     let failed = |error: std::io::Error| CommandError::Usage(format!("it can't be written: {error}"));
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_| CommandError::Usage("the hub broke the export off; it is not whole".to_owned()))?;
+        let frame = frame.map_err(|_| {
+            CommandError::Usage("the hub broke it off; what was written is not whole".to_owned())
+        })?;
         if let Ok(data) = frame.into_data() {
             bytes += data.len() as u64;
             out.write_all(&data).map_err(failed)?;

@@ -119,7 +119,7 @@ async fn file_import(
 }
 
 /// The file as a body, piece by piece.
-async fn upload(path: &Path) -> Result<Upload, CommandError> {
+pub(super) async fn upload(path: &Path) -> Result<Upload, CommandError> {
     let unreadable =
         |error: std::io::Error| CommandError::Usage(format!("{} can't be read: {error}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;

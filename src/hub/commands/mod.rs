@@ -10,6 +10,7 @@ mod id;
 mod import;
 mod intention;
 mod job;
+mod media;
 mod rule;
 mod state;
 mod trace;
@@ -75,6 +76,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Record(command) => data::records(session, command).await,
         Command::Import(import) => import::run(session, import).await,
         Command::Export(export) => export::run(session, export).await,
+        Command::Media(command) => media::run(session, command).await,
         Command::Etl(Etl::Reprocess { source }) => import::reprocess(session, source).await,
         Command::Task(command) => intention::task(session, command).await,
         Command::Goal(command) => intention::goal(session, command).await,

@@ -9,7 +9,7 @@ use super::{Config, ConfigError};
 
 /// Every key, with the type that its text has in the environment. The environment's name is `ALLOD_` and the key in
 /// capitals, with `_` for the dot.
-pub(super) const KEYS: [(&str, Kind); 19] = [
+pub(super) const KEYS: [(&str, Kind); 30] = [
     ("data_dir", Kind::Text),
     ("listen", Kind::Text),
     ("domain", Kind::Text),
@@ -27,6 +27,17 @@ pub(super) const KEYS: [(&str, Kind); 19] = [
     ("jobs.background", Kind::Number),
     ("fetch.extra_ca", Kind::List),
     ("imports.upload_bytes_max", Kind::Number),
+    ("media.file_bytes_max", Kind::Number),
+    ("media.account_bytes_max", Kind::Number),
+    ("media.grace_days", Kind::Number),
+    ("media.bucket", Kind::Text),
+    ("media.endpoint", Kind::Text),
+    ("media.region", Kind::Text),
+    ("media.prefix", Kind::Text),
+    ("media.access_key_id", Kind::Text),
+    ("media.secret_access_key", Kind::Text),
+    ("media.secret_access_key_file", Kind::Text),
+    ("media.allowed_ranges", Kind::Addresses),
     ("trusted_proxies", Kind::Addresses),
     ("metrics_public", Kind::Truth),
 ];

@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     /// Outgoing requests.
     pub(crate) fetch: Fetch,
+    /// Contents: pictures, documents, recordings.
+    pub(crate) media: Media,
     /// Files that are imported.
     pub(crate) imports: Imports,
 }
@@ -123,6 +125,63 @@ impl Default for Imports {
     }
 }
 
+/// `[media]`
+#[derive(Clone, Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Media {
+    /// The largest file that is taken, in bytes. Default: 1073741824 (1 GiB).
+    pub(crate) file_bytes_max: u64,
+    /// How much an account may keep, in bytes. Default: 53687091200 (50 GiB).
+    pub(crate) account_bytes_max: u64,
+    /// Days for which a deletion can be taken back; after that the bytes go. Default: 7.
+    pub(crate) grace_days: u32,
+    /// A bucket of a store that speaks S3. Default: none; contents lie in the folder `media` of the data directory.
+    pub(crate) bucket: Option<String>,
+    /// Where the store is, such as `https://s3.example.com`. Default: at Amazon's, by the region.
+    pub(crate) endpoint: Option<String>,
+    /// The bucket's region. Default: `us-east-1`.
+    pub(crate) region: String,
+    /// Below which name the hub's objects lie in the bucket. Default: none; the bucket is the hub's alone.
+    pub(crate) prefix: String,
+    /// The name of the key for the bucket.
+    pub(crate) access_key_id: Option<String>,
+    /// The key for the bucket; better by `ALLOD_MEDIA_SECRET_ACCESS_KEY` or in a file.
+    pub(crate) secret_access_key: Option<String>,
+    /// A file that holds the key.
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+    /// Address ranges that are not public and in which the endpoint may be, such as `10.0.0.0/24`. Default: none; an
+    /// endpoint that is named by its address needs none.
+    pub(crate) allowed_ranges: Vec<AddressRange>,
+}
+
+impl std::fmt::Debug for Media {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Media")
+            .field("bucket", &self.bucket)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        let settings = spine::MediaSettings::default();
+        Self {
+            file_bytes_max: settings.file_bytes_max,
+            account_bytes_max: settings.account_bytes_max,
+            grace_days: 7,
+            bucket: None,
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            prefix: String::new(),
+            access_key_id: None,
+            secret_access_key: None,
+            secret_access_key_file: None,
+            allowed_ranges: Vec::new(),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -139,6 +198,7 @@ impl Default for Config {
             database: Database::default(),
             jobs: Jobs::default(),
             fetch: Fetch::default(),
+            media: Media::default(),
             imports: Imports::default(),
         }
     }
@@ -191,6 +251,9 @@ impl Config {
     /// For showing: the database's address may hold a password.
     pub(crate) fn without_secrets(&self) -> Self {
         let mut shown = self.clone();
+        if let Some(secret) = &mut shown.media.secret_access_key {
+            "***".clone_into(secret);
+        }
         if let Some(url) = &mut shown.database.url
             && let Ok(mut parsed) = url::Url::parse(url)
             && parsed.password().is_some()

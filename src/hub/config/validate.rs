@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, Media};
 
 /// A value that makes no sense: its key, and why.
 pub(super) type Refusal = (&'static str, String);
@@ -46,6 +46,7 @@ impl Config {
             // Not quoted: it may hold a password.
             return Err(("database.url", "must begin with postgres://".to_owned()));
         }
+        self.media.validated()?;
         if !is_filter(&self.log.level) {
             let why = format!(
                 "`{}` is no filter such as info or info,spine=debug",
@@ -77,6 +78,13 @@ impl Config {
             let folder = folder.as_ref().filter(|folder| !folder.is_dir())?;
             Some(format!("{key}: {} is no folder", folder.display()))
         });
+        let secret = self.media.secret_access_key_file.iter().filter_map(|file| {
+            let error = std::fs::metadata(file).err()?;
+            Some(format!(
+                "media.secret_access_key_file: {}: {error}",
+                file.display()
+            ))
+        });
         let authorities = self.fetch.extra_ca.iter().filter_map(|file| {
             let why = match std::fs::read_to_string(file) {
                 Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return None,
@@ -85,7 +93,74 @@ impl Config {
             };
             Some(format!("fetch.extra_ca: {}: {why}", file.display()))
         });
-        folders.chain(authorities).collect()
+        folders.chain(secret).chain(authorities).collect()
+    }
+}
+
+/// An object is copied within an S3 store in one request, which takes no larger ones.
+const S3_FILE_BYTES_MAX: u64 = 5 << 30;
+const GRACE_DAYS_MAX: u32 = 3650;
+
+impl Media {
+    fn validated(&self) -> Result<(), Refusal> {
+        if self.file_bytes_max == 0 {
+            return Err(("media.file_bytes_max", "must be at least 1".to_owned()));
+        }
+        if self.account_bytes_max < self.file_bytes_max || self.account_bytes_max > 1 << 62 {
+            let why = "must be at least media.file_bytes_max, and at most 4611686018427387904";
+            return Err(("media.account_bytes_max", why.to_owned()));
+        }
+        if self.grace_days > GRACE_DAYS_MAX {
+            let why = format!("must be at most {GRACE_DAYS_MAX}, not {}", self.grace_days);
+            return Err(("media.grace_days", why));
+        }
+        if let Some(bucket) = &self.bucket {
+            return self.bucket_validated(bucket);
+        }
+        if self.endpoint.is_some() {
+            return Err(("media.endpoint", "needs media.bucket beside it".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn bucket_validated(&self, bucket: &str) -> Result<(), Refusal> {
+        let plain = |text: &str, more: &[u8]| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        };
+        if !(3..=63).contains(&bucket.len()) || !plain(bucket, b".-") {
+            return Err(("media.bucket", format!("`{bucket}` is no name of a bucket")));
+        }
+        if self.region.is_empty() || !plain(&self.region, b"-") {
+            return Err(("media.region", format!("`{}` is no region", self.region)));
+        }
+        if !plain(&self.prefix, b"-_/") || self.prefix.starts_with('/') || self.prefix.ends_with('/') {
+            let why = "has letters, digits, `-`, `_` and, in between, `/`";
+            return Err(("media.prefix", why.to_owned()));
+        }
+        if let Some(endpoint) = &self.endpoint
+            && !url::Url::parse(endpoint).is_ok_and(|url| {
+                ["http", "https"].contains(&url.scheme())
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            })
+        {
+            // Not quoted: it may hold a password.
+            return Err(("media.endpoint", "must be like https://s3.example.com".to_owned()));
+        }
+        if self.access_key_id.as_deref().unwrap_or_default().is_empty() {
+            return Err(("media.access_key_id", "is needed with media.bucket".to_owned()));
+        }
+        if self.secret_access_key.is_none() && self.secret_access_key_file.is_none() {
+            let why = "is needed with media.bucket: set ALLOD_MEDIA_SECRET_ACCESS_KEY, or name a file";
+            return Err(("media.secret_access_key_file", why.to_owned()));
+        }
+        if self.file_bytes_max > S3_FILE_BYTES_MAX {
+            let why = format!("must be at most {S3_FILE_BYTES_MAX} with media.bucket");
+            return Err(("media.file_bytes_max", why));
+        }
+        Ok(())
     }
 }
 

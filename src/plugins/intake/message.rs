@@ -23,10 +23,7 @@ impl Intake<'_> {
     ) -> Result<bool, Unfit> {
         self.may_emit("Message")?;
         let at = occurred(&message.origin, tx.now())?;
-        let (from, to) = (
-            self.party(tx, &message.from).await?,
-            self.party(tx, &message.to).await?,
-        );
+        let (from, to) = self.parties(tx, &message.from, &message.to).await?;
         let text: String = message
             .text
             .chars()

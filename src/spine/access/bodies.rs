@@ -23,6 +23,7 @@ impl ScopedTx {
         )
         .fetch_one(self.conn())
         .await?;
+        self.bodies_erased();
         Ok(u64::try_from(gone).unwrap_or_default())
     }
 

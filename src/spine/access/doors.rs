@@ -3,11 +3,17 @@
 //! Invariant: asked before anybody is known, so each look-up is a function of the database that tells one account and
 //! nothing else.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, ConnectionId, TokenId};
 use uuid::Uuid;
 
 use super::{Access, AccessError, Principal, Scope, TokenKind};
+
+/// Of more connections is asked anew.
+const CONNECTIONS_KNOWN_MAX: usize = 10_000;
 
 impl Access {
     /// The scope of a token that was presented as `secret`, if it is good for this door.
@@ -41,8 +47,8 @@ impl Access {
         Scope::new(AccountId::new(), Principal::System(part.to_owned()))
     }
 
-    /// The scope of a connection that a webhook's address names. The address proves nothing: the caller checks the
-    /// signature before it writes.
+    /// The scope of a connection that a webhook's address names. The address proves nothing: the caller checks that
+    /// the connection is (still) there, since whose it was is remembered, and its signature before it writes.
     ///
     /// # Errors
     /// [`AccessError::Database`] when the database is away.
@@ -51,18 +57,32 @@ impl Access {
         plugin: &str,
         connection: ConnectionId,
     ) -> Result<Option<Scope>, AccessError> {
-        let account = sqlx::query_scalar!("SELECT plugins.connection_lookup($1, $2)", plugin, connection.0)
-            .fetch_one(&self.inner.app)
-            .await?;
+        let known = self.inner.connections.account(plugin, connection);
+        let account = match known {
+            Some(account) => Some(account),
+            None => sqlx::query_scalar!("SELECT plugins.connection_lookup($1, $2)", plugin, connection.0)
+                .fetch_one(&self.inner.app)
+                .await?
+                .map(AccountId),
+        };
+        if let Some(account) = account.filter(|_| known.is_none()) {
+            self.inner.connections.remember(plugin, connection, account);
+        }
         Ok(account.map(|account| {
             Scope::new(
-                AccountId(account),
+                account,
                 Principal::Connection {
                     plugin: plugin.to_owned(),
                     id: connection,
                 },
             )
+            .by_rote()
         }))
+    }
+
+    /// The connection isn't there any more.
+    pub fn forget_connection(&self, connection: ConnectionId) {
+        self.inner.connections.forget(connection);
     }
 
     /// The scopes of a plugin's connections whose provider was not asked since a moment: for the hub's own timekeeper,
@@ -121,6 +141,27 @@ impl Access {
         Ok(accounts.into_iter().map(scope).collect())
     }
 
+    /// The scopes of accounts that keep contents which nobody needs since a moment, or whose part of the store was not
+    /// searched since another: for the hub's own caretaker. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_media(
+        &self,
+        released_before: DateTime<Utc>,
+        swept_before: DateTime<Utc>,
+    ) -> Result<Vec<Scope>, AccessError> {
+        let accounts = sqlx::query_scalar!(
+            r#"SELECT account AS "account!" FROM media.accounts_due($1, $2)"#,
+            released_before,
+            swept_before
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("media".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
+
     /// The scopes of accounts with a gap in their timelines, for the graph, which fills it. At most 1,000.
     ///
     /// # Errors
@@ -160,6 +201,34 @@ impl Access {
             .await?;
         let scope = |account| Scope::new(AccountId(account), Principal::System("state".to_owned()));
         Ok(accounts.into_iter().map(scope).collect())
+    }
+}
+
+/// Whose a connection is, which never changes as long as it is there.
+#[derive(Debug, Default)]
+pub(super) struct Connections(Mutex<HashMap<ConnectionId, (String, AccountId)>>);
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, (String, AccountId)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn account(&self, plugin: &str, connection: ConnectionId) -> Option<AccountId> {
+        let known = self.lock();
+        let (of, account) = known.get(&connection)?;
+        (of == plugin).then_some(*account)
+    }
+
+    fn remember(&self, plugin: &str, connection: ConnectionId, account: AccountId) {
+        let mut known = self.lock();
+        if known.len() >= CONNECTIONS_KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(connection, (plugin.to_owned(), account));
+    }
+
+    fn forget(&self, connection: ConnectionId) {
+        self.lock().remove(&connection);
     }
 }
 

@@ -23,6 +23,9 @@ pub enum AccessError {
     /// The account was erased.
     #[error("the account was erased")]
     Erased,
+    /// Where contents are kept can't be reached, or is full.
+    #[error("the media store is not available: {0}")]
+    Store(String),
     /// The chain of causes is too long.
     #[error("the chain of causes is longer than {DEPTH_MAX}: refused, since something feeds itself")]
     TooDeep,
@@ -34,6 +37,7 @@ impl AccessError {
         match self {
             Self::Database(error) => database_is_away(error),
             Self::Queue(error) => error.is_transient(),
+            Self::Store(_) => true,
             Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }

@@ -30,7 +30,8 @@ use crate::log::wake::Wake;
 use crate::refusals::Refusals;
 use crate::vault::Vault;
 
-/// The class of advisory locks that say "somebody works for this account": "alw" and the lock's kind.
+/// The class of advisory locks that say "somebody works for this account": "alw" and the lock's kind. `spine.enter`
+/// takes them.
 const AT_WORK: i32 = 0x616c_7701;
 
 /// Opens transactions for scopes, and finds the scope that a credential or address stands for.
@@ -46,6 +47,7 @@ struct Inner {
     vault: Vault,
     wake: Wake,
     refusals: Refusals,
+    connections: doors::Connections,
 }
 
 impl Access {
@@ -57,6 +59,7 @@ impl Access {
                 vault,
                 wake,
                 refusals: Refusals::default(),
+                connections: doors::Connections::default(),
             }),
         }
     }
@@ -66,13 +69,12 @@ impl Access {
     /// # Errors
     /// [`AccessError::Database`] when the database is away; [`AccessError::Erased`] when the account was erased.
     pub async fn begin(&self, scope: &Scope, cause: Cause) -> Result<ScopedTx, AccessError> {
-        let (tx, erased) = self.open(scope, cause).await?;
-        if erased { Err(AccessError::Erased) } else { Ok(tx) }
+        self.open(scope, cause, false).await
     }
 
     /// As [`Access::begin`], for an erased account too: what removes its rows needs to see them.
     pub(crate) async fn begin_erasure(&self, scope: &Scope) -> Result<ScopedTx, AccessError> {
-        Ok(self.open(scope, Cause::outside()).await?.0)
+        self.open(scope, Cause::outside(), true).await
     }
 
     /// Whether nobody works for the account any more: each transaction of a scope holds a shared lock until its end.
@@ -89,22 +91,14 @@ impl Access {
         .await
     }
 
-    async fn open(&self, scope: &Scope, cause: Cause) -> Result<(ScopedTx, bool), AccessError> {
-        let mut tx = self.inner.app.begin().await?;
-        let erased = sqlx::query!(
-            r#"
-            SELECT pg_advisory_xact_lock_shared($3, hashtext($1)), set_config('allod.account', $1, true),
-                EXISTS (SELECT FROM spine.erasure WHERE account = $2) AS "erased!"
-            "#,
-            scope.account.to_string(),
-            scope.account.0,
-            AT_WORK
-        )
-        .fetch_one(&mut *tx)
-        .await?
-        .erased;
-        let tx = ScopedTx::new(tx, self.clone(), scope.clone(), cause);
-        Ok((tx, erased))
+    /// One question to the database: what stands before BEGIN in it becomes a part of the transaction, and when it is
+    /// refused there is none.
+    async fn open(&self, scope: &Scope, cause: Cause, though_erased: bool) -> Result<ScopedTx, AccessError> {
+        // A UUID needs no quoting, and nothing else of the scope goes in.
+        let (account, by_rote) = (scope.account.0, scope.by_rote);
+        let begin = format!("SELECT spine.enter('{account}', {though_erased}, {by_rote}); BEGIN");
+        let tx = self.inner.app.begin_with(begin).await.map_err(entered)?;
+        Ok(ScopedTx::new(tx, self.clone(), scope.clone(), cause))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -117,6 +111,18 @@ impl Access {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+}
+
+/// Why a transaction could not be entered. `AL001` is what `spine.enter` says of an account that was erased.
+fn entered(error: sqlx::Error) -> AccessError {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    if code.is_some_and(|code| code == "AL001") {
+        AccessError::Erased
+    } else {
+        error.into()
     }
 }
 

@@ -86,11 +86,24 @@ impl TokenKind {
 pub struct Scope {
     pub(super) account: AccountId,
     pub(super) principal: Principal,
+    /// See [`Scope::by_rote`].
+    pub(super) by_rote: bool,
 }
 
 impl Scope {
     pub(crate) fn new(account: AccountId, principal: Principal) -> Self {
-        Self { account, principal }
+        Self {
+            account,
+            principal,
+            by_rote: false,
+        }
+    }
+
+    /// For who does the same few things again and again, by statements that have one good plan for whatever they ask:
+    /// that of their index. Planned once a connection. Who asks for lists, or goes through all there is, is no such one.
+    pub(crate) fn by_rote(mut self) -> Self {
+        self.by_rote = true;
+        self
     }
 
     /// Whose data.

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use contracts::events::audit::AccessRecorded;
-use contracts::{AccountId, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position};
+use contracts::{
+    AccountId, Event, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position,
+};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
-use crate::log::outbox::Outbox;
+use crate::log::outbox::{Moved, Outbox};
 use crate::queue::JobOptions;
 
 /// A transaction bound to a [`Scope`]. Dropped without [`ScopedTx::commit`], it never was.
@@ -17,6 +19,11 @@ pub struct ScopedTx {
     cause: Cause,
     events: Outbox,
     classes_queued: Vec<JobClass>,
+    bodies_erased: bool,
+    /// Position and time of the event that is being handled.
+    at_hand: Option<(Position, DateTime<Utc>)>,
+    /// The consumer that handles events in it, and where that stands; the commit proves it.
+    reads: Option<(&'static str, Lane, Position)>,
     access: Access,
 }
 
@@ -43,6 +50,9 @@ impl ScopedTx {
             cause,
             events: Outbox::default(),
             classes_queued: Vec::new(),
+            bodies_erased: false,
+            at_hand: None,
+            reads: None,
             access,
         }
     }
@@ -188,6 +198,21 @@ impl ScopedTx {
         Ok(job)
     }
 
+    /// An event of the account is handled: what follows is because of it.
+    pub(crate) fn handle(&mut self, event: &Event) {
+        self.follow(Cause::event(event));
+        self.at_hand = Some((event.position, event.recorded_at));
+    }
+
+    /// It is this consumer's, whose position it moves from here with the commit, or fails.
+    pub(crate) fn read_by(&mut self, consumer: &'static str, lane: Lane, position: Position) {
+        self.reads = Some((consumer, lane, position));
+    }
+
+    pub(super) fn bodies_erased(&mut self) {
+        self.bodies_erased = true;
+    }
+
     fn refuse_depth(&self) -> Result<(), AccessError> {
         if self.cause.depth > DEPTH_MAX {
             Err(AccessError::TooDeep)
@@ -211,6 +236,9 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`] when the database is away.
     pub async fn recorded_at_by(&mut self, position: Position) -> Result<Option<DateTime<Utc>>, AccessError> {
+        if let Some((_, recorded_at)) = self.at_hand.filter(|(at, _)| *at == position) {
+            return Ok(Some(recorded_at));
+        }
         let account = self.account();
         let at = sqlx::query_scalar!(
             r#"
@@ -230,6 +258,12 @@ impl ScopedTx {
     /// # Errors
     /// [`AccessError::Database`].
     pub async fn consumer_position(&mut self, consumer: &str, lane: Lane) -> Result<Position, AccessError> {
+        if let Some((_, _, position)) = self
+            .reads
+            .filter(|(name, on, _)| (*name, *on) == (consumer, lane))
+        {
+            return Ok(position);
+        }
         let found = sqlx::query_scalar!(
             "SELECT position FROM spine.consumer_position WHERE consumer = $1 AND lane = $2",
             consumer,
@@ -247,9 +281,35 @@ impl ScopedTx {
     /// outcome is unknown and the idempotency keys decide on the second try).
     pub async fn commit(mut self) -> Result<(), AccessError> {
         self.events
-            .insert(&mut self.tx, self.scope.account, self.now)
+            .insert(&mut self.tx, self.scope.account, self.now, None)
             .await?;
+        self.committed().await
+    }
+
+    /// As [`ScopedTx::commit`], with the consumer's position. False: that is not where it was any more, and nothing
+    /// happened.
+    pub(crate) async fn commit_at(mut self, position: Position) -> Result<bool, AccessError> {
+        let moved = self.reads.map(|(consumer, lane, from)| Moved {
+            consumer,
+            lane,
+            from,
+            to: position,
+        });
+        let held = self
+            .events
+            .insert(&mut self.tx, self.scope.account, self.now, moved)
+            .await?;
+        if held {
+            self.committed().await?;
+        }
+        Ok(held)
+    }
+
+    async fn committed(self) -> Result<(), AccessError> {
         self.tx.commit().await?;
+        if self.bodies_erased {
+            self.access.wake().bodies_erased();
+        }
         if !self.events.is_empty() {
             self.access.wake().sealer();
         }

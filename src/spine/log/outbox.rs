@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use contracts::{AccountId, Lane, NewEvent};
+use contracts::{AccountId, Lane, NewEvent, Position};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
+use super::consumer::store;
 use crate::access::{AccessError, Cause, truncate_to_micros};
 
 /// An event on its way, with its body.
@@ -30,6 +31,16 @@ struct Ground {
     actor: String,
     lane: Lane,
     cause: Cause,
+}
+
+/// How far a consumer has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moved {
+    pub(crate) consumer: &'static str,
+    pub(crate) lane: Lane,
+    /// From where; if it isn't there any more, nothing is to happen.
+    pub(crate) from: Position,
+    pub(crate) to: Position,
 }
 
 /// The events of one transaction, which are of one account and one moment.
@@ -83,15 +94,25 @@ impl Outbox {
         number
     }
 
-    /// Writes all rows and bodies in one statement.
+    /// Writes all rows and bodies, and how far a consumer has come, in one statement. False: the consumer is not where
+    /// it was.
     pub(crate) async fn insert(
         &self,
         conn: &mut PgConnection,
         account: AccountId,
         now: DateTime<Utc>,
-    ) -> Result<(), sqlx::Error> {
+        moved: Option<Moved>,
+    ) -> Result<bool, sqlx::Error> {
         if self.is_empty() {
-            return Ok(());
+            return match moved {
+                Some(Moved {
+                    consumer,
+                    lane,
+                    from,
+                    to,
+                }) => store::position_move(conn, consumer, lane, to, from).await,
+                None => Ok(true),
+            };
         }
         macro_rules! column {
             ($of:ident, |$one:ident| $value:expr) => {
@@ -100,12 +121,15 @@ impl Outbox {
         }
         // The rows come out of unnest in the order of the arrays, and nothing sorts them: `seq` counts in the order of
         // publishing.
-        sqlx::query!(
+        let found = sqlx::query_scalar!(
             r#"
             WITH bodies AS (
                 INSERT INTO spine.event_body (event, account, salt, body)
                 SELECT id, $1, salt, body FROM unnest($3::uuid[], $4::bytea[], $5::bytea[]) AS fresh (id, salt, body)
-            )
+            ), moved AS (
+                UPDATE spine.consumer_position SET position = $21
+                WHERE consumer = $18 AND lane = $19 AND position = $20 RETURNING 1
+            ), written AS (
             INSERT INTO spine.outbox (id, account, recorded_at, body_hash, occurred_at, subject, subject_version,
                 type, version, actor, lane, correlation, causation, depth)
             SELECT id, $1, $2, body_hash, occurred_at, subject, subject_version,
@@ -113,6 +137,8 @@ impl Outbox {
                 ($15::uuid[])[ground], ($16::uuid[])[ground], ($17::smallint[])[ground]
             FROM unnest($3::uuid[], $6::bytea[], $7::timestamptz[], $8::text[], $9::bigint[], $10::integer[])
                 AS fresh (id, body_hash, occurred_at, subject, subject_version, ground)
+            )
+            SELECT EXISTS (SELECT FROM moved) AS "moved!"
             "#,
             account.0,
             now,
@@ -131,10 +157,14 @@ impl Outbox {
             column!(grounds, |ground| ground.cause.correlation.0),
             column!(grounds, |ground| ground.cause.causation.map(|id| id.0)) as &[Option<uuid::Uuid>],
             column!(grounds, |ground| ground.cause.depth),
+            moved.map(|moved| moved.consumer),
+            moved.map(|moved| moved.lane.as_str()),
+            moved.map(|moved| moved.from),
+            moved.map(|moved| moved.to),
         )
-        .execute(conn)
+        .fetch_one(conn)
         .await?;
-        Ok(())
+        Ok(found || moved.is_none())
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use contracts::{AccountId, CorrelationId, Event, EventId, Lane, Position};
 use sqlx::PgPool;
 
+use super::chain;
 use crate::access::{AccessError, ScopedTx};
 
 /// Which events a consumer or a person wants.
@@ -55,6 +56,28 @@ impl From<Row> for Event {
             body: row.body.and_then(|body| serde_json::from_slice(&body).ok()),
         }
     }
+}
+
+/// A row that is being sealed at this position, with its body, as the log will give it.
+pub(super) fn event_of(row: &chain::Row, position: Position, body: Option<Vec<u8>>) -> Event {
+    let row = row.clone();
+    Event::from(Row {
+        position,
+        id: row.id,
+        kind: row.kind,
+        version: row.version,
+        account: row.account,
+        lane: row.lane,
+        subject: row.subject,
+        subject_version: row.subject_version,
+        actor: row.actor,
+        occurred_at: row.occurred_at,
+        recorded_at: row.recorded_at,
+        correlation: row.correlation,
+        causation: row.causation,
+        depth: row.depth,
+        body,
+    })
 }
 
 /// Events of a lane after a position, across accounts: for consumers. Types empty: all.

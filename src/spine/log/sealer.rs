@@ -1,18 +1,20 @@
 //! The sealer: moves events from the outbox into the log, gapless, in batches, each one link of the signed chain.
 //!
-//! Invariant: one sealer at a time (an advisory lock), which numbers only what it deleted from the outbox in the
-//! same transaction. A transaction that commits late is sealed later: no gaps, no waiting, nothing lost.
+//! Invariant: a batch is written only behind the end of the log that it was linked to (the head's row decides between
+//! two sealers), and numbers only what left the outbox in the same transaction. A transaction that commits late is
+//! sealed later: no gaps, no waiting, nothing lost.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::Lane;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
+use super::reader;
 use super::wake::{SealedBatch, Wake};
 use crate::backoff::Backoff;
 
@@ -22,8 +24,12 @@ const BATCH_ROWS: i64 = 5000;
 const POLL: Duration = Duration::from_millis(500);
 /// Rows that were put before others and committed so much later are found by the next look from the start.
 const LATE_ROWS: i64 = 50_000;
-/// "allod" in ASCII, so that other users of advisory locks don't meet it by accident.
-const LOCK: i64 = 0x0061_6c6c_6f64;
+/// Batches of so many events are handed to the consumers with what they tell; larger ones are read from the log.
+const TOLD_EVENTS: i64 = 200;
+/// And of so many bytes.
+const TOLD_BYTES: usize = 256 * 1024;
+/// Tries for one batch, while other sealers are quicker.
+const TRIES: u32 = 20;
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
@@ -139,74 +145,90 @@ pub(crate) async fn seal(
     clock: &dyn contracts::Clock,
     begin: i64,
 ) -> Result<Sealed, sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
-        .execute(&mut *tx)
-        .await?;
-    // Under the lock, with a snapshot of its own: what the sealer before us committed is seen.
-    let head = sqlx::query!("SELECT position, batch, hash FROM spine.log_head")
-        .fetch_one(&mut *tx)
-        .await?;
-    let waiting = read(&mut tx, begin).await?;
-    if waiting.is_empty() {
-        return Ok(Sealed {
+    for _ in 0..TRIES {
+        if let Some(sealed) = try_seal(pool, key, clock, begin).await? {
+            return Ok(sealed);
+        }
+    }
+    Err(sqlx::Error::Protocol(
+        "other sealers moved the log's end each time".into(),
+    ))
+}
+
+/// `None`: another sealer moved the end of the log meanwhile.
+async fn try_seal(
+    pool: &PgPool,
+    key: &ChainKey,
+    clock: &dyn contracts::Clock,
+    begin: i64,
+) -> Result<Option<Sealed>, sqlx::Error> {
+    let Waiting { head, rows, bodies } = read(pool, begin).await?;
+    if rows.is_empty() {
+        return Ok(Some(Sealed {
             rows: 0,
             before: (head.position, head.hash.clone()),
             head: head.position,
             link: head.hash,
             last_seq: 0,
             batch: None,
-        });
+        }));
     }
     let started = Instant::now();
-    let holds = kinds(&waiting);
-    let Linked { seqs, links, link } = link_all(waiting, head.position, &head.hash);
+    let holds = kinds(&rows);
+    let events = told(&rows, bodies, head.position);
+    let Linked { seqs, links, link } = link_all(rows, head.position, &head.hash);
     let count = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
     let (batch, position) = (head.batch + 1, head.position + count);
     if position / PARTITION_MARGIN != head.position / PARTITION_MARGIN || head.position == 0 {
-        sqlx::query!(
-            "SELECT spine.log_partition_ensure($1)",
-            position + PARTITION_MARGIN
-        )
-        .execute(&mut *tx)
-        .await?;
+        let at = position + PARTITION_MARGIN;
+        sqlx::query!("SELECT spine.log_partition_ensure($1)", at)
+            .execute(pool)
+            .await?;
     }
-    move_rows(&mut tx, batch, head.position, &seqs, &links).await?;
-    sqlx::query!(
-        r#"
-        WITH link AS (
-            INSERT INTO spine.chain_batch (batch, first_position, last_position, hash, key_id, signature, sealed_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ), told AS (
-            SELECT pg_notify('allod_sealed', $3::text)
-        )
-        UPDATE spine.log_head SET position = $3, batch = $1, hash = $4 FROM told
-        "#,
-        batch,
-        head.position + 1,
-        position,
-        &link[..],
+    let moved = sqlx::query_scalar!(
+        r#"SELECT spine.seal($1, $2, $3, $4, $5, $6, $7) AS "moved!""#,
+        head.position,
+        head.batch,
+        &seqs,
+        &links,
         key.id(),
-        key.sign(batch, position, &link),
+        &key.sign(batch, position, &link)[..],
         clock.now(),
     )
-    .execute(&mut *tx)
+    .fetch_one(pool)
     .await?;
-    tx.commit().await?;
+    if !moved {
+        return Ok(None);
+    }
     metrics::counter!("allod_events_sealed_total").increment(seqs.len() as u64);
     metrics::histogram!("allod_seal_seconds").record(started.elapsed().as_secs_f64());
-    Ok(Sealed {
+    let batch = SealedBatch::new(head.position, position, holds, events);
+    Ok(Some(Sealed {
         rows: count,
         before: (head.position, head.hash),
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),
-        batch: Some(SealedBatch {
-            after: head.position,
-            last: position,
-            holds,
-        }),
-    })
+        batch: Some(batch),
+    }))
+}
+
+/// What the events tell, for who follows closely; `None` if that is more than should lie in memory.
+fn told(
+    rows: &[(i64, chain::Row)],
+    bodies: Vec<Option<Vec<u8>>>,
+    head: i64,
+) -> Option<Vec<Arc<contracts::Event>>> {
+    let bytes: usize = bodies.iter().flatten().map(Vec::len).sum();
+    if rows.len() as i64 > TOLD_EVENTS || bytes > TOLD_BYTES {
+        return None;
+    }
+    let events = rows.iter().zip(bodies).zip(head + 1..);
+    Some(
+        events
+            .map(|(((_, row), body), position)| Arc::new(reader::event_of(row, position, body)))
+            .collect(),
+    )
 }
 
 fn kinds(rows: &[(i64, chain::Row)]) -> Vec<(Lane, String)> {
@@ -220,23 +242,83 @@ fn kinds(rows: &[(i64, chain::Row)]) -> Vec<(Lane, String)> {
     kinds
 }
 
-/// The first rows after `begin`, in order, with where they lie. They stay there until they are moved.
-async fn read(tx: &mut Transaction<'_, Postgres>, begin: i64) -> Result<Vec<(i64, chain::Row)>, sqlx::Error> {
-    let rows = sqlx::query!(
+/// The end of the log.
+struct Head {
+    position: i64,
+    batch: i64,
+    hash: Vec<u8>,
+}
+
+/// What lies in the outbox, and the end of the log at the same moment.
+struct Waiting {
+    head: Head,
+    /// In order, with where they lie.
+    rows: Vec<(i64, chain::Row)>,
+    bodies: Vec<Option<Vec<u8>>>,
+}
+
+/// The first rows after `begin`. They stay where they are until they are moved.
+async fn read(pool: &PgPool, begin: i64) -> Result<Waiting, sqlx::Error> {
+    let found = sqlx::query!(
         r#"
-        SELECT seq, id, type AS kind, version, account, lane, subject, subject_version, actor, occurred_at,
-            recorded_at, correlation, causation, depth, body_hash
-        FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1
+        SELECT head.position, head.batch, head.hash, waiting.seq AS "seq?", waiting.id AS "id?",
+            waiting.type AS "kind?", waiting.version AS "version?", waiting.account AS "account?",
+            waiting.lane AS "lane?", waiting.subject AS "subject?", waiting.subject_version AS "subject_version?",
+            waiting.actor AS "actor?", waiting.occurred_at AS "occurred_at?", waiting.recorded_at AS "recorded_at?",
+            waiting.correlation AS "correlation?", waiting.causation AS "causation?", waiting.depth AS "depth?",
+            waiting.body_hash AS "body_hash?", body.body AS "body?"
+        FROM spine.log_head AS head
+        LEFT JOIN LATERAL (
+            SELECT *, count(*) OVER () AS together
+            FROM (SELECT * FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1) AS first
+        ) AS waiting ON true
+        -- Many are read from the log by who wants them: their bodies are not even looked for.
+        LEFT JOIN spine.event_body AS body ON body.event = CASE WHEN waiting.together <= $3 THEN waiting.id END
+        ORDER BY waiting.seq
         "#,
         BATCH_ROWS,
-        begin
+        begin,
+        TOLD_EVENTS
     )
-    .fetch_all(&mut **tx)
+    .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|found| (found.seq, chain::row_of!(found, 0))) // their place is known once they are linked
-        .collect())
+    let mut waiting: Option<Waiting> = None;
+    for found in found {
+        let to = waiting.get_or_insert_with(|| Waiting {
+            head: Head {
+                position: found.position,
+                batch: found.batch,
+                hash: found.hash,
+            },
+            rows: Vec::new(),
+            bodies: Vec::new(),
+        });
+        let row = (|| {
+            let row = chain::Row {
+                position: 0, // known once they are linked
+                id: found.id?,
+                kind: found.kind?,
+                version: found.version?,
+                account: found.account?,
+                lane: found.lane?,
+                subject: found.subject,
+                subject_version: found.subject_version,
+                actor: found.actor?,
+                occurred_at: found.occurred_at?,
+                recorded_at: found.recorded_at?,
+                correlation: found.correlation?,
+                causation: found.causation,
+                depth: found.depth?,
+                body_hash: found.body_hash?,
+            };
+            Some((found.seq?, row))
+        })();
+        if let Some(row) = row {
+            to.rows.push(row);
+            to.bodies.push(found.body);
+        }
+    }
+    waiting.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Rows with their places in the chain.
@@ -266,44 +348,6 @@ fn link_all(rows: Vec<(i64, chain::Row)>, head: i64, before: &[u8]) -> Linked {
         linked.links.extend_from_slice(&linked.link);
     }
     linked
-}
-
-/// Moves the rows within the database: only their numbers and links go there again.
-async fn move_rows(
-    tx: &mut Transaction<'_, Postgres>,
-    batch: i64,
-    head: i64,
-    seqs: &[i64],
-    links: &[u8],
-) -> Result<(), sqlx::Error> {
-    let moved = sqlx::query!(
-        r#"
-        WITH taken AS (
-            DELETE FROM spine.outbox WHERE seq = ANY($1) RETURNING *
-        ), numbered AS (
-            SELECT *, row_number() OVER (ORDER BY seq) AS nth FROM taken
-        )
-        INSERT INTO spine.event_log (position, id, type, version, account, lane, subject, subject_version, actor,
-            occurred_at, recorded_at, correlation, causation, depth, body_hash, hash, batch)
-        SELECT $2 + nth, id, type, version, account, lane, subject, subject_version, actor,
-            occurred_at, recorded_at, correlation, causation, depth, body_hash,
-            substr($3::bytea, (32 * (nth - 1) + 1)::integer, 32), $4::bigint
-        FROM numbered
-        "#,
-        seqs,
-        head,
-        links,
-        batch,
-    )
-    .execute(&mut **tx)
-    .await?;
-    if moved.rows_affected() == seqs.len() as u64 {
-        return Ok(());
-    }
-    // Nobody but a sealer removes rows, and the lock lets one in; links for other rows than these must never be kept.
-    Err(sqlx::Error::Protocol(
-        "rows left the outbox while they were being sealed".into(),
-    ))
 }
 
 #[cfg(test)]

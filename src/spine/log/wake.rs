@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use contracts::{JobClass, Lane, Position};
+use contracts::{Event, JobClass, Lane, Position};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, watch};
@@ -18,18 +18,40 @@ const RECENT_BATCHES: usize = 64;
 /// What this process seals it tells itself sooner, and with more to say, than a notification does.
 const OWN_WORD_FIRST: Duration = Duration::from_millis(3);
 
+/// So long what a batch tells is handed out from memory. Longer would be longer than an erasure may take to be seen:
+/// who reads the log holds what it read for about as long.
+const TOLD_FOR: Duration = Duration::from_secs(1);
+
 /// What lies in a batch that this process sealed. Told after its commit, so that it is never about another's events.
 #[derive(Debug)]
 pub(crate) struct SealedBatch {
     /// The position before its first.
-    pub(crate) after: Position,
+    after: Position,
     /// Its last position.
-    pub(crate) last: Position,
+    last: Position,
     /// Which types it holds on which lane; each once.
-    pub(crate) holds: Vec<(Lane, String)>,
+    holds: Vec<(Lane, String)>,
+    /// All of its events with their bodies, if they are few.
+    events: Option<Vec<Arc<Event>>>,
+    sealed: Instant,
 }
 
 impl SealedBatch {
+    pub(crate) fn new(
+        after: Position,
+        last: Position,
+        holds: Vec<(Lane, String)>,
+        events: Option<Vec<Arc<Event>>>,
+    ) -> Self {
+        Self {
+            after,
+            last,
+            holds,
+            events,
+            sealed: Instant::now(),
+        }
+    }
+
     fn concerns(&self, lane: Lane, types: &[String]) -> bool {
         let on_lane = |(of, kind): &(Lane, String)| *of == lane && (types.is_empty() || types.contains(kind));
         self.holds.iter().any(on_lane)
@@ -89,6 +111,9 @@ impl Wake {
         if recent.len() == RECENT_BATCHES {
             recent.pop_front();
         }
+        for old in recent.iter_mut().filter(|old| old.sealed.elapsed() >= TOLD_FOR) {
+            old.events = None;
+        }
         recent.push_back(batch);
     }
 
@@ -110,6 +135,46 @@ impl Wake {
             reached = batch.last;
         }
         reached.min(to)
+    }
+
+    /// The events of these types (empty: any) on the lane after `from`, up to `to`, if memory holds all that the log
+    /// has there and it is fresh.
+    pub(crate) fn events(
+        &self,
+        lane: Lane,
+        types: &[String],
+        from: Position,
+        to: Position,
+    ) -> Option<Vec<Arc<Event>>> {
+        let recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut reached, mut found) = (from, Vec::new());
+        for batch in recent.iter().filter(|batch| batch.last > from) {
+            if batch.after > reached || reached >= to {
+                break;
+            }
+            if batch.concerns(lane, types) {
+                let events = batch
+                    .events
+                    .as_ref()
+                    .filter(|_| batch.sealed.elapsed() < TOLD_FOR)?;
+                let wanted = |event: &&Arc<Event>| {
+                    event.lane == lane
+                        && (types.is_empty() || types.contains(&event.kind))
+                        && (from + 1..=to).contains(&event.position)
+                };
+                found.extend(events.iter().filter(wanted).cloned());
+            }
+            reached = batch.last;
+        }
+        (reached >= to).then_some(found)
+    }
+
+    /// Bodies were erased: what memory tells is read again from the log.
+    pub(crate) fn bodies_erased(&self) {
+        let mut recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        for batch in recent.iter_mut() {
+            batch.events = None;
+        }
     }
 
     /// The log ends here now.
@@ -201,11 +266,7 @@ mod tests {
 
     fn sealed(wake: &Wake, after: Position, last: Position, holds: &[(Lane, &str)]) {
         let holds = holds.iter().map(|(lane, kind)| (*lane, (*kind).to_owned()));
-        wake.batch_sealed(SealedBatch {
-            after,
-            last,
-            holds: holds.collect(),
-        });
+        wake.batch_sealed(SealedBatch::new(after, last, holds.collect(), None));
     }
 
     #[test]

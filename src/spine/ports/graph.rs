@@ -163,6 +163,12 @@ pub trait GraphWrite: Send + Sync {
         self.apply(tx, change).await
     }
 
+    /// As [`GraphWrite::apply`], if the change is of one entity and record, entity and identifiers are all new. `None`:
+    /// something of it is there already, and nothing was written; or the graph can't tell so shortly.
+    async fn apply_new(&self, _tx: &mut ScopedTx, _change: &Change) -> Result<Option<Applied>, GraphError> {
+        Ok(None)
+    }
+
     /// Keeps a record that can't be understood, with its reason, and publishes `connector.RecordParked`.
     async fn park(
         &self,
@@ -240,6 +246,15 @@ pub trait GraphRead: Send + Sync {
 
     /// Who is behind an address, with what they are to the owner. Somebody unknown is a party with an address alone.
     async fn party(&self, tx: &mut ScopedTx, identifier: &Identifier) -> Result<Party, GraphError>;
+
+    /// As [`GraphRead::party`], for several addresses at once, in their order.
+    async fn parties(&self, tx: &mut ScopedTx, identifiers: &[Identifier]) -> Result<Vec<Party>, GraphError> {
+        let mut parties = Vec::with_capacity(identifiers.len());
+        for identifier in identifiers {
+            parties.push(self.party(tx, identifier).await?);
+        }
+        Ok(parties)
+    }
 
     /// The owner's own Person.
     async fn me(&self, tx: &mut ScopedTx) -> Result<EntityId, GraphError>;

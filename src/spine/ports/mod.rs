@@ -8,6 +8,7 @@ mod accounts;
 mod channels;
 mod export;
 mod graph;
+mod media;
 mod merge;
 mod records;
 mod state;
@@ -21,6 +22,7 @@ pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
     Identifier, Relation, RelationChange, Target, Until,
 };
+pub use media::{KeepMedia, KeptMedia, MediaError, MediaStore};
 pub use merge::GraphMerge;
 pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
 pub use state::{Fact, StateRead};
@@ -39,6 +41,7 @@ struct Slots {
     graph_merge: OnceLock<Arc<dyn GraphMerge>>,
     raw_records: OnceLock<Arc<dyn RawRecords>>,
     record_intake: OnceLock<Arc<dyn RecordIntake>>,
+    media_store: OnceLock<Arc<dyn MediaStore>>,
     state_read: OnceLock<Arc<dyn StateRead>>,
     channel_driver: OnceLock<Arc<dyn ChannelDriver>>,
     sent_messages: OnceLock<Arc<dyn SentMessages>>,
@@ -88,6 +91,7 @@ ports! {
     graph_merge, provide_graph_merge: GraphMerge;
     raw_records, provide_raw_records: RawRecords;
     record_intake, provide_record_intake: RecordIntake;
+    media_store, provide_media_store: MediaStore;
     state_read, provide_state_read: StateRead;
     channel_driver, provide_channel_driver: ChannelDriver;
     sent_messages, provide_sent_messages: SentMessages;

@@ -60,6 +60,7 @@ async fn hub_with(
         recipes_dir: tree.join("rules/recipes"),
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
+        media: crate::service::MediaSettings::default(),
         upload_bytes_max: 64 * 1024 * 1024,
     };
     let (spine, gate) = opened(&database, vault, clock, settings);

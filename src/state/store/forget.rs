@@ -1,6 +1,5 @@
 //! Forgetting: what was erased, and what nobody says any more.
 
-use chrono::{DateTime, Utc};
 use contracts::EntityId;
 use serde_json::Value;
 use spine::{AccessError, ScopedTx};
@@ -88,24 +87,6 @@ pub(crate) async fn signals_remove(
         account.0,
         ids,
         values
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Forgets what sources say about a key that expired before a moment.
-pub(crate) async fn signals_forget(
-    tx: &mut ScopedTx,
-    key: &str,
-    before: DateTime<Utc>,
-) -> Result<(), AccessError> {
-    let account = tx.account();
-    sqlx::query!(
-        "DELETE FROM state.signal WHERE account = $1 AND key = $2 AND expires_at < $3",
-        account.0,
-        key,
-        before
     )
     .execute(tx.conn())
     .await?;

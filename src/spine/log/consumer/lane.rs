@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::log::reader;
 
 /// Events a batch at the most.
-const BATCH_EVENTS: i64 = 200;
+const BATCH_EVENTS: usize = 200;
 /// The floor when no wake-up comes.
 const POLL: Duration = Duration::from_secs(1);
 /// A position that moved over events of no interest is written down this often: reading them again costs little.
@@ -173,28 +173,31 @@ impl LaneReader {
             self.reached(limit, saved, saved).await?;
             return Ok(Step::Idle);
         }
-        let events = reader::events_for_consumer(
-            &self.runtime.pool,
-            self.lane,
-            begin,
-            limit,
-            &self.types,
-            BATCH_EVENTS,
-        )
-        .await
-        .map_err(AccessError::from)?;
-        let full = events.len() as i64 == BATCH_EVENTS;
-        let mut from = saved;
-        for stretch in events.chunk_by(|a, b| a.account == b.account) {
-            from = self.handle_stretch(stretch, from).await?;
-        }
+        let mut events = self.read(begin, limit).await?;
+        let full = events.len() == BATCH_EVENTS;
         let reached = if full {
             events.last().map_or(limit, |event| event.position)
         } else {
             limit
         };
+        events.retain(|event| self.consumer.may_concern(event));
+        let mut from = saved;
+        for stretch in events.chunk_by(|a, b| a.account == b.account) {
+            from = self.handle_stretch(stretch, from).await?;
+        }
         self.reached(reached, saved, from).await?;
         Ok(if full { Step::More } else { Step::Idle })
+    }
+
+    /// The first events after a position: from memory if they were sealed here just now, else from the log.
+    async fn read(&self, after: Position, up_to: Position) -> Result<Vec<Arc<Event>>, AccessError> {
+        if let Some(mut told) = self.runtime.wake.events(self.lane, &self.types, after, up_to) {
+            told.truncate(BATCH_EVENTS);
+            return Ok(told);
+        }
+        let (pool, limit) = (&self.runtime.pool, BATCH_EVENTS as i64);
+        let events = reader::events_for_consumer(pool, self.lane, after, up_to, &self.types, limit).await?;
+        Ok(events.into_iter().map(Arc::new).collect())
     }
 
     /// It has come so far. What it did on the way moved the position that is written down from `before` to `saved`.
@@ -211,7 +214,7 @@ impl LaneReader {
     }
 
     /// Handles consecutive events of one account in one transaction; if that fails, each in its own.
-    async fn handle_stretch(&self, events: &[Event], saved: Position) -> Result<Position, Halt> {
+    async fn handle_stretch(&self, events: &[Arc<Event>], saved: Position) -> Result<Position, Halt> {
         if events.len() > 1 {
             match self.try_together(events, saved).await {
                 Ok(position) => return Ok(position),
@@ -227,7 +230,7 @@ impl LaneReader {
     }
 
     /// Handles one event by itself, or parks it, or passes over it when its account was erased.
-    async fn handle_one(&self, event: &Event, saved: Position) -> Result<Position, Halt> {
+    async fn handle_one(&self, event: &Arc<Event>, saved: Position) -> Result<Position, Halt> {
         let mut tries = 1;
         let error = loop {
             match self.try_together(std::slice::from_ref(event), saved).await {
@@ -251,28 +254,30 @@ impl LaneReader {
         }
     }
 
-    async fn try_together(&self, events: &[Event], saved: Position) -> Result<Position, Trouble> {
+    async fn try_together(&self, events: &[Arc<Event>], saved: Position) -> Result<Position, Trouble> {
         let Some((first, last)) = events.first().zip(events.last()) else {
             return Ok(saved);
         };
         let mut tx = self.begin(first).await?;
+        tx.read_by(self.consumer.name(), self.lane, saved);
         let mut concerned = false;
         for event in events {
-            tx.follow(Cause::event(event));
+            tx.handle(event);
             concerned |= handle(self.consumer.as_ref(), &mut tx, event).await?;
         }
         if !concerned {
             return Ok(saved); // nothing to commit: the position is written down with the next effect
         }
-        self.move_position(tx.conn(), last.position, saved).await?;
-        tx.commit().await?;
+        if !tx.commit_at(last.position).await? {
+            return Err(Halt::Moved.into());
+        }
         contracts::failpoint::hit(&format!("{} committed", self.consumer.name()));
         self.runtime.wake.works(self.consumer.name(), self.lane);
         Ok(last.position)
     }
 
     async fn begin(&self, event: &Event) -> Result<ScopedTx, AccessError> {
-        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
+        let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned())).by_rote();
         self.runtime.access.begin(&scope, Cause::event(event)).await
     }
 

@@ -87,7 +87,13 @@ pub trait Consumer: Send + Sync + 'static {
         None
     }
 
-    /// Whether the event, of a type that it wants, concerns it at all: what doesn't is passed over without a commit,
+    /// Whether the event, of a type that it wants, may concern it, as far as can be told without the database: for
+    /// what can't, no transaction is even begun.
+    fn may_concern(&self, _event: &Event) -> bool {
+        true
+    }
+
+    /// Whether the event concerns it at all: what doesn't is passed over without a commit,
     /// and may be asked about again after a restart. Only reads.
     async fn concerns(&self, _tx: &mut ScopedTx, _event: &Event) -> Result<bool, HandleError> {
         Ok(true)

@@ -59,7 +59,7 @@ pub(crate) async fn parked_retry(
     let Some(event) = reader::event_by_id(&mut tx, event).await? else {
         return Ok(false);
     };
-    tx.follow(Cause::event(&event));
+    tx.handle(&event);
     match handle(consumer, &mut tx, &event).await {
         Ok(_) => {
             tx.commit().await?;

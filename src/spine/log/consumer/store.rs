@@ -28,7 +28,7 @@ pub(super) async fn position_or_start(
 }
 
 /// Moves the position, in a transaction with the effects or alone. False: it doesn't stand at `from` any more.
-pub(super) async fn position_move(
+pub(in crate::log) async fn position_move(
     on: impl PgExecutor<'_>,
     consumer: &str,
     lane: Lane,

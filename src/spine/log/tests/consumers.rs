@@ -330,6 +330,7 @@ async fn a_hub_with_two_parts_of_one_name_does_not_start() {
                 recipes_dir: dir.path().to_owned(),
                 public_url: String::new(),
                 extra_ca_pem: Vec::new(),
+                media: crate::service::MediaSettings::default(),
                 upload_bytes_max: 1 << 20,
             },
         );

@@ -120,12 +120,14 @@ impl Fetcher {
             self.verdicts.clone(),
             CancellationToken::new(),
         );
+        // What runs in the background may go through all there is.
+        let by_rote = self.class != JobClass::Background;
         let (token, of_task) = (cancelled.clone(), fence.clone());
         // The task waits for its entry, so that it can't be over before it is entered.
         let (entered, entry) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let _ = entry.await;
-            let verdict = attempt(&shared, job, of_task.clone(), token, verdicts.clone()).await;
+            let verdict = attempt(&shared, (job, by_rote), of_task.clone(), token, verdicts.clone()).await;
             // The slot is held until the settler has room, else a slow database would pile up results without end.
             let _ = verdicts.send(verdict).await;
             drop(slot);
@@ -139,7 +141,7 @@ impl Fetcher {
 /// One attempt, from envelope to verdict.
 async fn attempt(
     shared: &Shared,
-    job: Fetched,
+    job: (Fetched, bool),
     fence: Fence,
     cancelled: CancellationToken,
     settle: mpsc::Sender<Verdict>,
@@ -173,7 +175,7 @@ async fn attempt(
 
 async fn run_handler(
     shared: &Shared,
-    job: Fetched,
+    (job, by_rote): (Fetched, bool),
     fence: Fence,
     cancelled: CancellationToken,
     settle: mpsc::Sender<Verdict>,
@@ -182,12 +184,13 @@ async fn run_handler(
         return Err(JobError::retry("no handler for this queue"));
     };
     let envelope = Envelope::read(job.data).map_err(JobError::fail)?;
+    let scope = envelope.scope(&job.name);
     let context = JobContext {
         job: JobId(job.id),
         attempt: u32::try_from(job.retry_count).unwrap_or(0) + 1,
         attempts_max: u32::try_from(job.retry_limit).unwrap_or(0) + 1,
         priority: job.priority,
-        scope: envelope.scope(&job.name),
+        scope: if by_rote { scope.by_rote() } else { scope },
         cause: envelope.cause(),
         fence,
         cancelled,

@@ -141,6 +141,8 @@ fn pool_like(spine: &PgPool, more: &[(&str, &str)], connections: u32) -> PgPool 
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("jit", "off"),
+            // Planning the fetch anew took longer than fetching.
+            ("plan_cache_mode", "force_generic_plan"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
