@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use contracts::{Clock, EntityId, ManualClock, SystemClock};
+use contracts::{Clock, EntityId, Lane, ManualClock, SystemClock};
 use serde_json::{Value, json};
 use spine::Scope;
 use spine::edge::Caller;
@@ -65,7 +65,12 @@ impl World {
 
     /// A calendar's sync brings a VTODO in a revision.
     async fn sync(&self, revision: &str, title: &str, props: Value) -> EntityId {
+        self.sync_on(Lane::Live, revision, title, props).await
+    }
+
+    async fn sync_on(&self, lane: Lane, revision: &str, title: &str, props: Value) -> EntityId {
         let mut tx = self.hub.begin(&self.alice).await;
+        tx.set_lane(lane);
         let raw = RawRecord {
             connection: None,
             stream: "todos".to_owned(),
@@ -181,6 +186,78 @@ async fn a_calendars_recurring_task_is_completed_here_again_and_again() {
         3,
         "{names:?}"
     );
+}
+
+#[tokio::test]
+async fn a_calendar_is_heard_of_the_occurrences_after_one_that_was_done_here() {
+    let world = World::new().await;
+    let todo = |due: &str, more: Value| {
+        let mut todo = json!({"due_at": due, "recurrence": "FREQ=WEEKLY", "status": "NEEDS-ACTION"});
+        todo.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        todo
+    };
+    let says = async |revision: &str, todo: Value| {
+        let id = world.sync_on(Lane::Backfill, revision, "Water", todo).await;
+        world.task(id).await
+    };
+    let id = world.sync("1", "Water", todo("2026-05-01", json!({}))).await;
+    let path = format!("/tasks/{id}/complete");
+    let here = world.ok("POST", &path, json!({"occurrence": "2026-05-01"})).await;
+    assert_eq!(
+        (&here["due"], &here["state"]),
+        (&json!("2026-05-08"), &json!("open"))
+    );
+    // A word of the calendar about something else moves nothing back.
+    let noted = says("2", todo("2026-05-01", json!({"description": "The blue can"}))).await;
+    assert_eq!(
+        (&noted["due"], &noted["state"]),
+        (&json!("2026-05-08"), &json!("open"))
+    );
+    // On the phone the next week's is ticked off.
+    let done = json!({"status": "COMPLETED", "completed_at": "2026-05-01T05:00:00Z"});
+    let done = says("3", todo("2026-05-01", done)).await;
+    assert_eq!(
+        (&done["due"], &done["state"]),
+        (&json!("2026-05-08"), &json!("completed"))
+    );
+    assert_eq!(done["completions"].as_array().unwrap().len(), 2);
+    // And the calendar moves its series on.
+    let open = says("4", todo("2026-05-15", json!({"completed_at": null}))).await;
+    assert_eq!(
+        (&open["due"], &open["state"]),
+        (&json!("2026-05-15"), &json!("open"))
+    );
+    world.hub.settle().await;
+    assert_eq!(world.names().await, ["TaskCompleted", "TaskCompleted"]);
+}
+
+#[tokio::test]
+async fn a_task_that_was_opened_again_here_is_done_when_its_calendar_says_so_anew() {
+    let world = World::new().await;
+    let done = |at: &str| json!({"due_at": "2026-05-02", "status": "COMPLETED", "completed_at": at});
+    let id = world
+        .sync_on(Lane::Backfill, "1", "Ring Sam", done("2026-05-01T04:00:00Z"))
+        .await;
+    let open = world.ok("POST", &format!("/tasks/{id}/reopen"), json!({})).await;
+    assert_eq!(open["state"], "open");
+    let mut noted = done("2026-05-01T04:00:00Z");
+    noted["description"] = json!("About the car");
+    world.sync_on(Lane::Backfill, "2", "Ring Sam", noted).await;
+    assert_eq!(world.task(id).await["state"], "open", "she opened it since");
+    world
+        .sync_on(Lane::Backfill, "3", "Ring Sam", done("2026-05-01T05:00:00Z"))
+        .await;
+    assert_eq!(world.task(id).await["state"], "completed");
+    // Her own word about a task that she changes by hand still outlives the calendar's.
+    world
+        .ok("PATCH", &format!("/tasks/{id}"), json!({"status": "in-process"}))
+        .await;
+    world
+        .sync_on(Lane::Backfill, "4", "Ring Sam", done("2026-05-01T05:30:00Z"))
+        .await;
+    assert_eq!(world.task(id).await["state"], "open");
 }
 
 #[tokio::test]

@@ -41,20 +41,3 @@ pub(crate) async fn remove_folder(data_dir: &Path, account: AccountId) -> std::i
         _ => Ok(()),
     }
 }
-
-/// Removes what uploads left behind that a stop of the hub cut off.
-pub(crate) async fn sweep(data_dir: &Path) {
-    let Ok(mut accounts) = tokio::fs::read_dir(data_dir.join("imports")).await else {
-        return;
-    };
-    while let Ok(Some(account)) = accounts.next_entry().await {
-        let Ok(mut files) = tokio::fs::read_dir(account.path()).await else {
-            continue;
-        };
-        while let Ok(Some(file)) = files.next_entry().await {
-            if file.path().extension().is_some_and(|end| end == UNFINISHED) {
-                remove(&file.path()).await;
-            }
-        }
-    }
-}

@@ -6,6 +6,7 @@
 //! its reason and stops nothing; nothing of the content stands in a log, a job or a reason.
 //! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`].
 
+mod dead_letters;
 mod export;
 mod files;
 mod format;
@@ -18,6 +19,7 @@ mod revision;
 mod run_import;
 mod split;
 mod store;
+mod sweep;
 mod understand;
 
 use std::sync::Arc;
@@ -31,16 +33,18 @@ pub fn service(context: &Context) -> Service {
     jobs.register(on_record::Process(context.clone()));
     jobs.register(on_record::Reprocess(context.clone()));
     jobs.register(run_import::RunImportHandler::new(context));
-    let settings = context.settings.clone();
+    let (sweeping, watching) = (context.clone(), context.clone());
+    let began = context.clock.now();
     Service {
         name: "etl",
         consumers: vec![Arc::new(on_account_erased::RemoveFiles {
             data_dir: context.settings.data_dir.clone(),
         })],
         jobs,
-        tasks: vec![Box::new(move |_| {
-            Box::pin(async move { files::sweep(&settings.data_dir).await })
-        })],
+        tasks: vec![
+            Box::new(move |stop| Box::pin(sweep::sweep(sweeping, began, stop))),
+            Box::new(move |stop| Box::pin(dead_letters::watch(watching, stop))),
+        ],
         api: http::routes(context),
         personal_tables: &["etl.reprocess", "etl.import"],
         ..Service::default()

@@ -12,6 +12,7 @@ use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 
+use crate::map::MEDIA_TYPES;
 use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, meaning};
 
@@ -67,7 +68,11 @@ pub(crate) async fn process(
         intake.pass_over(tx, id, None).await?;
         return Ok(Some(Outcome::Understood));
     }
-    let meaning = meaning(&kept.record, &work.hints);
+    let (record, hints) = (kept.record, work.hints.clone());
+    // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
+    let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
+        .await
+        .unwrap_or_else(|_| Err("the record can't be read".to_owned()));
     work.record(&context.ports, tx, id, &kept.source, meaning)
         .await
         .map(Some)
@@ -99,7 +104,7 @@ impl JobHandler for Reprocess {
                 .record_page(
                     &mut tx,
                     order.source.as_deref(),
-                    &media_types(),
+                    &MEDIA_TYPES.map(str::to_owned),
                     progress.after,
                     PAGE,
                 )
@@ -144,20 +149,4 @@ impl Reprocess {
 
 fn told(progress: &Progress) -> Value {
     json!({ "records": progress.records, "parked": progress.parked })
-}
-
-/// Of which records the service knows how to read.
-fn media_types() -> Vec<String> {
-    [
-        "text/vcard",
-        "text/x-vcard",
-        "text/directory",
-        "text/calendar",
-        "message/rfc822",
-        "message/global",
-        "text/csv",
-        "application/ld+json",
-    ]
-    .map(str::to_owned)
-    .to_vec()
 }

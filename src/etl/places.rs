@@ -37,6 +37,11 @@ impl Places {
         Ok(Self(places.into_iter().map(known).collect()))
     }
 
+    /// Whether it is worth asking for places: the thing happens somewhere, and says where.
+    pub(crate) fn may_know(thing: &EntityChange, named: Option<&str>) -> bool {
+        KINDS.contains(&thing.kind.as_str()) && (named.is_some() || point(&thing.props).is_some())
+    }
+
     /// Where a thing of a record is: at the place that its text names, else at the smallest one that its coordinates are
     /// in.
     pub(crate) fn of(&self, thing: &EntityChange, named: Option<&str>) -> Option<EntityId> {

@@ -201,6 +201,7 @@ impl RunImportHandler {
     ) -> Result<bool, GraphError> {
         let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
         tx.set_lane(Lane::Backfill);
+        store::imports_lock(&mut tx).await?;
         let now = store::import_hold(&mut tx, row.id).await?;
         if !now.is_some_and(|now| now.state == "running" && now.position == position) {
             return Ok(false);

@@ -37,22 +37,95 @@ pub(crate) struct Step {
     pub(crate) parked: i64,
 }
 
+/// Lets one transaction at a time begin uploads of the account, so that no two take the last place.
+pub(crate) async fn uploads_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    lock(tx, "etl/upload/").await
+}
+
+/// Lets one transaction at a time take records of imports into the account: two files with the same people would wait for
+/// each other in a ring.
+pub(crate) async fn imports_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    lock(tx, "etl/import/").await
+}
+
+async fn lock(tx: &mut ScopedTx, what: &str) -> Result<(), sqlx::Error> {
+    let name = format!("{what}{}", tx.account());
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// How many imports have a file on the disk.
+pub(crate) async fn import_open_count(tx: &mut ScopedTx) -> Result<i64, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM etl.import
+        WHERE account = $1 AND state IN ('uploading', 'waiting', 'running')"#,
+        account.0
+    )
+    .fetch_one(tx.conn())
+    .await
+}
+
+/// Makes an import whose file is being uploaded.
 pub(crate) async fn import_insert(
     tx: &mut ScopedTx,
     id: Uuid,
     filename: &str,
     format: &str,
-    bytes: i64,
 ) -> Result<(), sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     sqlx::query!(
         "INSERT INTO etl.import (account, id, filename, format, state, bytes, created_at)
-        VALUES ($1, $2, $3, $4, 'waiting', $5, $6)",
+        VALUES ($1, $2, $3, $4, 'uploading', 0, $5)",
         account.0,
         id,
         filename,
         format,
-        bytes,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The file is there as a whole. False: the import was ended meanwhile.
+pub(crate) async fn import_uploaded(tx: &mut ScopedTx, id: Uuid, bytes: i64) -> Result<bool, sqlx::Error> {
+    let account = tx.account();
+    let done = sqlx::query!(
+        "UPDATE etl.import SET state = 'waiting', bytes = $3 WHERE account = $1 AND id = $2 AND state = 'uploading'",
+        account.0,
+        id,
+        bytes
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The upload was refused or broke off: there is nothing to import.
+pub(crate) async fn import_remove(tx: &mut ScopedTx, id: Uuid) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "DELETE FROM etl.import WHERE account = $1 AND id = $2 AND state = 'uploading'",
+        account.0,
+        id
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Ends uploads that began before the hub did.
+pub(crate) async fn uploads_end(tx: &mut ScopedTx, began: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        "UPDATE etl.import SET state = 'failed', reason = 'the hub stopped during the upload: upload the file again',
+            finished_at = $3
+        WHERE account = $1 AND state = 'uploading' AND created_at < $2",
+        account.0,
+        began,
         now
     )
     .execute(tx.conn())
@@ -138,7 +211,7 @@ pub(crate) async fn import_end(
     let done = sqlx::query!(
         "UPDATE etl.import SET state = $2, reason = $3, finished_at = $4,
             position = CASE WHEN $2 = 'finished' THEN bytes ELSE position END
-        WHERE id = $1 AND state IN ('waiting', 'running')",
+        WHERE id = $1 AND state IN ('uploading', 'waiting', 'running')",
         id,
         state,
         reason,

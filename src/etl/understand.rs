@@ -27,7 +27,8 @@ const KNOWN_MAX: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct Understanding {
     pub(crate) hints: Hints,
-    places: Places,
+    /// Read once something happens somewhere.
+    places: Option<Places>,
     /// Mailboxes of people whose name is known.
     known: BTreeSet<String>,
 }
@@ -50,7 +51,7 @@ impl Understanding {
     pub(crate) async fn begin(ports: &Ports, tx: &mut ScopedTx) -> Result<Self, GraphError> {
         let read = ports.graph_read();
         let mut zone = ports.account_directory().zone(tx).await?;
-        let mut hints = Hints::default();
+        let (mut hints, mut countries) = (Hints::default(), Vec::new());
         let me = Identifier::new("allod", "me");
         if let Some(me) = read.entity_by_identifier(tx, "Person", &me).await? {
             let own = me.props.get("time_zone").and_then(Value::as_str);
@@ -58,18 +59,16 @@ impl Understanding {
             for identifier in read.identifiers(tx, me.id).await? {
                 match identifier.scheme.as_str() {
                     "email" => hints.mailboxes.push(identifier.value),
-                    "tel" if hints.country.is_none() => hints.country = country(&identifier.value),
+                    "tel" => countries.extend(country(&identifier.value)),
                     _ => {}
                 }
             }
         }
-        let by_zone = || map::zone_country(zone.name()).map(ToOwned::to_owned);
-        hints.country = hints.country.or_else(by_zone);
+        hints.country = home(map::zone_country(zone.name()), countries);
         hints.zone = Some(zone);
-        let places = Places::read(ports, tx).await?;
         Ok(Self {
             hints,
-            places,
+            places: None,
             known: BTreeSet::new(),
         })
     }
@@ -135,11 +134,15 @@ impl Understanding {
         }
         for (at, thing) in work.entities.iter().enumerate() {
             let named = meaning.place.as_deref().filter(|_| at == 0);
-            later.extend(
-                self.places
-                    .of(thing, named)
-                    .map(|place| (at, "location", Far::Is(place))),
-            );
+            if !Places::may_know(thing, named) {
+                continue;
+            }
+            let places = match self.places.take() {
+                Some(places) => places,
+                None => Places::read(ports, tx).await?,
+            };
+            let place = self.places.insert(places).of(thing, named);
+            later.extend(place.map(|place| (at, "location", Far::Is(place))));
         }
         self.people(&mut work, tx, meaning.people).await?;
         let ids = work.write(tx).await?;
@@ -291,11 +294,7 @@ impl Work<'_> {
     ) -> Result<Option<EntityChange>, GraphError> {
         let is_owners = entity.identifiers.iter().any(map::is_owner);
         entity.identifiers.retain(|one| !map::is_owner(one));
-        let exported = entity
-            .identifiers
-            .iter()
-            .find(|one| one.scheme == map::EXPORTED_ID);
-        let Some(id) = exported.and_then(|one| one.value.parse::<EntityId>().ok()) else {
+        let Some((at, id)) = own_id(&entity.identifiers) else {
             return Ok(Some(entity));
         };
         let Some(here) = self.ports.graph_read().entity(tx, id).await? else {
@@ -306,11 +305,19 @@ impl Work<'_> {
         };
         if here.kind != entity.kind {
             return Ok(Some(entity));
-        }
-        if here.title == entity.title && here.props == entity.props && here.starts_at == entity.starts_at {
+        };
+        let is_whole = entity.identifiers.remove(at).scheme == map::EXPORTED_ID;
+        if is_whole
+            && here.title == entity.title
+            && here.props == entity.props
+            && here.starts_at == entity.starts_at
+        {
             return Ok(None);
         }
-        entity.identifiers.retain(|one| one.scheme != map::EXPORTED_ID);
+        if here.props.contains_key("recurrence_start") {
+            // A calendar counts from the occurrence that it was given; here the count goes on.
+            entity.props.remove("recurrence");
+        }
         entity.target = Target::Existing(id);
         Ok(Some(entity))
     }
@@ -392,6 +399,27 @@ impl Work<'_> {
     }
 }
 
+/// The id that we gave an entity when we exported it, and which of its identifiers says so. Cards and calendars have it
+/// as their UID.
+fn own_id(identifiers: &[Identifier]) -> Option<(usize, EntityId)> {
+    let read = |one: &Identifier| match one.scheme.as_str() {
+        map::EXPORTED_ID => one.value.parse().ok(),
+        "vcard.uid" | "ical.uid" => one.value.strip_prefix("urn:uuid:")?.parse().ok(),
+        _ => None,
+    };
+    identifiers
+        .iter()
+        .enumerate()
+        .find_map(|(at, one)| Some((at, read(one)?)))
+}
+
+/// In which country the owner is at home: of those of her own numbers the one that she lives in, else the first.
+fn home(lives_in: Option<&str>, countries: Vec<String>) -> Option<String> {
+    let lives_in = lives_in.map(ToOwned::to_owned);
+    let is_there = |home: &String| countries.is_empty() || countries.contains(home);
+    lives_in.filter(is_there).or_else(|| countries.into_iter().next())
+}
+
 fn country(tel: &str) -> Option<String> {
     let number = phonenumber::parse(None, tel).ok()?;
     Some(number.country().id()?.as_ref().to_owned())
@@ -400,4 +428,34 @@ fn country(tel: &str) -> Option<String> {
 /// True if the database may answer another time.
 pub(crate) fn is_transient(error: &GraphError) -> bool {
     matches!(error, GraphError::Access(error) if error.is_transient() || matches!(error, AccessError::Erased))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_is_at_home_where_she_lives_if_she_has_a_number_there() {
+        let home = |lives_in, numbers: &[&str]| {
+            let numbers = numbers.iter().filter_map(|tel| country(tel)).collect();
+            super::home(lives_in, numbers)
+        };
+        let both = ["+14155552671", "+4930901820"];
+        assert_eq!(home(Some("DE"), &both).as_deref(), Some("DE"));
+        assert_eq!(home(Some("FR"), &both).as_deref(), Some("US"));
+        assert_eq!(home(None, &both).as_deref(), Some("US"));
+        assert_eq!(home(Some("FR"), &[]).as_deref(), Some("FR"));
+    }
+
+    #[test]
+    fn our_own_id_is_known_in_each_format_and_that_of_an_occurrence_is_none() {
+        let id = EntityId::new();
+        let known = |scheme: &str, value: String| own_id(&[Identifier::new(scheme, value)]);
+        for scheme in ["vcard.uid", "ical.uid"] {
+            assert_eq!(known(scheme, format!("urn:uuid:{id}")), Some((0, id)));
+            assert_eq!(known(scheme, id.to_string()), None);
+        }
+        assert_eq!(known(map::EXPORTED_ID, id.to_string()), Some((0, id)));
+        assert_eq!(known("ical.uid", format!("urn:uuid:{id}#2026-05-01")), None);
+    }
 }

@@ -11,6 +11,10 @@ use contracts::EntityId;
 use serde_json::{Map, Value};
 use spine::ports::AssertedBy;
 
+mod until;
+
+pub(crate) use until::note as note_until;
+
 /// Who asserts, and through what. A source has one claim about an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asserter {
@@ -83,28 +87,41 @@ pub(crate) fn assert_on(before: &Content, said: &Content) -> Content {
 
 /// The entity `root`, with all that were merged into it: of each property the value of the claim that weighs most.
 pub(crate) fn fold(root: EntityId, claims: &[Claim]) -> Content {
-    let mut ordered: Vec<&Claim> = claims.iter().collect();
-    ordered.sort_by(|a, b| weight(root, a, b));
     let mut entity = Content::default();
-    for claim in ordered {
-        entity = assert_on(&entity, &claim.content);
+    for claim in ordered(root, claims) {
+        entity = assert_on(&entity, &until::holding(&claim.content, &entity));
     }
     entity
 }
 
-/// Which claim each shown property comes from; `title` and `starts_at` for those.
-pub(crate) fn provenance(root: EntityId, claims: &[Claim]) -> BTreeMap<String, &Claim> {
+/// The fold of what weighs less than a claim.
+pub(crate) fn fold_under(root: EntityId, claims: &[Claim], claim: &Claim) -> Content {
+    let lighter = |other: &&Claim| weight(root, other, claim) == Ordering::Less;
+    let lighter: Vec<Claim> = claims.iter().filter(lighter).cloned().collect();
+    fold(root, &lighter)
+}
+
+/// From the claim that weighs least to the one that weighs most.
+fn ordered(root: EntityId, claims: &[Claim]) -> Vec<&Claim> {
     let mut ordered: Vec<&Claim> = claims.iter().collect();
     ordered.sort_by(|a, b| weight(root, a, b));
+    ordered
+}
+
+/// Which claim each shown property comes from; `title` and `starts_at` for those.
+pub(crate) fn provenance(root: EntityId, claims: &[Claim]) -> BTreeMap<String, &Claim> {
     let mut from = BTreeMap::new();
-    for claim in ordered {
-        from.extend(claim.content.props.keys().map(|name| (name.clone(), claim)));
-        if claim.content.title.is_some() {
+    let mut entity = Content::default();
+    for claim in ordered(root, claims) {
+        let said = until::holding(&claim.content, &entity);
+        from.extend(said.props.keys().map(|name| (name.clone(), claim)));
+        if said.title.is_some() {
             from.insert("title".to_owned(), claim);
         }
-        if claim.content.starts_at.is_some() {
+        if said.starts_at.is_some() {
             from.insert("starts_at".to_owned(), claim);
         }
+        entity = assert_on(&entity, &said);
     }
     from
 }
@@ -251,6 +268,39 @@ mod tests {
             (from["name"].entity, from["note"].entity),
             (ROOT, claims[1].entity)
         );
+    }
+
+    #[test]
+    fn a_word_that_holds_until_a_source_changes_its_own_holds_no_longer_and_is_told_as_that_sources() {
+        let calendar = |due: &str| {
+            claim(
+                AssertedBy::Connector,
+                "dav/1",
+                1,
+                json!({"due_at": due, "note": "x"}),
+            )
+        };
+        let mut user = claim(AssertedBy::User, "user", 2, json!({}));
+        let said = content(json!({"due_at": "05-08"}));
+        let until = [spine::ports::Until {
+            field: "due_at",
+            watched: &["due_at"],
+        }];
+        let under = fold_under(ROOT, &[calendar("05-01")], &user);
+        user.content = assert_on(&user.content, &said);
+        note_until(&mut user.content, &said, &until, &under);
+        for (calendar, due, by) in [
+            (calendar("05-01"), "05-08", AssertedBy::User),
+            (calendar("05-15"), "05-15", AssertedBy::Connector),
+        ] {
+            let claims = [user.clone(), calendar];
+            let folded = fold(ROOT, &claims);
+            assert_eq!(folded, content(json!({"due_at": due, "note": "x"})));
+            assert_eq!(provenance(ROOT, &claims)["due_at"].asserter.by, by);
+        }
+        // Said for good, it holds for good.
+        note_until(&mut user.content, &said, &[], &under);
+        assert_eq!(fold(ROOT, &[user, calendar("05-15")]).props["due_at"], "05-08");
     }
 
     #[test]

@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::events::intentions::TaskCompleted;
 use contracts::{EntityId, NewEvent};
 use serde_json::{Map, Value, json};
-use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, Ports, Target};
+use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, Ports, Target, Until};
 use spine::{AccessError, ScopedTx};
 
 use crate::model::plan::{Intention, Kind, Next, Status, moments};
@@ -97,11 +98,9 @@ impl Planner {
             }
         }
         let now = tx.now();
-        for mut schedule in store::schedule::schedule_list(tx).await? {
-            if schedule.zone.is_none() && schedule.next_at.is_some_and(|next| next > now) {
-                self.plan_schedule(tx, &mut schedule, now).await?;
-                store::schedule::schedule_update(tx, &schedule).await?;
-            }
+        for mut schedule in store::schedule::schedule_hold_zoneless(tx).await? {
+            self.plan_schedule(tx, &mut schedule, now).await?;
+            store::schedule::schedule_update(tx, &schedule).await?;
         }
         Ok(())
     }
@@ -169,7 +168,8 @@ impl Planner {
         Ok(())
     }
 
-    /// The same task becomes its next occurrence, in the owner's name: it is her rule that is carried out.
+    /// The same task becomes its next occurrence, in the owner's name: it is her rule that is carried out. A calendar that
+    /// moves the series, or says that this occurrence is done, is heard.
     async fn move_on(
         &self,
         tx: &mut ScopedTx,
@@ -187,15 +187,12 @@ impl Planner {
                 props.insert(name.to_owned(), json!(when.to_string()));
             }
         }
-        let change = EntityChange {
-            target: Target::Existing(id),
-            kind: Kind::Task.as_str().to_owned(),
-            title: None,
-            props,
-            identifiers: Vec::new(),
-            starts_at: next.start.map(|start| start.instant(zone)),
-        };
-        self.ports.graph_write().apply(tx, said(vec![change])).await?;
+        let starts_at = next.start.map(|start| start.instant(zone));
+        let change = said(vec![of_task(Target::Existing(id), props, starts_at)]);
+        self.ports
+            .graph_write()
+            .apply_until(tx, change, &YIELDING)
+            .await?;
         // Once deeper at the most: what it has become is open.
         Box::pin(self.fold(tx, id, Done::Stays)).await
     }
@@ -207,6 +204,43 @@ pub(crate) fn occurrence(intention: &Intention) -> String {
         .occurrence()
         .map(|when| when.to_string())
         .unwrap_or_default()
+}
+
+/// What the hub says of a task in the owner's name, and that it follows from what the calendar said: it holds until the
+/// calendar says something else. A task that it ticks off twice differs in when it was done.
+pub(crate) const YIELDING: [Until; 4] = [
+    Until {
+        field: "status",
+        watched: &["status", "completed_at"],
+    },
+    Until {
+        field: "due_at",
+        watched: &["due_at"],
+    },
+    Until {
+        field: "start_at",
+        watched: &["start_at"],
+    },
+    Until {
+        field: "starts_at",
+        watched: &["starts_at"],
+    },
+];
+
+/// A change of a task alone.
+pub(crate) fn of_task(
+    target: Target,
+    props: Map<String, Value>,
+    starts_at: Option<DateTime<Utc>>,
+) -> EntityChange {
+    EntityChange {
+        target,
+        kind: Kind::Task.as_str().to_owned(),
+        title: None,
+        props,
+        identifiers: Vec::new(),
+        starts_at,
+    }
 }
 
 /// The owner's word.

@@ -85,15 +85,16 @@ impl Consumer for StateFold {
         types.map(str::to_owned).into()
     }
 
-    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane.
+    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
+    /// was erased is forgotten whichever lane tells of it.
     fn may_concern(&self, event: &Event) -> bool {
         let folds = event.lane == Lane::Live && !is_of_no_interest(event);
-        folds || event.kind == EntityErased::TYPE // of whichever lane
+        folds || event.kind == EntityErased::TYPE
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         if let Some(erased) = event.payload::<EntityErased>() {
-            return on_entity_erased::forget(tx, &erased?).await; // whichever lane, and however often
+            return on_entity_erased::forget(tx, &erased?).await; // however often
         }
         if !self.may_concern(event) {
             return Ok(()); // parked before it could be known

@@ -130,9 +130,9 @@ impl Drop for Hub {
     }
 }
 
-/// Beside the hub's directory, which the hub has for itself.
+/// In the hub's directory: its user must be able to remove it.
 fn failpoint(dir: &Path) -> PathBuf {
-    dir.with_extension("failpoint")
+    dir.join("failpoint")
 }
 
 pub(crate) fn spawn(dir: &Path) -> Child {

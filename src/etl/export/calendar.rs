@@ -1,9 +1,21 @@
-//! iCalendar: a VEVENT an event, a VTODO a task. A local time stands in its zone's name.
+//! iCalendar: a VEVENT an event, a VTODO a task.
+//!
+//! Invariant: a local time stands in its zone's name, and the zone before the first component that names it; an end has
+//! the form of its start. Begin with [`Calendar::component`].
 
-use chrono::{DateTime, Utc};
+use std::collections::HashSet;
+
 use chrono_tz::Tz;
 
-use super::{Exported, escaped, line};
+use super::times::{When, counted_from};
+use super::{Exported, escaped, line, zones};
+
+/// What the components of a file have in common.
+#[derive(Debug, Default)]
+pub(super) struct Calendar {
+    /// Zones that stand in the file already.
+    told: HashSet<Tz>,
+}
 
 pub(super) fn head(out: &mut Vec<u8>) {
     line(out, "BEGIN", "VCALENDAR");
@@ -15,90 +27,192 @@ pub(super) fn tail(out: &mut Vec<u8>) {
     line(out, "END", "VCALENDAR");
 }
 
-pub(super) fn component(one: &Exported, out: &mut Vec<u8>) {
-    let is_task = one.entity.kind == "Task";
-    let kind = if is_task { "VTODO" } else { "VEVENT" };
-    line(out, "BEGIN", kind);
-    let uid = one.uid("ical.uid");
-    let occurrence = one.text("recurrence_id");
-    let uid = occurrence
-        .and_then(|id| uid.strip_suffix(&format!("#{id}")))
-        .unwrap_or(&uid);
-    line(out, "UID", &escaped(uid));
-    line(
-        out,
-        "DTSTAMP",
-        &one.entity.updated_at.format("%Y%m%dT%H%M%SZ").to_string(),
-    );
-    let zone = one.text("time_zone").filter(|zone| zone.parse::<Tz>().is_ok());
-    if let Some(id) = occurrence {
-        time(out, "RECURRENCE-ID", id, zone);
-    }
-    let at = one
-        .entity
-        .starts_at
-        .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-    if let Some(start) = one.text("start_at").or(at.as_deref()) {
-        time(out, "DTSTART", start, zone);
-    }
-    let texts = [
-        ("SUMMARY", one.entity.title.as_deref()),
-        ("DESCRIPTION", one.text("description")),
-        ("LOCATION", one.text("location")),
-    ];
-    for (property, text) in texts {
-        if let Some(text) = text {
-            line(out, property, &escaped(text));
+impl Calendar {
+    /// Writes an event or a task. An event without a time has no place in a calendar.
+    pub(super) fn component(&mut self, one: &Exported, own: Tz, out: &mut Vec<u8>) {
+        let zone = one.text("time_zone").and_then(|zone| zone.parse::<Tz>().ok());
+        let mut component = Component {
+            one,
+            zone,
+            own,
+            is_zone_named: false,
+            out: Vec::new(),
+        };
+        if !component.write() {
+            return;
         }
-    }
-    for (property, prop) in [("URL", "url"), ("RRULE", "recurrence")] {
-        if let Some(value) = one.text(prop) {
-            line(out, property, value);
+        if let Some(zone) = zone.filter(|_| component.is_zone_named)
+            && self.told.insert(zone)
+        {
+            zones::component(zone, out);
         }
-    }
-    if let Some(status) = one.text("status") {
-        line(out, "STATUS", &escaped(&status.to_uppercase()));
-    }
-    if is_task {
-        task(one, out);
-    } else {
-        event(one, zone, out);
-    }
-    for reminder in one.texts("reminders") {
-        alarm(one, reminder, is_task, out);
-    }
-    line(out, "END", kind);
-}
-
-fn event(one: &Exported, zone: Option<&str>, out: &mut Vec<u8>) {
-    if let Some(end) = one.text("ends_at") {
-        time(out, "DTEND", end, zone);
-    }
-    let number = |name: &str| one.entity.props.get(name).and_then(serde_json::Value::as_f64);
-    if let (Some(latitude), Some(longitude)) = (number("latitude"), number("longitude")) {
-        line(out, "GEO", &format!("{latitude};{longitude}"));
-    }
-    for exception in one.texts("recurrence_exceptions") {
-        time(out, "EXDATE", exception, zone);
-    }
-    if let Some(organizer) = one.text("organizer") {
-        line(out, "ORGANIZER", &format!("mailto:{organizer}"));
-    }
-    for attendee in one.texts("attendees") {
-        line(out, "ATTENDEE", &format!("mailto:{attendee}"));
+        out.append(&mut component.out);
     }
 }
 
-fn task(one: &Exported, out: &mut Vec<u8>) {
-    for (property, prop) in [("DUE", "due_at"), ("COMPLETED", "completed_at")] {
-        if let Some(at) = one.text(prop) {
-            time(out, property, at, None);
+struct Component<'a> {
+    one: &'a Exported,
+    /// In which its times are told.
+    zone: Option<Tz>,
+    /// The owner's.
+    own: Tz,
+    is_zone_named: bool,
+    out: Vec<u8>,
+}
+
+impl Component<'_> {
+    fn when(&self, name: &str) -> Option<When> {
+        self.one.text(name).and_then(When::read)
+    }
+
+    /// False: it can't be one.
+    fn write(&mut self) -> bool {
+        let one = self.one;
+        let is_task = one.entity.kind == "Task";
+        let kind = if is_task { "VTODO" } else { "VEVENT" };
+        let at = one.entity.starts_at.map(When::Instant);
+        let due = self.when("due_at").filter(|_| is_task);
+        let rule = one.text("recurrence");
+        // A series begins somewhere (RFC 5545, 3.8.2.4).
+        let from_due = due.filter(|_| rule.is_some());
+        let start = self.when("start_at").or(at).or(from_due);
+        if start.is_none() && !is_task {
+            return false;
+        }
+        self.line("BEGIN", kind);
+        self.named();
+        self.line(
+            "DTSTAMP",
+            &one.entity.updated_at.format("%Y%m%dT%H%M%SZ").to_string(),
+        );
+        if let Some(start) = start {
+            self.time("DTSTART", start);
+        }
+        self.texts();
+        if let Some(rule) = rule {
+            let rule = self.rule(rule, due.or(start));
+            self.line("RRULE", &rule);
+        }
+        for (property, prop) in [("EXDATE", "recurrence_exceptions"), ("RDATE", "recurrence_dates")] {
+            for when in one.texts(prop).into_iter().filter_map(When::read) {
+                self.time(property, when);
+            }
+        }
+        if is_task {
+            self.task(start, due);
+        } else if let Some(start) = start {
+            self.event(start);
+        }
+        for reminder in one.texts("reminders") {
+            alarm(one, reminder, is_task, &mut self.out);
+        }
+        self.line("END", kind);
+        true
+    }
+
+    fn named(&mut self) {
+        let uid = self.one.uid("ical.uid");
+        let occurrence = self.one.text("recurrence_id");
+        let uid = occurrence
+            .and_then(|id| uid.strip_suffix(&format!("#{id}")))
+            .unwrap_or(&uid);
+        self.line("UID", &escaped(uid));
+        if let Some(id) = occurrence.and_then(When::read) {
+            self.time("RECURRENCE-ID", id);
         }
     }
-    for (property, prop) in [("PRIORITY", "priority"), ("PERCENT-COMPLETE", "percent")] {
-        if let Some(number) = one.entity.props.get(prop).and_then(serde_json::Value::as_i64) {
-            line(out, property, &number.to_string());
+
+    fn texts(&mut self) {
+        let one = self.one;
+        let texts = [
+            ("SUMMARY", one.entity.title.as_deref()),
+            ("DESCRIPTION", one.text("description")),
+            ("LOCATION", one.text("location")),
+        ];
+        for (property, text) in texts {
+            if let Some(text) = text {
+                self.line(property, &escaped(text));
+            }
         }
+        if let Some(url) = one.text("url") {
+            self.line("URL", url);
+        }
+        if let Some(status) = one.text("status") {
+            self.line("STATUS", &escaped(&status.to_uppercase()));
+        }
+    }
+
+    /// The rule as it counts from the occurrence that stands here: earlier ones are done.
+    fn rule(&self, rule: &str, present: Option<When>) -> String {
+        let rule = rule.strip_prefix("RRULE:").unwrap_or(rule);
+        let zone = self.zone.unwrap_or(self.own);
+        self.when("recurrence_start")
+            .zip(present)
+            .and_then(|(began, present)| counted_from(rule, began.clock(zone), present.clock(zone)))
+            .unwrap_or_else(|| rule.to_owned())
+    }
+
+    fn event(&mut self, start: When) {
+        let one = self.one;
+        let zone = self.zone.unwrap_or(self.own);
+        if let Some(end) = self.when("ends_at") {
+            self.time("DTEND", end.end_of(start, zone));
+        }
+        let number = |name: &str| one.entity.props.get(name).and_then(serde_json::Value::as_f64);
+        if let (Some(latitude), Some(longitude)) = (number("latitude"), number("longitude")) {
+            self.line("GEO", &format!("{latitude};{longitude}"));
+        }
+        if let Some(organizer) = one.text("organizer") {
+            self.line("ORGANIZER", &format!("mailto:{organizer}"));
+        }
+        for attendee in one.texts("attendees") {
+            self.line("ATTENDEE", &format!("mailto:{attendee}"));
+        }
+    }
+
+    fn task(&mut self, start: Option<When>, due: Option<When>) {
+        let zone = self.zone.unwrap_or(self.own);
+        if let Some(due) = due {
+            self.time("DUE", start.map_or(due, |start| due.like(start, zone)));
+        }
+        if let Some(done) = self.when("completed_at") {
+            let done = done.instant(self.own).format("%Y%m%dT%H%M%SZ").to_string();
+            self.line("COMPLETED", &done);
+        }
+        for (property, prop) in [("PRIORITY", "priority"), ("PERCENT-COMPLETE", "percent")] {
+            if let Some(number) = self
+                .one
+                .entity
+                .props
+                .get(prop)
+                .and_then(serde_json::Value::as_i64)
+            {
+                self.line(property, &number.to_string());
+            }
+        }
+    }
+
+    /// A local time, and an instant, are told by the clock of the component's zone if that is known.
+    fn time(&mut self, name: &str, when: When) {
+        let zone = self.zone.filter(|zone| *zone != Tz::UTC);
+        match (when, zone) {
+            (When::Day(day), _) => {
+                self.line(&format!("{name};VALUE=DATE"), &day.format("%Y%m%d").to_string())
+            }
+            (_, Some(zone)) => {
+                self.is_zone_named = true;
+                let local = when.clock(zone).format("%Y%m%dT%H%M%S").to_string();
+                self.line(&format!("{name};TZID={}", zone.name()), &local);
+            }
+            (When::Local(time), None) if self.zone.is_none() => {
+                self.line(name, &time.format("%Y%m%dT%H%M%S").to_string());
+            }
+            _ => self.line(name, &when.instant(Tz::UTC).format("%Y%m%dT%H%M%SZ").to_string()),
+        }
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        line(&mut self.out, name, value);
     }
 }
 
@@ -113,37 +227,14 @@ fn alarm(one: &Exported, reminder: &str, is_task: bool, out: &mut Vec<u8>) {
     match (is_offset, is_task) {
         (true, true) => line(out, "TRIGGER;RELATED=END", reminder),
         (true, false) => line(out, "TRIGGER", reminder),
-        (false, _) if reminder.contains('T') => time(out, "TRIGGER;VALUE=DATE-TIME", reminder, None),
-        (false, _) => time(
-            out,
-            "TRIGGER;VALUE=DATE-TIME",
-            &format!("{reminder}T00:00:00"),
-            None,
-        ),
+        (false, _) => {
+            let at = When::read(reminder).map(|when| match when {
+                When::Instant(at) => at.format("%Y%m%dT%H%M%SZ").to_string(),
+                local => local.clock(Tz::UTC).format("%Y%m%dT%H%M%S").to_string(),
+            });
+            let at = at.unwrap_or_else(|| reminder.replace(['-', ':'], ""));
+            line(out, "TRIGGER;VALUE=DATE-TIME", &at);
+        }
     }
     line(out, "END", "VALARM");
-}
-
-/// A time as the graph keeps it: a day, a local time, or an instant, which is told in its zone if that is known.
-fn time(out: &mut Vec<u8>, name: &str, said: &str, zone: Option<&str>) {
-    let basic = |text: &str| text.replace(['-', ':'], "");
-    if !said.contains('T') {
-        return line(out, &format!("{name};VALUE=DATE"), &basic(said));
-    }
-    let Ok(instant) = said.parse::<DateTime<Utc>>() else {
-        return match zone {
-            Some(zone) => line(out, &format!("{name};TZID={zone}"), &basic(said)),
-            None => line(out, name, &basic(said)),
-        };
-    };
-    match zone
-        .and_then(|zone| zone.parse::<Tz>().ok())
-        .filter(|zone| *zone != Tz::UTC)
-    {
-        Some(zone) => {
-            let local = instant.with_timezone(&zone).format("%Y%m%dT%H%M%S").to_string();
-            line(out, &format!("{name};TZID={}", zone.name()), &local);
-        }
-        None => line(out, name, &instant.format("%Y%m%dT%H%M%SZ").to_string()),
-    }
 }

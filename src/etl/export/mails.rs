@@ -2,6 +2,7 @@
 //! kept is written from its properties.
 
 use contracts::RawRecordId;
+use mail_builder::MessageBuilder;
 use spine::ports::GraphError;
 use spine::{Context, ScopedTx};
 
@@ -23,7 +24,7 @@ pub(super) async fn mail(
     let body = kept
         .map(|kept| kept.record)
         .filter(|record| record.media_type.starts_with("message/"));
-    let body = body.map_or_else(|| written(one).into_bytes(), |record| record.body);
+    let body = body.map_or_else(|| written(one), |record| record.body);
     let at = one.entity.starts_at.unwrap_or(one.entity.created_at);
     out.extend_from_slice(format!("From MAILER-DAEMON {}\n", at.format("%a %b %e %H:%M:%S %Y")).as_bytes());
     for line in body.trim_ascii_end().split_inclusive(|byte| *byte == b'\n') {
@@ -37,31 +38,33 @@ pub(super) async fn mail(
     Ok(())
 }
 
-fn written(one: &Exported) -> String {
-    let flat = |text: &str| text.replace(['\r', '\n'], " ");
-    let mut mail = format!("Message-ID: <{}>\n", flat(&one.uid("mail.message-id")));
-    for (header, prop) in [
-        ("From", "from"),
-        ("Subject", "subject"),
-        ("In-Reply-To", "in_reply_to"),
-    ] {
-        if let Some(text) = one.text(prop) {
-            mail.push_str(&format!("{header}: {}\n", flat(text)));
-        }
+/// A mail of which no bytes are kept, as any mail program would write it.
+pub(super) fn written(one: &Exported) -> Vec<u8> {
+    // Control characters in a header are somebody's trick.
+    let flat = |text: &str| text.replace(|c: char| c.is_control(), " ");
+    let at = one.entity.starts_at.unwrap_or(one.entity.created_at);
+    let mut mail = MessageBuilder::new()
+        .message_id(flat(&one.uid("mail.message-id")))
+        .date(at.timestamp())
+        .text_body(one.text("text").unwrap_or_default());
+    if let Some(from) = one.text("from") {
+        mail = mail.from(flat(from));
     }
-    let to = one.texts("recipients");
+    if let Some(subject) = one.text("subject") {
+        mail = mail.subject(flat(subject));
+    }
+    if let Some(id) = one.text("in_reply_to") {
+        mail = mail.in_reply_to(flat(id).trim_matches(['<', '>', ' ']).to_owned());
+    }
+    let many = |texts: Vec<&str>| texts.into_iter().map(flat).collect::<Vec<String>>();
+    let (cc, to) = (one.texts("cc"), one.texts("recipients"));
     let to = if to.is_empty() { one.texts("to") } else { to };
-    for (header, many) in [("To", to), ("Cc", one.texts("cc"))] {
-        if !many.is_empty() {
-            mail.push_str(&format!("{header}: {}\n", flat(&many.join(", "))));
-        }
+    if !to.is_empty() {
+        mail = mail.to(many(to));
     }
-    if let Some(at) = one.entity.starts_at {
-        mail.push_str(&format!("Date: {}\n", at.to_rfc2822()));
+    if !cc.is_empty() {
+        mail = mail.cc(many(cc));
     }
-    mail.push_str(
-        "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n",
-    );
-    mail.push_str(one.text("text").unwrap_or_default());
-    mail
+    // Into memory.
+    mail.write_to_vec().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Everything of an account as a stream in one format, page by page in the order in which it came into the graph.
 //!
-//! Invariant: memory is bounded by a page; a stream that the database cuts off breaks instead of ending as if it were
+//! Invariant: memory is bounded by a page of entities and one mail; a stream that the database cuts off breaks instead of ending as if it were
 //! whole. What is exported, `map` understands. Begin with [`stream`].
 
 mod calendar;
@@ -8,13 +8,16 @@ mod cards;
 mod mails;
 mod nodes;
 mod table;
+mod times;
+mod zones;
 
 pub(crate) use nodes::END_MARK;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures::stream::{self, Stream};
 use serde_json::Value;
 use spine::ports::{ExportedEntity, GraphError, Identifier};
@@ -25,8 +28,8 @@ use crate::format::Format;
 use crate::map::EXPORTED_ID;
 
 const PAGE: i64 = 200;
-/// Mails are held with their attachments.
-const MAIL_PAGE: i64 = 10;
+/// A part of the file is given once it has so many bytes: mails are held with their attachments.
+const PART_BYTES_MIN: usize = 1024 * 1024;
 
 /// How a file of the format ends.
 pub(crate) fn file_ending(format: Format) -> &'static str {
@@ -106,6 +109,11 @@ struct Export {
     format: Format,
     part: Part,
     after: (DateTime<Utc>, Uuid),
+    /// Read, and not yet in the file.
+    page: VecDeque<Exported>,
+    calendar: calendar::Calendar,
+    /// By whose clock the owner's times are read.
+    zone: Option<Tz>,
 }
 
 /// The file, as a stream of its parts.
@@ -121,6 +129,9 @@ pub(crate) fn stream(
         format,
         part: Part::Head,
         after,
+        page: VecDeque::new(),
+        calendar: calendar::Calendar::default(),
+        zone: None,
     };
     stream::try_unfold(export, |mut export| async move {
         loop {
@@ -199,16 +210,37 @@ impl Export {
         }
     }
 
-    /// A page. False: there was none.
+    /// What comes next of the entities. False: there are no more.
     async fn entities(&mut self, tx: &mut ScopedTx, out: &mut Vec<u8>) -> Result<bool, GraphError> {
-        let limit = if self.format == Format::Mbox {
-            MAIL_PAGE
-        } else {
-            PAGE
+        if self.page.is_empty() && !self.turn(tx).await? {
+            return Ok(false);
+        }
+        let zone = match self.zone {
+            Some(zone) => zone,
+            None => self.context.ports.account_directory().zone(tx).await?,
         };
+        self.zone = Some(zone);
+        while out.len() < PART_BYTES_MIN {
+            let Some(exported) = self.page.pop_front() else {
+                break;
+            };
+            match self.format {
+                Format::JsonLd => nodes::entity(&exported, out),
+                Format::Vcard | Format::Csv if exported.is_a_name_alone() => {}
+                Format::Vcard => cards::card(&exported, out),
+                Format::Csv => table::row(&exported, out),
+                Format::Ical => self.calendar.component(&exported, zone, out),
+                Format::Mbox => mails::mail(&self.context, tx, &exported, out).await?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads a page. False: there was none.
+    async fn turn(&mut self, tx: &mut ScopedTx) -> Result<bool, GraphError> {
         let export = self.context.ports.graph_export();
         let page = export
-            .entity_page(tx, kinds(self.format).as_deref(), self.after, limit)
+            .entity_page(tx, kinds(self.format).as_deref(), self.after, PAGE)
             .await?;
         let Some(last) = page.last() else {
             return Ok(false);
@@ -222,18 +254,13 @@ impl Export {
                 .or_default()
                 .push(Identifier::new(one.scheme, one.value));
         }
-        for entity in page {
-            let identifiers = borne.remove(&entity.id).unwrap_or_default();
-            let exported = Exported { entity, identifiers };
-            match self.format {
-                Format::JsonLd => nodes::entity(&exported, out),
-                Format::Vcard | Format::Csv if exported.is_a_name_alone() => {}
-                Format::Vcard => cards::card(&exported, out),
-                Format::Csv => table::row(&exported, out),
-                Format::Ical => calendar::component(&exported, out),
-                Format::Mbox => mails::mail(&self.context, tx, &exported, out).await?,
-            }
-        }
+        self.page = page
+            .into_iter()
+            .map(|entity| Exported {
+                identifiers: borne.remove(&entity.id).unwrap_or_default(),
+                entity,
+            })
+            .collect();
         Ok(true)
     }
 }
@@ -270,3 +297,6 @@ fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use contracts::jobs::RunImport;
 use serde::Serialize;
 use spine::edge::{Caller, Json};
 use spine::queue::JobOptions;
-use spine::{AccessError, Cause, Context};
+use spine::{AccessError, Cause, Context, Scope};
 use uuid::Uuid;
 
 use super::HEARTBEAT;
@@ -19,8 +19,8 @@ use crate::files;
 use crate::format::Format;
 use crate::store::{self, ImportRow};
 
-/// Imports of an account that wait or run.
-const OPEN_MAX: usize = 20;
+/// Imports of an account that are uploaded, wait or run.
+const OPEN_MAX: i64 = 20;
 const LIST_MAX: i64 = 200;
 
 /// A file that is imported.
@@ -32,7 +32,7 @@ pub(super) struct ImportView {
     filename: String,
     /// `vcard`, `ical`, `mbox`, `csv` or `jsonld`.
     format: String,
-    /// `waiting`, `running`, `finished`, `cancelled` or `failed`.
+    /// `uploading`, `waiting`, `running`, `finished`, `cancelled` or `failed`.
     state: String,
     /// Why it failed.
     reason: Option<String>,
@@ -104,77 +104,98 @@ pub(super) async fn import_create(
     if length.is_some_and(|length| length > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    refuse_crowd(&context, &scope).await?;
-    let (id, data_dir) = (Uuid::now_v7(), &context.settings.data_dir);
-    let unfinished = files::unfinished(data_dir, scope.account(), id);
-    let bytes = match receive(&unfinished, body, bytes_max).await {
-        Ok(bytes) => bytes,
-        Err(problem) => {
-            files::remove(&unfinished).await;
-            return Err(problem);
+    let id = Uuid::now_v7();
+    begin(&context, &scope, id, &upload, format).await?;
+    // A caller who goes away ends the request, not what has to be cleared away after it.
+    let queued = tokio::spawn(async move {
+        let taken = take(&context, &scope, id, body, bytes_max).await;
+        if taken.is_err() {
+            give_up(&context, &scope, id).await;
         }
-    };
+        taken
+    });
+    let queued = queued.await.map_err(|error| {
+        tracing::error!(%error, "an upload ended without an answer");
+        Problem::unavailable("the upload could not be taken", 60)
+    })?;
+    Ok((StatusCode::ACCEPTED, Json(ImportView::from(queued?))).into_response())
+}
+
+/// Takes a place among those under way: each takes room on the disk.
+async fn begin(
+    context: &Context,
+    scope: &Scope,
+    id: Uuid,
+    upload: &Upload,
+    format: Format,
+) -> Result<(), Problem> {
+    let mut tx = context.access.begin(scope, Cause::outside()).await?;
+    store::uploads_lock(&mut tx).await.map_err(AccessError::from)?;
+    let open = store::import_open_count(&mut tx)
+        .await
+        .map_err(AccessError::from)?;
+    if open >= OPEN_MAX {
+        return Err(
+            Problem::conflict(format!("{OPEN_MAX} imports are under way already"))
+                .hint("wait for one to end, or cancel one"),
+        );
+    }
+    let name = shown_name(upload.filename.as_deref());
+    store::import_insert(&mut tx, id, &name, format.as_str())
+        .await
+        .map_err(AccessError::from)?;
+    tx.audit("write", format!("import/{id}"), None)?;
+    Ok(tx.commit().await?)
+}
+
+/// Writes the file down, and orders its import.
+async fn take(
+    context: &Context,
+    scope: &Scope,
+    id: Uuid,
+    body: Body,
+    bytes_max: u64,
+) -> Result<ImportRow, Problem> {
+    let data_dir = &context.settings.data_dir;
+    let unfinished = files::unfinished(data_dir, scope.account(), id);
+    let bytes = receive(&unfinished, body, bytes_max).await?;
     let path = files::path(data_dir, scope.account(), id);
     tokio::fs::rename(&unfinished, &path)
         .await
         .map_err(|error| disk(&error))?;
-    let queued = queue(
-        &context,
-        &scope,
-        id,
-        &shown_name(upload.filename.as_deref()),
-        format,
-        bytes,
-    )
-    .await;
-    if queued.is_err() {
-        files::remove(&path).await;
-    }
-    Ok((StatusCode::ACCEPTED, Json(ImportView::from(queued?))).into_response())
-}
-
-/// Each file that waits takes room on the disk.
-async fn refuse_crowd(context: &Context, scope: &spine::Scope) -> Result<(), Problem> {
-    let mut tx = context.access.begin(scope, Cause::outside()).await?;
-    let newest = store::import_list(&mut tx, LIST_MAX)
-        .await
-        .map_err(AccessError::from)?;
-    let open = newest
-        .iter()
-        .filter(|row| matches!(row.state.as_str(), "waiting" | "running"));
-    if open.count() < OPEN_MAX {
-        return Ok(());
-    }
-    Err(
-        Problem::conflict(format!("{OPEN_MAX} imports are under way already"))
-            .hint("wait for one to end, or cancel one"),
-    )
-}
-
-async fn queue(
-    context: &Context,
-    scope: &spine::Scope,
-    id: Uuid,
-    filename: &str,
-    format: Format,
-    bytes: u64,
-) -> Result<ImportRow, Problem> {
     let mut tx = context.access.begin(scope, Cause::outside()).await?;
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    store::import_insert(&mut tx, id, filename, format.as_str(), bytes)
+    let waits = store::import_uploaded(&mut tx, id, bytes)
         .await
         .map_err(AccessError::from)?;
+    if !waits {
+        return Err(Problem::conflict("the import was ended during the upload"));
+    }
     let options = JobOptions {
         heartbeat: Some(HEARTBEAT),
         ..JobOptions::default()
     };
     tx.enqueue(&RunImport { import: id }, options).await?;
-    tx.audit("write", format!("import/{id}"), None)?;
     let row = store::import_by_id(&mut tx, id)
         .await
         .map_err(AccessError::from)?;
     tx.commit().await?;
     row.ok_or_else(|| Problem::not_found(format!("there is no import {id}")))
+}
+
+/// Nothing stays of an upload that came to nothing.
+async fn give_up(context: &Context, scope: &Scope, id: Uuid) {
+    let data_dir = &context.settings.data_dir;
+    files::remove(&files::unfinished(data_dir, scope.account(), id)).await;
+    let removed = async {
+        let mut tx = context.access.begin(scope, Cause::outside()).await?;
+        store::import_remove(&mut tx, id).await?;
+        tx.commit().await
+    };
+    match removed.await {
+        Ok(()) => files::remove(&files::path(data_dir, scope.account(), id)).await,
+        Err(error) => tracing::warn!(%error, "an upload that broke off is removed with the next start"),
+    }
 }
 
 /// Lists imports.

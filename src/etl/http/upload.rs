@@ -1,7 +1,7 @@
 //! An upload on its way to the disk: what it is, how large it may be, how it is called.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,6 +14,9 @@ use crate::format::Format;
 
 /// Who uploads says something at least this often.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Slower than this, in bytes a second after the first minute, nobody uploads who means it.
+const PACE_MIN: u64 = 16 * 1024;
+const FIRST_MINUTE: Duration = Duration::from_secs(60);
 const FILENAME_CHARS_MAX: usize = 200;
 
 /// What is uploaded.
@@ -60,16 +63,15 @@ pub(super) async fn receive(path: &Path, body: Body, bytes_max: u64) -> Result<u
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(path).await.map_err(|error| disk(&error))?;
-    let (mut stream, mut bytes) = (body.into_data_stream(), 0_u64);
+    let (mut stream, mut bytes, begun) = (body.into_data_stream(), 0_u64, Instant::now());
+    let late = |detail| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
     loop {
         let next = tokio::time::timeout(PATIENCE, stream.next()).await;
+        if is_too_slow(begun.elapsed(), bytes) {
+            return late("the upload is too slow: less than 16 KiB a second");
+        }
         let chunk = match next {
-            Err(_) => {
-                return Err(Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the upload stopped on its way",
-                ));
-            }
+            Err(_) => return late("the upload stopped on its way"),
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err(Problem::bad_request("the upload was cut off")),
             Ok(Some(Ok(chunk))) => chunk,
@@ -86,6 +88,10 @@ pub(super) async fn receive(path: &Path, body: Body, bytes_max: u64) -> Result<u
         return Err(Problem::bad_request("the file is empty"));
     }
     Ok(bytes)
+}
+
+fn is_too_slow(elapsed: Duration, bytes: u64) -> bool {
+    elapsed > FIRST_MINUTE + Duration::from_secs(bytes / PACE_MIN)
 }
 
 /// Too large for this hub.
@@ -124,6 +130,15 @@ pub(super) fn shown_name(name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upload_may_take_its_time_but_not_for_ever() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert!(!is_too_slow(minutes(1), 0));
+        assert!(is_too_slow(minutes(2), 4), "a byte each half minute");
+        assert!(!is_too_slow(minutes(60), 60 * 1024 * 1024));
+        assert!(!is_too_slow(minutes(24 * 60), 16 << 30));
+    }
 
     #[test]
     fn a_filename_is_shown_without_its_path() {

@@ -7,6 +7,38 @@ use super::{Hints, Meaning};
 
 const ROW_BYTES_MAX: usize = 1024 * 1024;
 
+/// Columns of a contact's own mailboxes and numbers. An assistant's or a switchboard's is others', too.
+const EMAILS: [&str; 6] = [
+    "email",
+    "emails",
+    "mail",
+    "emailaddress",
+    "primaryemail",
+    "secondaryemail",
+];
+const TELS: [&str; 20] = [
+    "phone",
+    "phones",
+    "phonenumber",
+    "tel",
+    "telephone",
+    "mobile",
+    "mobilephone",
+    "mobilephone2",
+    "mobilenumber",
+    "cell",
+    "cellphone",
+    "homephone",
+    "homephone2",
+    "businessphone",
+    "businessphone2",
+    "workphone",
+    "otherphone",
+    "primaryphone",
+    "carphone",
+    "radiophone",
+];
+
 pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     if body.len() > ROW_BYTES_MAX {
         return Err(format!("a row has at most {ROW_BYTES_MAX} bytes"));
@@ -70,7 +102,8 @@ fn read(contact: &mut Contact, column: &str, value: &str) {
             .is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
     };
     let slot = match column.as_str() {
-        "uid" | "id" => &mut contact.uid,
+        // An `id` is unique within one program's table alone.
+        "uid" => &mut contact.uid,
         "name" | "fullname" | "displayname" | "fileas" => &mut contact.name,
         "givenname" | "firstname" => &mut contact.given,
         "familyname" | "lastname" | "surname" => &mut contact.family,
@@ -87,12 +120,10 @@ fn read(contact: &mut Contact, column: &str, value: &str) {
         "website" | "webpage" | "url" | "website1value" => return contact.urls.extend(parts(value)),
         _ => {
             // Never a label of Google's, such as `E-mail 1 - Type`.
-            let is_email = matches!(column.as_str(), "email" | "emails" | "mail")
+            let is_email = EMAILS.contains(&column.as_str())
                 || numbered("email", "value")
                 || numbered("email", "address");
-            let is_tel = matches!(column.as_str(), "phone" | "phones" | "tel")
-                || numbered("phone", "value")
-                || (column.ends_with("phone") || column.ends_with("phone2"));
+            let is_tel = TELS.contains(&column.as_str()) || numbered("phone", "value");
             if is_email {
                 contact.emails.extend(parts(value));
             } else if is_tel {

@@ -10,9 +10,9 @@ use calcard::common::timezone::Tz;
 use calcard::common::{IanaString, PartialDateTime};
 use calcard::icalendar::{
     ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarEntry, ICalendarParameterName,
-    ICalendarProperty, ICalendarValue,
+    ICalendarPeriod, ICalendarProperty, ICalendarValue,
 };
-use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
 use super::alarm::{Ends, reminders};
@@ -21,7 +21,7 @@ use crate::revision::Stamp;
 
 const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ATTENDEES_MAX: usize = 100;
-const EXCEPTIONS_MAX: usize = 500;
+const TIMES_MAX: usize = 500;
 
 pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     if body.len() > COMPONENT_BYTES_MAX {
@@ -29,7 +29,7 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
             "a calendar component has at most {COMPONENT_BYTES_MAX} bytes"
         ));
     }
-    let source = String::from_utf8_lossy(body);
+    let source = text::decoded(body);
     let Entry::ICalendar(calendar) = calcard::Parser::new(&source).entry() else {
         return Err("this is no calendar".to_owned());
     };
@@ -84,12 +84,13 @@ fn event(calendar: &ICalendar, component: &ICalendarComponent, hints: &Hints, me
         set(props, "start_at", Some(start.said.clone()));
         set(props, "all_day", start.is_day.then_some(true));
         set(props, "time_zone", start.zone.clone());
-        set(props, "ends_at", end(component, &start, hints));
+        let end = end(component, &ICalendarProperty::Dtend, Some(&start), hints);
         let ends = Ends {
             start: start.at,
-            end: end_at(component, &start, hints),
+            end: end.as_ref().and_then(|end| end.at),
             from_end: false,
         };
+        set(props, "ends_at", end.map(|end| end.said));
         set(props, "reminders", some(reminders(calendar, component, ends)));
     }
     if let Some((latitude, longitude)) = geo(component) {
@@ -113,23 +114,6 @@ fn event(calendar: &ICalendar, component: &ICalendarComponent, hints: &Hints, me
         props,
         "attendees",
         (!attendees.is_empty()).then(|| json!(attendees)),
-    );
-    let exceptions: Vec<Value> = component
-        .properties(&ICalendarProperty::Exdate)
-        .flat_map(|entry| {
-            entry
-                .values
-                .iter()
-                .filter_map(ICalendarValue::as_partial_date_time)
-        })
-        .take(EXCEPTIONS_MAX)
-        .filter_map(local)
-        .map(Value::from)
-        .collect();
-    set(
-        props,
-        "recurrence_exceptions",
-        (!exceptions.is_empty()).then_some(exceptions),
     );
     if meaning.entities.is_empty() {
         meaning.place = location;
@@ -157,14 +141,19 @@ fn task(calendar: &ICalendar, component: &ICalendarComponent, hints: &Hints, mea
     });
     set(props, "status", Some(status));
     set(props, "completed_at", completed.map(|one| one.said));
-    let due = moment(component, &ICalendarProperty::Due, hints);
     let start = moment(component, &ICalendarProperty::Dtstart, hints);
+    let due = end(component, &ICalendarProperty::Due, start.as_ref(), hints);
+    let zone = due.as_ref().or(start.as_ref()).and_then(|one| one.zone.clone());
+    set(props, "time_zone", zone);
     let ends = Ends {
         start: start.as_ref().and_then(|one| one.at),
         end: due.as_ref().and_then(|one| one.at),
         from_end: true,
     };
     set(props, "reminders", some(reminders(calendar, component, ends)));
+    // A series has to begin somewhere: that of a task without a start begins when it is due.
+    let is_series = props.contains_key("recurrence");
+    let start = start.filter(|start| !(is_series && due.as_ref().is_some_and(|due| due.said == start.said)));
     set(props, "due_at", due.map(|one| one.said));
     if let Some(start) = start {
         entity.starts_at = start.at;
@@ -238,6 +227,24 @@ fn common(component: &ICalendarComponent, props: &mut Map<String, Value>) {
         "recurrence",
         rule.and_then(|rule| text::line(&rule, 2_000)),
     );
+    for (prop, name) in [
+        ("recurrence_exceptions", &ICalendarProperty::Exdate),
+        ("recurrence_dates", &ICalendarProperty::Rdate),
+    ] {
+        set(props, prop, some(times(component, name)));
+    }
+}
+
+/// The times of a property of several, as they are written.
+fn times(component: &ICalendarComponent, name: &ICalendarProperty) -> Vec<String> {
+    let values = component.properties(name).flat_map(|entry| &entry.values);
+    let times = values.filter_map(|value| match value {
+        ICalendarValue::Period(
+            ICalendarPeriod::Range { start, .. } | ICalendarPeriod::Duration { start, .. },
+        ) => local(start),
+        other => local(other.as_partial_date_time()?),
+    });
+    times.take(TIMES_MAX).collect()
 }
 
 fn first(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<String> {
@@ -256,6 +263,7 @@ fn word(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<Stri
 }
 
 /// A time of a calendar: as it is said, and which instant that is.
+#[derive(Clone)]
 struct Moment {
     /// An instant, a local time or a day.
     said: String,
@@ -263,6 +271,8 @@ struct Moment {
     is_day: bool,
     /// The zone in which it was said, if that is one of the world's.
     zone: Option<String>,
+    /// What a clock shows then, and whose clock; none of an instant.
+    clock: Option<(NaiveDateTime, Option<Tz>)>,
 }
 
 fn moment(component: &ICalendarComponent, name: &ICalendarProperty, hints: &Hints) -> Option<Moment> {
@@ -273,19 +283,17 @@ fn moment(component: &ICalendarComponent, name: &ICalendarProperty, hints: &Hint
     let naive = time.to_date_time()?;
     let is_day = time.hour.is_none();
     let zone = named.or_else(|| hints.zone.map(Tz::Tz)).unwrap_or(Tz::UTC);
-    let at = if naive.offset.is_some() {
-        naive.to_date_time_with_tz(Tz::UTC)
+    let is_instant = naive.offset.is_some();
+    let at = if is_instant {
+        naive
+            .to_date_time_with_tz(Tz::UTC)
+            .map(|at| at.with_timezone(&Utc))
     } else {
-        // Of an hour that a change of the clock repeats, the first; of one that it skips, the one after.
-        zone.from_local_datetime(&naive.date_time).earliest().or_else(|| {
-            zone.from_local_datetime(&(naive.date_time + chrono::TimeDelta::hours(1)))
-                .earliest()
-        })
-    }
-    .map(|at| at.with_timezone(&Utc));
+        instant(naive.date_time, zone)
+    };
     let said = if is_day {
         local(time)?
-    } else if naive.offset.is_some() || named.is_some() {
+    } else if is_instant || named.is_some() {
         at?.to_rfc3339_opts(SecondsFormat::Secs, true)
     } else {
         local(time)?
@@ -299,36 +307,77 @@ fn moment(component: &ICalendarComponent, name: &ICalendarProperty, hints: &Hint
         at,
         is_day,
         zone,
+        clock: if is_instant {
+            None
+        } else {
+            Some((naive.date_time, named))
+        },
     })
 }
 
-fn end(component: &ICalendarComponent, start: &Moment, hints: &Hints) -> Option<String> {
-    if let Some(end) = moment(component, &ICalendarProperty::Dtend, hints) {
-        return Some(end.said);
-    }
-    let lasts = match component
-        .properties(&ICalendarProperty::Duration)
-        .next()?
-        .values
-        .first()?
-    {
-        ICalendarValue::Duration(duration) => duration.to_time_delta()?,
-        _ => return None,
-    };
-    Some(
-        start
-            .at?
-            .checked_add_signed(lasts)?
-            .to_rfc3339_opts(SecondsFormat::Secs, true),
-    )
+/// When a clock shows a time. Of an hour that a change of the clock repeats, the first; of one that it skips, the one
+/// after.
+fn instant(time: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+    let later = || zone.from_local_datetime(&(time + TimeDelta::hours(1))).earliest();
+    let found = zone.from_local_datetime(&time).earliest().or_else(later)?;
+    Some(found.with_timezone(&Utc))
 }
 
-/// The instant at which an event ends, if it says so.
-fn end_at(component: &ICalendarComponent, start: &Moment, hints: &Hints) -> Option<DateTime<Utc>> {
-    match moment(component, &ICalendarProperty::Dtend, hints) {
-        Some(end) => end.at,
-        None => end(component, start, hints)?.parse().ok(),
+/// When a component ends: as it says, or so long after its start, in the same form as that.
+fn end(
+    component: &ICalendarComponent,
+    name: &ICalendarProperty,
+    start: Option<&Moment>,
+    hints: &Hints,
+) -> Option<Moment> {
+    if let Some(end) = moment(component, name, hints) {
+        return Some(end);
     }
+    let start = start?;
+    let entry = component.properties(&ICalendarProperty::Duration).next()?;
+    let ICalendarValue::Duration(lasts) = entry.values.first()? else {
+        return None;
+    };
+    let days = TimeDelta::try_days(i64::from(lasts.weeks) * 7 + i64::from(lasts.days))?;
+    let time = lasts.to_time_delta()?.abs() - days;
+    let sign = if lasts.neg { -1 } else { 1 };
+    let written = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let Some((clock, named)) = start.clock else {
+        let at = start.at?.checked_add_signed((days + time) * sign)?;
+        return Some(Moment {
+            said: written(at),
+            at: Some(at),
+            ..start.clone()
+        });
+    };
+    // Days are of the calendar, and hours pass (RFC 5545, 3.3.6).
+    let day = clock.checked_add_signed(days * sign)?;
+    let zone = named.or_else(|| hints.zone.map(Tz::Tz)).unwrap_or(Tz::UTC);
+    let at = instant(day, zone)?.checked_add_signed(time * sign)?;
+    if !(1..=9_999).contains(&at.year()) {
+        return None;
+    }
+    let local = if start.is_day {
+        // What is said of days ends with one.
+        let rest = if time.is_zero() {
+            TimeDelta::zero()
+        } else {
+            TimeDelta::days(1)
+        };
+        day.checked_add_signed(rest * sign)?.format("%Y-%m-%d")
+    } else {
+        day.checked_add_signed(time * sign)?.format("%Y-%m-%dT%H:%M:%S")
+    };
+    let said = if named.is_some() && !start.is_day {
+        written(at)
+    } else {
+        local.to_string()
+    };
+    Some(Moment {
+        said,
+        at: Some(at),
+        ..start.clone()
+    })
 }
 
 /// GEO: latitude and longitude.

@@ -104,10 +104,21 @@ pub(crate) struct End {
     pub(crate) kind: String,
 }
 
+/// Of which records [`map`] knows how to read, in lower case.
+pub(crate) const MEDIA_TYPES: [&str; 8] = [
+    "text/vcard",
+    "text/x-vcard",
+    "text/directory",
+    "text/calendar",
+    "message/rfc822",
+    "message/global",
+    "text/csv",
+    "application/ld+json",
+];
+
 /// The meaning of a record, or why it has none.
 pub(crate) fn map(record: &RawRecord, hints: &Hints) -> Result<Meaning, String> {
-    let media_type = record.media_type.split(';').next().unwrap_or_default().trim();
-    match media_type.to_ascii_lowercase().as_str() {
+    match plain(&record.media_type).as_str() {
         "text/vcard" | "text/x-vcard" | "text/directory" => vcard::map(&record.body, hints),
         "text/calendar" => ical::map(&record.body, hints),
         "message/rfc822" | "message/global" => mail::map(&record.body, hints),
@@ -119,19 +130,13 @@ pub(crate) fn map(record: &RawRecord, hints: &Hints) -> Result<Meaning, String> 
 
 /// True if [`map`] knows what to do with the media type.
 pub(crate) fn is_mapped(media_type: &str) -> bool {
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    [
-        "text/vcard",
-        "text/x-vcard",
-        "text/directory",
-        "text/calendar",
-        "message/rfc822",
-        "message/global",
-        "text/csv",
-        "application/ld+json",
-    ]
-    .iter()
-    .any(|known| media_type.eq_ignore_ascii_case(known))
+    MEDIA_TYPES.contains(&plain(media_type).as_str())
+}
+
+/// A media type without its parameters, in lower case.
+fn plain(media_type: &str) -> String {
+    let media_type = media_type.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
 }
 
 /// The entity that a record is about, found again by its identifiers.

@@ -256,6 +256,102 @@ fn contacts_of_google_and_outlook_are_known_by_their_columns_names() {
 }
 
 #[test]
+fn numbers_of_others_and_ids_of_one_table_are_not_the_contacts_own() {
+    let outlook = "id,First Name,Last Name,Assistant's Phone,Company Main Phone,Business Phone 2,Home Fax,Pager\n\
+        7,Sam,Example,030 901821,030 901822,030 901820,030 901823,030 901824\n";
+    let person = &meant("text/csv", outlook).entities[0];
+    assert_eq!(known_by(person)[1..], ["tel +4930901820"]);
+    assert!(!known_by(person)[0].ends_with(" 7"), "{:?}", known_by(person));
+    let own = &meant("text/csv", "UID,Name\nurn:uuid:1,Sam\n").entities[0];
+    assert_eq!(known_by(own), ["vcard.uid urn:uuid:1"]);
+}
+
+#[test]
+fn a_card_of_eight_bits_is_read_in_its_charset() {
+    for (charset, name) in [
+        (";CHARSET=ISO-8859-2", &b"Ji\xf8\xed"[..]),
+        ("", &b"J\xfcrgen"[..]),
+    ] {
+        let mut card = b"BEGIN:VCARD\r\nVERSION:2.1\r\nFN".to_vec();
+        card.extend([charset.as_bytes(), b":", name, b"\r\nEND:VCARD\r\n"].concat());
+        let person = map(&record("text/vcard", card), &hints()).unwrap();
+        let expected = if charset.is_empty() { "Jürgen" } else { "Jiří" };
+        assert_eq!(person.entities[0].title.as_deref(), Some(expected));
+    }
+}
+
+/// `start_at` and `ends_at` of an event.
+fn lasting(start: &str, duration: &str) -> (String, String) {
+    let calendar = format!(
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:e\nDTSTART{start}\nDURATION:{duration}\nEND:VEVENT\nEND:VCALENDAR\n"
+    );
+    let props = &meant("text/calendar", &calendar).entities[0].props;
+    let text = |name: &str| props[name].as_str().unwrap().to_owned();
+    (text("start_at"), text("ends_at"))
+}
+
+#[test]
+fn an_event_that_lasts_so_long_ends_in_the_form_in_which_it_starts() {
+    for (start, duration, expected) in [
+        (";VALUE=DATE:20260501", "P2D", ("2026-05-01", "2026-05-03")),
+        (
+            ":20260501T090000",
+            "PT90M",
+            ("2026-05-01T09:00:00", "2026-05-01T10:30:00"),
+        ),
+        (
+            ":20260501T090000Z",
+            "P1D",
+            ("2026-05-01T09:00:00Z", "2026-05-02T09:00:00Z"),
+        ),
+        // A day over the change of the clocks has 23 hours; 24 hours are 24 hours.
+        (
+            ";TZID=Europe/Berlin:20260328T120000",
+            "P1D",
+            ("2026-03-28T11:00:00Z", "2026-03-29T10:00:00Z"),
+        ),
+        (
+            ";TZID=Europe/Berlin:20260328T120000",
+            "PT24H",
+            ("2026-03-28T11:00:00Z", "2026-03-29T11:00:00Z"),
+        ),
+    ] {
+        let (starts, ends) = lasting(start, duration);
+        assert_eq!((starts.as_str(), ends.as_str()), expected, "{start} {duration}");
+    }
+}
+
+#[test]
+fn a_task_of_a_series_has_its_zone_its_exceptions_and_a_due_moment_from_its_duration() {
+    let meaning = meant(
+        "text/calendar",
+        "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:t-1\nSUMMARY:Call\nDTSTART;TZID=America/New_York:20260501T090000\n\
+         DURATION:PT1H\nRRULE:FREQ=WEEKLY\nEXDATE;TZID=America/New_York:20260508T090000\n\
+         RDATE;TZID=America/New_York:20260509T090000\nEND:VTODO\nEND:VCALENDAR\n",
+    );
+    assert_eq!(
+        Value::Object(meaning.entities[0].props.clone()),
+        json!({
+            "name": "Call", "status": "needs-action", "start_at": "2026-05-01T13:00:00Z",
+            "due_at": "2026-05-01T14:00:00Z", "time_zone": "America/New_York", "recurrence": "FREQ=WEEKLY",
+            "recurrence_exceptions": ["2026-05-08T09:00:00"], "recurrence_dates": ["2026-05-09T09:00:00"],
+        })
+    );
+}
+
+#[test]
+fn each_media_type_that_is_read_has_a_mapping_in_whatever_case() {
+    for media_type in MEDIA_TYPES {
+        let odd = format!(" {}; charset=x", media_type.to_uppercase());
+        assert!(is_mapped(&odd), "{odd}");
+        if let Err(reason) = map(&record(&odd, ""), &hints()) {
+            assert!(!reason.contains("no mapping"), "{odd}");
+        }
+    }
+    assert!(!is_mapped("text/html"));
+}
+
+#[test]
 fn what_is_something_else_is_refused_without_a_word_of_its_content() {
     for (media_type, body) in [
         ("text/vcard", "secret"),

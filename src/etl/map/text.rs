@@ -2,10 +2,32 @@
 //!
 //! Invariant: what comes out is bounded and free of control characters (texts of several lines keep their line ends).
 
+use std::borrow::Cow;
+
 use spine::ports::Identifier;
 
 /// As the graph bounds identifiers.
 const IDENTIFIER_BYTES_MAX: usize = 512;
+
+/// Text of a file that doesn't say its encoding, or that names one in a CHARSET parameter: UTF-8 where it is that, else
+/// the named one, else what Windows of the west wrote.
+pub(super) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    const CHARSET: &[u8] = b"CHARSET=";
+    let named = bytes
+        .windows(CHARSET.len())
+        .position(|window| window.eq_ignore_ascii_case(CHARSET))
+        .and_then(|at| {
+            let rest = &bytes[at + CHARSET.len()..];
+            let end = rest.iter().position(|byte| matches!(byte, b';' | b':' | b'\n'));
+            encoding_rs::Encoding::for_label(&rest[..end?])
+        })
+        .filter(|encoding| *encoding != encoding_rs::UTF_8);
+    let encoding = named.unwrap_or(encoding_rs::WINDOWS_1252);
+    encoding.decode_without_bom_handling(bytes).0
+}
 
 /// One line of at most so many characters; `None`: nothing is left.
 pub(super) fn line(text: &str, chars_max: usize) -> Option<String> {

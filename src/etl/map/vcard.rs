@@ -27,7 +27,7 @@ fn contact(body: &[u8]) -> Result<Contact, String> {
     if body.len() > CARD_BYTES_MAX {
         return Err(format!("a card has at most {CARD_BYTES_MAX} bytes"));
     }
-    let text = String::from_utf8_lossy(body);
+    let text = text::decoded(body);
     let card = VCard::parse(text.as_ref()).map_err(|_| "this is no vCard".to_owned())?;
     Ok(Contact::of(&card))
 }

@@ -22,8 +22,10 @@ use crate::format::Format;
 const RECORD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What is kept of a record that is too long.
 const BEGINNING_BYTES: usize = 64 * 1024;
-/// Tables and foreign JSON are read as a whole.
-const WHOLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Tables are read as a whole.
+const TABLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Foreign JSON is read as a whole; in memory a small value takes thirty times its bytes.
+const JSON_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// A record of a file.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ enum Pieces {
     Cards(cards::Cards<BufReader<File>>),
     Calendar(calendar::Calendar<BufReader<File>>),
     Mails(mails::Mails<BufReader<File>>),
-    Rows(rows::Rows<File>),
+    Rows(rows::Rows),
     Nodes(nodes::Nodes<BufReader<File>>),
 }
 
@@ -84,23 +86,13 @@ impl Splitter {
     pub(crate) fn open(path: &Path, format: Format) -> io::Result<Self> {
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
-        let whole = || {
-            if bytes > WHOLE_BYTES_MAX {
-                let text = format!("a file of this kind has at most {WHOLE_BYTES_MAX} bytes: split it");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-            }
-            Ok(())
-        };
         let buffered = |file| BufReader::with_capacity(256 * 1024, file);
         let pieces = match format {
             Format::Vcard => Pieces::Cards(cards::Cards::new(buffered(file))),
             Format::Ical => Pieces::Calendar(calendar::Calendar::new(buffered(file))),
             Format::Mbox => Pieces::Mails(mails::Mails::new(buffered(file))),
-            Format::Csv => {
-                whole()?;
-                Pieces::Rows(rows::Rows::new(file, path)?)
-            }
-            Format::JsonLd => Pieces::Nodes(nodes::Nodes::new(buffered(file), bytes, WHOLE_BYTES_MAX)?),
+            Format::Csv => Pieces::Rows(rows::Rows::new(file, bytes, TABLE_BYTES_MAX)?),
+            Format::JsonLd => Pieces::Nodes(nodes::Nodes::new(buffered(file), bytes, JSON_BYTES_MAX)?),
         };
         Ok(Self { format, pieces })
     }

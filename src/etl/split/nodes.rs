@@ -33,7 +33,8 @@ impl<R: BufRead> Nodes<R> {
             return Ok(Self::Lines { lines, line });
         }
         if bytes > whole_bytes_max {
-            let text = format!("JSON-LD that isn't an allod export has at most {whole_bytes_max} bytes");
+            let text =
+                format!("JSON-LD that isn't an allod export has at most {whole_bytes_max} bytes: split it");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let mut text = line.trimmed().to_vec();

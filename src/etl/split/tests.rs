@@ -2,7 +2,8 @@
 
 use super::*;
 
-fn split(format: Format, text: &str) -> Vec<Item> {
+fn split(format: Format, text: impl AsRef<[u8]>) -> Vec<Item> {
+    let text = text.as_ref();
     let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
     std::fs::write(&path, text).unwrap();
     let items = Splitter::open(&path, format).and_then(|mut splitter| splitter.batch(0, 1_000, usize::MAX));
@@ -84,13 +85,60 @@ fn rows_bear_their_header_whatever_parts_their_cells() {
             + &["A", "\"x\ny\""].join(part)
             + "\n"
             + &["B", "z"].join(part);
-        let items = split(Format::Csv, &file);
+        let items = split(Format::Csv, file);
         assert_eq!(
             bodies(&items),
             ["Name,Notes\nA,\"x\ny\"\n", "Name,Notes\nB,z\n"],
             "{part:?}"
         );
     }
+}
+
+#[test]
+fn a_table_is_read_in_the_encoding_that_spreadsheets_write() {
+    let file = "Name;Notes\r\nJürgen;naïve €5\r\nZoë;é\r\nÅ;ü\r\n";
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| {
+        let units = "\u{feff}".encode_utf16().chain(file.encode_utf16());
+        units.flat_map(bytes).collect::<Vec<u8>>()
+    };
+    let western = file.replace('€', "\u{80}").chars().map(|c| c as u8).collect();
+    let marked = format!("\u{feff}{file}").into_bytes();
+    for bytes in [
+        file.as_bytes().to_vec(),
+        marked,
+        western,
+        utf_16(u16::to_le_bytes),
+        utf_16(u16::to_be_bytes),
+    ] {
+        let items = split(Format::Csv, &bytes);
+        assert_eq!(
+            bodies(&items),
+            [
+                "Name,Notes\nJürgen,naïve €5\n",
+                "Name,Notes\nZoë,é\n",
+                "Name,Notes\nÅ,ü\n"
+            ]
+        );
+        // The line's end may still be unread.
+        assert!(bytes.len() as u64 - items[2].end <= 2, "{}", items[2].end);
+    }
+}
+
+#[test]
+fn what_would_grow_in_memory_is_refused_with_what_to_do() {
+    let refused = |format, text: String| {
+        let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
+        std::fs::write(&path, text).unwrap();
+        let opened = Splitter::open(&path, format).map(drop);
+        std::fs::remove_file(&path).unwrap();
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        error.to_string()
+    };
+    let zeros = format!("[{}0]", "0,".repeat(5 * 1024 * 1024));
+    assert!(refused(Format::JsonLd, zeros).contains("split it"));
+    let header = format!("{}\nSam\n", "x".repeat(20 * 1024));
+    assert!(refused(Format::Csv, header).contains("names its columns"));
 }
 
 #[test]

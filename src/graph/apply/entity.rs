@@ -11,7 +11,7 @@ use spine::ports::{AppliedEntity, AssertedBy, EntityChange, GraphError, Target};
 use uuid::Uuid;
 
 use super::Work;
-use crate::model::{Claim, Content, assert_on, changes, fold};
+use crate::model::{Claim, Content, assert_on, changes, fold, fold_under, note_until};
 use crate::participants::participants;
 use crate::schema::EntityType;
 use crate::store::StoredEntity;
@@ -283,7 +283,12 @@ impl Work<'_> {
         } else {
             before.clone()
         };
-        let after = assert_on(&base, said);
+        let mut after = assert_on(&base, said);
+        let under = match self.until {
+            [] => Content::default(),
+            _ => fold_under(root.id, &claims, &self.claim(tx, node, Content::default())),
+        };
+        note_until(&mut after, said, self.until, &under);
         check::props_size(&after.props).map_err(GraphError::Invalid)?;
         if after.title == before.title && changes(&before, &after).is_empty() {
             claims.extend(mine);

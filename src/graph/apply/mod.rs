@@ -18,7 +18,7 @@ use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
     Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, RelationChange,
-    Target,
+    Target, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -30,16 +30,29 @@ use crate::{Graph, check, raw, store};
 #[async_trait]
 impl GraphWrite for Graph {
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError> {
+        self.apply_until(tx, change, &[]).await
+    }
+
+    async fn apply_until(
+        &self,
+        tx: &mut ScopedTx,
+        change: Change,
+        until: &[Until],
+    ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
-        let mut work = Work::new(types, change.by, &change.source);
-        if let [entity] = change.entities.as_slice()
+        if until.is_empty()
+            && let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target
             && new::fits(&change)
+            && let Some(applied) = Work::new(types, change.by, &change.source)
+                .add(self, tx, &change, id)
+                .await?
         {
-            let added = work.add(self, tx, &change, id).await?;
-            return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
+            return Ok(applied);
         }
+        let mut work = Work::new(types, change.by, &change.source);
+        work.until = until;
         if is_refused_unwritten(&change) {
             // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;
@@ -111,6 +124,8 @@ pub(crate) struct Work<'a> {
     raw: Option<RawRecordId>,
     /// The rows of all identifiers of the change, locked.
     identifiers: BTreeMap<(String, String), Uuid>,
+    /// What is said only until the other sources' word changes.
+    until: &'a [Until],
     /// Of which entities the record speaks that don't name it themselves, with whether it is all that its source says.
     pub(crate) spoken_of: Vec<(Uuid, bool)>,
     /// What will be told once everything is written.
@@ -127,6 +142,7 @@ impl<'a> Work<'a> {
             },
             raw: None,
             identifiers: BTreeMap::new(),
+            until: &[],
             spoken_of: Vec::new(),
             events: Vec::new(),
         }

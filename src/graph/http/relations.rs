@@ -53,6 +53,8 @@ pub(crate) async fn create(
                 .await
                 .map_err(AccessError::from)?;
             let edge = edge.ok_or_else(|| Problem::not_found(format!("relation {id} was removed since")))?;
+            tx.audit("read", format!("relation/{id}"), Some(1))?;
+            tx.commit().await?;
             return Ok((StatusCode::OK, REPLAYED, Json(view(id, edge))).into_response());
         }
     };

@@ -111,7 +111,7 @@ pub(crate) async fn export_records(
         r#"
         SELECT id FROM graph.raw_record
         WHERE account = $1 AND id > $2 AND ($3::text IS NULL OR source = $3) AND superseded_at IS NULL
-            AND split_part(media_type, ';', 1) = ANY ($4)
+            AND lower(trim(split_part(media_type, ';', 1))) = ANY ($4)
         ORDER BY id LIMIT $5
         "#,
         account.0,

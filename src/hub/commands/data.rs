@@ -90,28 +90,30 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
 }
 
 pub(super) async fn records(session: &Session, command: Record) -> Result<(), CommandError> {
-    let parked = session.client.get("/raw-records?status=parked&limit=200").await?;
     match command {
-        Record::Parked => session.show(&parked, |parked| {
-            let columns = [
-                ("ID", "id"),
-                ("SOURCE", "source"),
-                ("STREAM", "stream"),
-                ("TRIES", "tries"),
-                ("RECEIVED", "received_at"),
-                ("WHY", "reason"),
-            ];
-            render::table(parked, &columns, "no records are parked");
-        }),
+        Record::Parked => {
+            let parked = session.client.get(&format!("{PARKED}&limit=200")).await?;
+            session.show(&parked, |parked| {
+                let columns = [
+                    ("ID", "id"),
+                    ("SOURCE", "source"),
+                    ("STREAM", "stream"),
+                    ("TRIES", "tries"),
+                    ("RECEIVED", "received_at"),
+                    ("WHY", "reason"),
+                ];
+                render::table(parked, &columns, "no records are parked");
+            });
+        }
         Record::Retry { id } => {
-            let record = render::list(&parked)
-                .iter()
-                .find(|record| record["id"] == id.as_str());
-            let record =
-                record.ok_or_else(|| CommandError::Usage(format!("no parked record has the id {id}")))?;
-            let path = match record["connection"].as_str() {
-                Some(connection) => format!("/connections/{connection}/records/{}/retry", escape(&id)),
-                None => format!("/device-records/{}/retry", escape(&id)),
+            let record = parked(session, &id).await?;
+            let (connection, source) = (record["connection"].as_str(), record["source"].as_str());
+            let path = match (connection, source) {
+                (Some(connection), _) => format!("/connections/{connection}/records/{}/retry", escape(&id)),
+                (None, Some(source)) if source.starts_with("import/") => {
+                    format!("/raw-records/{}/process", escape(&id))
+                }
+                (None, _) => format!("/device-records/{}/retry", escape(&id)),
             };
             let answer = session.client.post(&path, &json!({})).await?;
             session.show(&answer, |answer| match answer["parked"].as_str() {
@@ -121,4 +123,21 @@ pub(super) async fn records(session: &Session, command: Record) -> Result<(), Co
         }
     }
     Ok(())
+}
+
+const PARKED: &str = "/raw-records?status=parked";
+
+/// The parked record of this id, on whichever page it stands.
+async fn parked(session: &Session, id: &str) -> Result<Value, CommandError> {
+    let mut next = Some(String::new());
+    while let Some(cursor) = next {
+        let page = session.client.get(&format!("{PARKED}&limit=200{cursor}")).await?;
+        if let Some(record) = render::list(&page).iter().find(|record| record["id"] == id) {
+            return Ok(record.clone());
+        }
+        next = page["next_cursor"]
+            .as_str()
+            .map(|cursor| format!("&cursor={}", escape(cursor)));
+    }
+    Err(CommandError::Usage(format!("no parked record has the id {id}")))
 }

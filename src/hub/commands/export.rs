@@ -26,15 +26,41 @@ pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> 
             let failed = |error: std::io::Error| {
                 CommandError::Usage(format!("{} can't be written: {error}", path.display()))
             };
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = options.open(path).map_err(failed)?;
-            let bytes = write(body, &mut file).await?;
-            file.sync_all().map_err(failed)?;
+            let bytes = replace(body, path, failed).await?;
             render::line(format!("{bytes} bytes in {}", path.display()));
             Ok(())
         }
     }
+}
+
+/// Writes beside the file and takes its place at the end: nobody but its owner reads what she exports, whoever could read
+/// the file before; and one that breaks off leaves the one before as it was.
+async fn replace(
+    body: hyper::body::Incoming,
+    path: &Path,
+    failed: impl Fn(std::io::Error) -> CommandError,
+) -> Result<u64, CommandError> {
+    // What a link leads to is replaced, not the link; a device or a pipe is no file that could be.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return write(body, &mut options.open(&path).map_err(failed)?).await;
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
+    let mut file = options.create_new(true).open(&beside).map_err(&failed)?;
+    let written = write(body, &mut file).await;
+    let moved = written.and_then(|bytes| {
+        file.sync_all().map_err(&failed)?;
+        std::fs::rename(&beside, path).map_err(&failed)?;
+        Ok(bytes)
+    });
+    if moved.is_err() {
+        // It may not be there any more.
+        let _ = std::fs::remove_file(&beside);
+    }
+    moved
 }
 
 /// Writes what comes as it comes; the command does nothing else meanwhile.

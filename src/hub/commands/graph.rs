@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::id::id;
 use super::{CommandError, Session, assignments};
 use crate::cli::{EntityDeed, Merges, Timeline};
-use crate::client::escape;
+use crate::client::{ClientError, escape};
 use crate::{render, terminal};
 
 const ENTITIES: &str = "allod entity list";
@@ -108,8 +108,12 @@ pub(super) async fn run(session: &Session, command: EntityDeed) -> Result<(), Co
 
 async fn erase(session: &Session, named: &str, with_timeline: bool, yes: bool) -> Result<(), CommandError> {
     let id = id("entity", named, ENTITIES)?;
-    let found = session.client.get(&format!("/entities/{id}")).await?;
-    let title = render::printable(&render::cell(&found, "title"));
+    // What was deleted can be erased, and shows no title any more.
+    let title = match session.client.get(&format!("/entities/{id}")).await {
+        Ok(found) => render::printable(&render::cell(&found, "title")),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => format!("the deleted entity {id}"),
+        Err(error) => return Err(error.into()),
+    };
     if !yes && !terminal::confirmed(&title, "erase")? {
         return Err(CommandError::Usage("nothing was erased".to_owned()));
     }

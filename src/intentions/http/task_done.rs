@@ -5,28 +5,91 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, json};
+use spine::ScopedTx;
 use spine::edge::{Caller, Json, Once, once};
-use spine::ports::{EntityChange, Target};
+use spine::ports::{GraphError, Target};
 
 use super::tasks::TaskDetail;
-use super::words::wrong;
+use super::words::{turned, wrong};
 use super::{Desk, SERVICE, entity_id, made_before};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
-use crate::planner::{Done, said};
+use crate::planner::{Done, YIELDING, of_task, said};
 use crate::store;
+use crate::store::plan::Plan;
 
 /// What was done.
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Completed {
-    /// The `due` that the caller saw: an occurrence that was done already isn't done twice.
+    /// The `due` that the caller saw, or `starts_at` of a task that is never due: an occurrence that was done already isn't done twice.
     occurrence: Option<String>,
     /// When it was done, if not now.
     completed_at: Option<String>,
+}
+
+impl Completed {
+    /// When it was done, if it is about the task's present occurrence.
+    fn read(&self, plan: &Plan, zone: Tz, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
+        if let Some(occurrence) = &self.occurrence {
+            let seen = When::parse(occurrence).map_err(|problem| wrong("occurrence", &problem))?;
+            refuse_other(seen, plan, zone)?;
+        }
+        let at = match &self.completed_at {
+            Some(text) => When::parse(text)
+                .map_err(|problem| wrong("completed_at", &problem))?
+                .instant(zone),
+            None => now,
+        };
+        if at > now {
+            return Err(wrong("completed_at", "it has not come yet"));
+        }
+        Ok(at)
+    }
+}
+
+/// An occurrence is known by when it is due, and that of a task which is never due by when it starts.
+fn refuse_other(seen: When, plan: &Plan, zone: Tz) -> Result<(), Problem> {
+    let (is_present, stands) = match (&plan.due, plan.starts_at) {
+        (Some(due), _) => (*due == seen.to_string(), format!("is due {due}")),
+        (None, Some(start)) => (
+            seen.instant(zone) == start,
+            format!("starts {}", When::Instant(start)),
+        ),
+        (None, None) => (false, "has no time".to_owned()),
+    };
+    if is_present {
+        return Ok(());
+    }
+    Err(Problem::conflict(format!(
+        "the task {stands}, not {seen}: that occurrence was done, or moved"
+    )))
+}
+
+impl Desk {
+    /// Gives a task another status, in the owner's name. That it is open again holds until its calendar says something
+    /// else; that it is done holds for good.
+    async fn turn(
+        &self,
+        tx: &mut ScopedTx,
+        plan: &Plan,
+        to: Status,
+        at: DateTime<Utc>,
+    ) -> Result<(), GraphError> {
+        let was_done = plan.status == Status::Completed.as_str();
+        let mut props = Map::new();
+        props.insert("status".to_owned(), json!(to.as_str()));
+        turned(&mut props, to, was_done, at);
+        let change = said(vec![of_task(Target::Existing(plan.entity.into()), props, None)]);
+        let until = if to.is_open() { &YIELDING[..] } else { &[] };
+        let graph = self.context.ports.graph_write();
+        graph.apply_until(tx, change, until).await.map(drop)
+    }
 }
 
 /// Completes a task; a recurring one moves on to its next occurrence.
@@ -60,46 +123,10 @@ pub(crate) async fn complete(
     // As the graph has it now, also if the log hasn't told of it yet.
     desk.planner.fold(&mut tx, id, Done::Stays).await?;
     let plan = desk.plan(&mut tx, Kind::Task, id).await?;
-    if let Some(occurrence) = &completed.occurrence {
-        let seen = When::parse(occurrence).map_err(|problem| wrong("occurrence", &problem))?;
-        if plan.due.as_deref() != Some(seen.to_string().as_str()) {
-            let due = plan.due.unwrap_or_else(|| "at no time".to_owned());
-            return Err(Problem::conflict(format!(
-                "the task is due {due}, not {seen}: that occurrence was done, or moved"
-            )));
-        }
-    }
     let zone = desk.context.ports.account_directory().zone(&mut tx).await?;
-    let at = match &completed.completed_at {
-        Some(text) => When::parse(text)
-            .map_err(|problem| wrong("completed_at", &problem))?
-            .instant(zone),
-        None => tx.now(),
-    };
-    if at > tx.now() {
-        return Err(wrong("completed_at", "it has not come yet"));
-    }
+    let at = completed.read(&plan, zone, tx.now())?;
     if plan.status != Status::Completed.as_str() {
-        let mut change = EntityChange {
-            target: Target::Existing(id),
-            kind: Kind::Task.as_str().to_owned(),
-            title: None,
-            props: serde_json::Map::new(),
-            identifiers: Vec::new(),
-            starts_at: None,
-        };
-        change
-            .props
-            .insert("status".to_owned(), json!(Status::Completed.as_str()));
-        change
-            .props
-            .insert("completed_at".to_owned(), json!(When::Instant(at).to_string()));
-        change.props.insert("percent".to_owned(), json!(100));
-        desk.context
-            .ports
-            .graph_write()
-            .apply(&mut tx, said(vec![change]))
-            .await?;
+        desk.turn(&mut tx, &plan, Status::Completed, at).await?;
         desk.planner.fold(&mut tx, id, Done::MovesOn).await?;
     }
     key.answer(&mut tx, id.0).await?;
@@ -127,24 +154,8 @@ pub(crate) async fn reopen(
     desk.planner.fold(&mut tx, id, Done::Stays).await?;
     let plan = desk.plan(&mut tx, Kind::Task, id).await?;
     if !Status::from_name(&plan.status).is_some_and(Status::is_open) {
-        let mut change = EntityChange {
-            target: Target::Existing(id),
-            kind: Kind::Task.as_str().to_owned(),
-            title: None,
-            props: serde_json::Map::new(),
-            identifiers: Vec::new(),
-            starts_at: None,
-        };
-        change
-            .props
-            .insert("status".to_owned(), json!(Status::NeedsAction.as_str()));
-        change.props.insert("completed_at".to_owned(), Value::Null);
-        change.props.insert("percent".to_owned(), Value::Null);
-        desk.context
-            .ports
-            .graph_write()
-            .apply(&mut tx, said(vec![change]))
-            .await?;
+        let now = tx.now();
+        desk.turn(&mut tx, &plan, Status::NeedsAction, now).await?;
         desk.planner.fold(&mut tx, id, Done::Stays).await?;
     }
     let detail = desk.task_detail(&mut tx, id).await?;

@@ -13,12 +13,12 @@ use spine::edge::{Caller, Json, Once, once};
 use spine::ports::{EntityChange, RelationChange, Target};
 
 use super::tasks::TaskDetail;
-use super::words::{Words, given, merged, title, whole_task, wrong};
+use super::words::{Words, given, merged, title, turned, whole_task, wrong};
 use super::{Desk, SERVICE, entity_id, made, made_before};
 use crate::links::{DEPENDS_ON, PART_OF, waits_for};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
-use crate::planner::{Done, said};
+use crate::planner::{Done, of_task, said};
 use crate::store;
 
 /// Tasks that one task may name at once.
@@ -195,7 +195,6 @@ impl Desk {
     ) -> Result<(), Problem> {
         store::plan::account_lock(tx).await?;
         let zone = self.context.ports.account_directory().zone(tx).await?;
-        let now = tx.now();
         let title = patch.title.as_deref().map(title).transpose()?;
         let mut words = Words::default();
         words.text("description", patch.description);
@@ -206,7 +205,10 @@ impl Desk {
         words.recurrence(patch.recurrence)?;
         words.reminders(patch.reminders)?;
         let status = words.status(patch.status.as_deref())?;
-        finish(&mut words, status, &before, now);
+        let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
+        if let Some(status) = status {
+            turned(&mut words.0, status, was_done, tx.now());
+        }
         let after = merged(&before, &words.0);
         whole_task(&after, zone)?;
         let start = words
@@ -220,13 +222,10 @@ impl Desk {
                 return Err(Problem::unprocessable("a task is named by its id"));
             }
         };
+        let starts_at = start.map(|start| start.instant(zone));
         let change = EntityChange {
-            target,
-            kind: Kind::Task.as_str().to_owned(),
             title,
-            props: words.0,
-            identifiers: Vec::new(),
-            starts_at: start.map(|start| start.instant(zone)),
+            ..of_task(target, words.0, starts_at)
         };
         self.context
             .ports
@@ -292,27 +291,5 @@ impl Desk {
         self.context.ports.graph_write().apply(tx, change).await?;
         let position = tx.log_head().await?;
         Ok(self.planner.link(tx, from, predicate, to, true, position).await?)
-    }
-}
-
-/// What follows from a status: when it was done, and that it isn't any more.
-fn finish(
-    words: &mut Words,
-    status: Option<Status>,
-    before: &Map<String, Value>,
-    now: chrono::DateTime<chrono::Utc>,
-) {
-    let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
-    match status {
-        Some(Status::Completed) if !was_done => {
-            let now = When::Instant(now).to_string();
-            words.0.insert("completed_at".to_owned(), Value::String(now));
-            words.0.insert("percent".to_owned(), Value::from(100));
-        }
-        Some(status) if status.is_open() && was_done => {
-            words.0.insert("completed_at".to_owned(), Value::Null);
-            words.0.entry("percent").or_insert(Value::Null);
-        }
-        _ => {}
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what passes here is read by [`crate::model`] in the same way, without a problem.
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use contracts::Problem;
 use serde::{Deserialize, Deserializer};
@@ -108,6 +109,17 @@ impl Words {
             reminders.map(|reminders| reminders.map(|reminders| json!(reminders))),
         );
         Ok(())
+    }
+}
+
+/// What a task's new status brings with it: when it was done and that all of it is, or that it isn't any more.
+pub(super) fn turned(props: &mut Map<String, Value>, to: Status, was_done: bool, at: DateTime<Utc>) {
+    if to == Status::Completed && !was_done {
+        props.insert("completed_at".to_owned(), json!(When::Instant(at).to_string()));
+        props.insert("percent".to_owned(), json!(100));
+    } else if to.is_open() && was_done {
+        props.insert("completed_at".to_owned(), Value::Null);
+        props.entry("percent").or_insert(Value::Null);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: reads whatever a source wrote. A wrong value costs itself, not the task, and is named in `problems`.
 //! Begin with [`Intention::read`], then [`moments`].
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 use spine::ports::Entity;
@@ -97,6 +97,10 @@ pub(crate) struct Intention {
     pub(crate) recurrence: Option<(String, Recurrence)>,
     /// From when the recurrence counts, if it was said.
     pub(crate) recurrence_start: Option<When>,
+    /// Occurrences that the series leaves out.
+    pub(crate) exceptions: Vec<When>,
+    /// By whose clock the series recurs, if not the owner's.
+    pub(crate) time_zone: Option<Tz>,
     pub(crate) reminders: Vec<(String, Reminder)>,
     /// Of a goal, by hand.
     pub(crate) progress: Option<f64>,
@@ -135,6 +139,13 @@ impl Intention {
             }
         });
         let reminders = reminders(entity.props.get("reminders"), &mut problems);
+        let exceptions = entity
+            .props
+            .get("recurrence_exceptions")
+            .and_then(Value::as_array);
+        let exceptions = exceptions.into_iter().flatten().filter_map(Value::as_str);
+        let exceptions = exceptions.filter_map(|text| When::parse(text).ok()).collect();
+        let time_zone = said("time_zone").and_then(|name| name.parse().ok());
         let number = |name: &str| entity.props.get(name).and_then(Value::as_f64);
         #[expect(clippy::cast_possible_truncation, reason = "clamped to what fits")]
         let whole = |name: &str, max: f64| number(name).map(|number| number.clamp(0.0, max) as i32);
@@ -149,6 +160,8 @@ impl Intention {
             completed_at: completed_at.map(|at| at.instant(zone)),
             recurrence,
             recurrence_start,
+            exceptions,
+            time_zone,
             reminders,
             progress: number("progress").map(|progress| progress.clamp(0.0, 1.0)),
             problems,
@@ -172,6 +185,7 @@ impl Intention {
     pub(crate) fn next(&self, now: DateTime<Utc>, zone: Tz) -> Option<Next> {
         let (_, rule) = self.recurrence.as_ref()?;
         let present = self.occurrence()?;
+        let zone = self.time_zone.unwrap_or(zone);
         let anchor = self.recurrence_start.unwrap_or(present);
         let local_now = now.with_timezone(&zone).naive_local();
         let passed = match present {
@@ -180,7 +194,11 @@ impl Intention {
             When::Instant(_) | When::Local(_) => local_now,
         };
         let after = present.local(zone).max(passed);
-        let found = rule.after(anchor.local(zone), after, zone)?;
+        let is_left_out = |at: &NaiveDateTime| self.exceptions.iter().any(|one| one.local(zone) == *at);
+        let mut found = rule.after(anchor.local(zone), after, zone)?;
+        while is_left_out(&found) {
+            found = rule.after(anchor.local(zone), found, zone)?;
+        }
         let occurrence = present.like(found, zone);
         let moved = found - present.local(zone);
         let start = self

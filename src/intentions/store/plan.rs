@@ -205,7 +205,7 @@ pub(crate) async fn plan_list(tx: &mut ScopedTx, filter: &PlanFilter<'_>) -> Res
             completed_at, recurrence, progress, progress_by_hand, problem, zone, created_at
         FROM intentions.plan AS p
         WHERE account = $1 AND kind = $2 AND NOT gone AND status = ANY ($3)
-            AND ($4::timestamptz IS NULL OR due_at < $4)
+            AND ($4::timestamptz IS NULL OR coalesce(due_at, 'infinity') < $4)
             AND ($5::uuid IS NULL OR EXISTS (
                 SELECT FROM intentions.link AS l
                 WHERE l.account = $1 AND l.from_root = p.entity AND l.predicate = 'part-of' AND l.to_root = $5 AND l.live

@@ -37,6 +37,23 @@ pub(crate) async fn schedule_list(tx: &mut ScopedTx) -> Result<Vec<Schedule>, Ac
     .await?)
 }
 
+/// Schedules that fire by the owner's clock and have something before them, held until the commit: nobody pauses or
+/// changes one meanwhile.
+pub(crate) async fn schedule_hold_zoneless(tx: &mut ScopedTx) -> Result<Vec<Schedule>, AccessError> {
+    let (account, now) = (tx.account(), tx.now());
+    Ok(sqlx::query_as!(
+        Schedule,
+        r#"
+        SELECT id, name, cron, rrule, starts, zone, catch_up, paused, next_at, last_planned_at, created_at, updated_at
+        FROM intentions.schedule WHERE account = $1 AND zone IS NULL AND next_at > $2 ORDER BY name FOR UPDATE
+        "#,
+        account.0,
+        now
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
 /// The schedule of this id, or of this name.
 pub(crate) async fn schedule_by_name(
     tx: &mut ScopedTx,

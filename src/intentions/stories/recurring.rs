@@ -93,6 +93,29 @@ async fn an_occurrence_that_was_done_is_not_done_twice() {
 }
 
 #[tokio::test]
+async fn an_occurrence_of_a_task_that_is_never_due_is_named_by_its_start() {
+    let world = World::at("2026-05-01T08:00").await;
+    let task = world
+        .task(json!({"title": "Stretch", "start_at": "2026-05-01T09:00", "recurrence": "FREQ=DAILY"}))
+        .await;
+    let path = format!("/tasks/{task}/complete");
+    let done = world
+        .ok("POST", &path, json!({"occurrence": "2026-05-01T09:00"}))
+        .await;
+    assert_eq!(done["starts_at"], "2026-05-02T07:00:00Z");
+    let (status, detail) = world
+        .refused("POST", &path, json!({"occurrence": "2026-05-01T09:00"}))
+        .await;
+    assert_eq!(status, 409);
+    assert!(detail.contains("starts 2026-05-02T07:00:00Z"), "{detail}");
+    let same = json!({"occurrence": "2026-05-02T07:00:00Z"});
+    assert_eq!(
+        world.ok("POST", &path, same).await["starts_at"],
+        "2026-05-03T07:00:00Z"
+    );
+}
+
+#[tokio::test]
 async fn a_task_marked_done_in_the_graph_moves_on_as_well() {
     use contracts::{EntityId, Lane};
     use spine::ports::{AssertedBy, Target};

@@ -154,3 +154,44 @@ async fn a_schedule_that_can_not_be_is_refused_with_what_would_be_right() {
         .await;
     assert_eq!(status, 409);
 }
+
+#[tokio::test]
+async fn a_schedule_that_is_paused_while_its_owner_moves_stays_paused() {
+    let world = World::at("2026-05-01T00:00").await;
+    world
+        .ok(
+            "POST",
+            "/schedules",
+            json!({"name": "morning", "cron": "0 9 * * *"}),
+        )
+        .await;
+    let mut other = world.hub.database.superuser().await;
+    sqlx::raw_sql("BEGIN; UPDATE intentions.schedule SET paused = true, next_at = NULL")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let moved = world.move_to(chrono_tz::Asia::Tokyo);
+    let paused = async {
+        let mut watch = world.hub.database.superuser().await;
+        world
+            .hub
+            .eventually("the move waits for who pauses", async || {
+                let waiting: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%intentions.schedule%'",
+                )
+                .fetch_one(&mut watch)
+                .await
+                .unwrap();
+                (waiting > 0).then_some(())
+            })
+            .await;
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    };
+    tokio::join!(moved, paused);
+    let schedule = world.ok("GET", "/schedules/morning", json!(null)).await;
+    assert_eq!(
+        (&schedule["paused"], &schedule["next_at"]),
+        (&json!(true), &json!(null))
+    );
+}

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, ConnectionId, TokenId};
+use uuid::Uuid;
 
 use super::{Access, AccessError, Principal, Scope, TokenKind};
 
@@ -171,6 +172,22 @@ impl Access {
         .await?;
         let scope = |account| Scope::new(AccountId(account), Principal::System("media".to_owned()));
         Ok(accounts.into_iter().map(scope).collect())
+    }
+
+    /// Imports that have a file on the disk, with the scope of each: for the importer itself, after a start.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn open_imports(&self) -> Result<Vec<(Scope, Uuid)>, AccessError> {
+        let rows =
+            sqlx::query!(r#"SELECT account AS "account!", import AS "import!" FROM etl.imports_open()"#)
+                .fetch_all(&self.inner.app)
+                .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("etl".to_owned()));
+        Ok(rows
+            .into_iter()
+            .map(|row| (scope(row.account), row.import))
+            .collect())
     }
 
     /// Scopes of the accounts in which a fact expired by a moment and the log doesn't tell yet: for the hub's own

@@ -172,6 +172,19 @@ pub trait GraphWrite: Send + Sync {
         Ok(None)
     }
 
+    /// As [`Self::apply`], but some fields hold only until what the other sources say changes: for what follows from
+    /// their word, such as the next occurrence of a calendar's series.
+    async fn apply_until(
+        &self,
+        tx: &mut ScopedTx,
+        change: Change,
+        until: &[Until],
+    ) -> Result<Applied, GraphError> {
+        // Where one source speaks alone, nothing of others can change.
+        let _ = until;
+        self.apply(tx, change).await
+    }
+
     /// Keeps a record that can't be understood, with its reason, and publishes `connector.RecordParked`.
     async fn park(
         &self,
@@ -180,6 +193,16 @@ pub trait GraphWrite: Send + Sync {
         raw: RawRecord,
         reason: &str,
     ) -> Result<RawRecordId, GraphError>;
+}
+
+/// How long a field of a change holds against sources that weigh less: until any of the watched fields isn't what these
+/// said when the change was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until {
+    /// A property, or `starts_at`.
+    pub field: &'static str,
+    /// Properties, or `starts_at`.
+    pub watched: &'static [&'static str],
 }
 
 /// An entity as the graph folds it.

@@ -20,7 +20,7 @@ pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutc
 pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
-    Identifier, Relation, RelationChange, Target,
+    Identifier, Relation, RelationChange, Target, Until,
 };
 pub use media::{KeepMedia, KeptMedia, MediaError, MediaStore};
 pub use merge::GraphMerge;

@@ -134,3 +134,28 @@ fn an_instant_recurs_by_the_owners_clock() {
     let next = task.next(utc("2026-03-28T08:30"), ZONE).unwrap();
     assert_eq!(next.due.unwrap().to_string(), "2026-03-29T07:00:00Z");
 }
+
+#[test]
+fn a_series_recurs_by_its_own_clock_and_leaves_its_exceptions_out() {
+    let series = |more: Value| {
+        let mut props = json!({"due_at": "2026-03-01T14:00:00Z", "recurrence": "FREQ=WEEKLY"});
+        props
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        read(props)
+            .next(utc("2026-03-02T00:00"), ZONE)
+            .unwrap()
+            .due
+            .unwrap()
+            .instant(ZONE)
+    };
+    // The clocks of New York change on the eighth, those of Vienna on the 29th.
+    assert_eq!(series(json!({})), utc("2026-03-08T14:00"));
+    let new_york = json!({"time_zone": "America/New_York"});
+    assert_eq!(series(new_york), utc("2026-03-08T13:00"));
+    let left_out = json!({
+        "time_zone": "America/New_York", "recurrence_exceptions": ["2026-03-08T09:00:00", "2026-03-15T13:00:00Z", "x"],
+    });
+    assert_eq!(series(left_out), utc("2026-03-22T13:00"));
+}

@@ -121,8 +121,8 @@ impl std::fmt::Debug for QueueRunner {
 
 /// Connections: settler of each class, watch, supervisor, and two for the API.
 const CONNECTIONS: u32 = 7;
-/// A fetcher of each class.
-const FETCHERS: u32 = 3;
+/// A fetcher of each class, which may have two fetches under way.
+const FETCHERS: u32 = 6;
 
 /// A fetch is not waited for on disk. What a crash of PostgreSQL forgets of it is fetched again, and before anything
 /// of an attempt is on disk, its fetch is, since the log of the database is written in order.

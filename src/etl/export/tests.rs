@@ -1,0 +1,136 @@
+//! Files as other programs read them.
+
+use serde_json::json;
+
+use super::*;
+
+fn exported(kind: &str, starts_at: Option<&str>, props: Value) -> Exported {
+    let at = "2026-04-01T00:00:00Z".parse().unwrap();
+    let entity = ExportedEntity {
+        id: Uuid::nil(),
+        kind: kind.to_owned(),
+        title: Some("Lunch".to_owned()),
+        props: serde_json::from_value(props).unwrap(),
+        starts_at: starts_at.map(|at| at.parse().unwrap()),
+        created_at: at,
+        updated_at: at,
+        raw_record: None,
+    };
+    Exported {
+        entity,
+        identifiers: vec![Identifier::new("ical.uid", "x")],
+    }
+}
+
+/// The lines of one component, unfolded, without the zones.
+fn lines(one: &Exported) -> Vec<String> {
+    let mut out = Vec::new();
+    calendar::Calendar::default().component(one, chrono_tz::Europe::Vienna, &mut out);
+    let text = String::from_utf8(out).unwrap().replace("\r\n ", "");
+    let text = text
+        .split("END:VTIMEZONE\r\n")
+        .last()
+        .unwrap_or_default()
+        .to_owned();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+fn has(one: &Exported, expected: &[&str]) {
+    let lines = lines(one);
+    for line in expected {
+        assert!(lines.iter().any(|one| one == line), "{line} in {lines:#?}");
+    }
+}
+
+#[test]
+fn a_zone_stands_before_the_first_component_that_names_it_and_once() {
+    let lunch = exported(
+        "Event",
+        Some("2026-05-01T10:00:00Z"),
+        json!({ "start_at": "2026-05-01T10:00:00Z", "time_zone": "Europe/Berlin" }),
+    );
+    let (mut out, mut calendar) = (Vec::new(), calendar::Calendar::default());
+    for _ in 0..2 {
+        calendar.component(&lunch, chrono_tz::UTC, &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.starts_with("BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("BEGIN:VTIMEZONE").count(), 1);
+    assert_eq!(
+        text.matches("DTSTART;TZID=Europe/Berlin:20260501T120000").count(),
+        2
+    );
+}
+
+#[test]
+fn an_event_ends_in_the_form_of_its_start_and_without_a_start_is_none() {
+    let event = |props| exported("Event", None, props);
+    let day = json!({ "start_at": "2026-05-01", "ends_at": "2026-05-02T22:00:00Z", "recurrence_dates": ["2026-06-01"] });
+    has(
+        &event(day),
+        &[
+            "DTSTART;VALUE=DATE:20260501",
+            "DTEND;VALUE=DATE:20260503",
+            "RDATE;VALUE=DATE:20260601",
+        ],
+    );
+    let floating = json!({ "start_at": "2026-05-01T09:00", "ends_at": "2026-05-01T08:00:00Z" });
+    has(
+        &event(floating),
+        &["DTSTART:20260501T090000", "DTEND:20260501T100000"],
+    );
+    assert_eq!(lines(&event(json!({ "location": "Café" }))), [""; 0]);
+}
+
+#[test]
+fn a_task_is_done_at_an_instant_and_its_series_counts_what_is_left() {
+    let task = |props| exported("Task", None, props);
+    let moved_on = json!({
+        "due_at": "2026-05-03", "recurrence": "FREQ=DAILY;COUNT=5", "recurrence_start": "2026-05-01",
+        "completed_at": "2026-05-02T09:00:00",
+    });
+    has(
+        &task(moved_on),
+        &[
+            "DTSTART;VALUE=DATE:20260503",
+            "DUE;VALUE=DATE:20260503",
+            "RRULE:FREQ=DAILY;COUNT=3",
+            "COMPLETED:20260502T070000Z",
+        ],
+    );
+    let new_york = json!({ "due_at": "2026-05-01T13:00:00Z", "time_zone": "America/New_York" });
+    has(&task(new_york), &["DUE;TZID=America/New_York:20260501T090000"]);
+    has(&task(json!({})), &["SUMMARY:Lunch"]);
+}
+
+#[test]
+fn a_mail_without_its_bytes_is_written_so_that_any_program_reads_it() {
+    let mail = exported(
+        "Message",
+        Some("2026-05-01T10:00:00Z"),
+        json!({
+            "channel": "email", "from": "sam@example.org", "recipients": ["alice@example.org", "kim@example.org"],
+            "subject": "Grüße\nBcc: x@example.org", "in_reply_to": "a@example.org", "text": "Schöne Grüße\n",
+        }),
+    );
+    let bytes = mails::written(&mail);
+    assert!(
+        bytes.is_ascii() || !bytes.starts_with(b"Subject"),
+        "headers are of seven bits"
+    );
+    let head = bytes
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| line.trim_ascii() != b"");
+    assert!(head.into_iter().all(<[u8]>::is_ascii));
+    let read = mail_parser::MessageParser::default().parse(&bytes).unwrap();
+    assert_eq!(read.subject(), Some("Grüße Bcc: x@example.org"));
+    assert_eq!(read.in_reply_to().as_text(), Some("a@example.org"));
+    assert_eq!(read.to().unwrap().iter().count(), 2);
+    assert!(read.bcc().is_none());
+    assert_eq!(read.body_text(0).unwrap().trim(), "Schöne Grüße");
+    assert_eq!(read.date().unwrap().to_timestamp(), 1_777_629_600);
+    assert_eq!(bytes, mails::written(&mail), "and each time the same");
+}
