@@ -2,6 +2,7 @@
 //!
 //! Begin with [`Alice`], who imports; the samples are made here.
 
+mod batches;
 mod mailbox;
 
 use axum::body::Body;

@@ -9,9 +9,9 @@ use contracts::{Lane, RawRecordId};
 use serde_json::{Value, json};
 use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
-use spine::{Context, ScopedTx};
+use spine::{AccessError, Context, ScopedTx};
 
-use crate::understand::{Outcome, Understanding, meaning};
+use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
 const PAGE: i64 = 100;
 
@@ -50,18 +50,59 @@ pub(crate) async fn process(
     work: &mut Understanding,
     id: RawRecordId,
 ) -> Result<Option<Outcome>, GraphError> {
-    let Some(kept) = context.ports.raw_records().record(tx, id).await? else {
-        return Ok(None);
-    };
-    let meaning = meaning(&kept.record, &work.hints);
-    work.record(&context.ports, tx, id, &kept.source, meaning)
-        .await
-        .map(Some)
+    Ok(process_all(context, tx, work, &[id]).await?.pop())
+}
+
+/// Understands or parks records together; the outcome of each that is there.
+async fn process_all(
+    context: &Context,
+    tx: &mut ScopedTx,
+    work: &mut Understanding,
+    ids: &[RawRecordId],
+) -> Result<Vec<Outcome>, GraphError> {
+    let mut read = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(kept) = context.ports.raw_records().record(tx, *id).await? {
+            // Of the bytes nothing is held: they may be many.
+            read.push((*id, meaning(&kept.record, &work.hints), kept.source));
+        }
+    }
+    let intake = context.ports.record_intake();
+    // Nothing is received by it, so that it has no source of its own.
+    let mut batch = intake.batch("", read.len());
+    let expected = work.expected(read.iter().filter_map(|(_, meaning, _)| meaning.as_ref().ok()));
+    batch.expect(tx, expected).await?;
+    let mut outcomes = Vec::with_capacity(read.len());
+    for (id, meaning, source) in read {
+        let outcome = work
+            .record(&context.ports, batch.as_mut(), tx, id, &source, meaning)
+            .await?;
+        outcomes.push(outcome);
+    }
+    batch.write(tx).await?;
+    Ok(outcomes)
 }
 
 /// Understands all records of a source again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reprocess(pub(crate) Context);
+
+impl Reprocess {
+    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, AccessError> {
+        let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
+        tx.set_lane(Lane::Backfill);
+        Ok(tx)
+    }
+
+    /// One commit.
+    async fn page(&self, job: &JobContext, ids: &[RawRecordId]) -> Result<Vec<Outcome>, GraphError> {
+        let mut tx = self.begin(job).await?;
+        let mut work = Understanding::begin(&self.0.ports, &mut tx).await?;
+        let outcomes = process_all(&self.0, &mut tx, &mut work, ids).await?;
+        tx.commit().await?;
+        Ok(outcomes)
+    }
+}
 
 #[async_trait]
 impl JobHandler for Reprocess {
@@ -73,13 +114,7 @@ impl JobHandler for Reprocess {
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on with the next start"));
             }
-            let mut tx = self
-                .0
-                .access
-                .begin(job.scope(), job.cause())
-                .await
-                .map_err(JobError::retry)?;
-            tx.set_lane(Lane::Backfill);
+            let mut tx = self.begin(job).await.map_err(JobError::retry)?;
             let export = self.0.ports.graph_export();
             let page = export
                 .record_page(&mut tx, order.source.as_deref(), &media_types(), after, PAGE)
@@ -88,17 +123,22 @@ impl JobHandler for Reprocess {
             let Some(last) = page.last().copied() else {
                 return Ok(json!({ "records": done, "parked": parked }));
             };
-            let mut work = Understanding::begin(&self.0.ports, &mut tx)
-                .await
-                .map_err(JobError::retry)?;
-            for id in page {
-                let outcome = process(&self.0, &mut tx, &mut work, id)
-                    .await
-                    .map_err(JobError::retry)?;
-                done += 1;
-                parked += u64::from(matches!(outcome, Some(Outcome::Parked(_))));
-            }
-            tx.commit().await.map_err(JobError::retry)?;
+            drop(tx);
+            let outcomes = match self.page(job, &page).await {
+                Ok(outcomes) => outcomes,
+                Err(error) if is_transient(&error) => return Err(JobError::retry(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "a page is understood record by record");
+                    let mut outcomes = Vec::new();
+                    for id in &page {
+                        outcomes.extend(self.page(job, &[*id]).await.map_err(JobError::retry)?);
+                    }
+                    outcomes
+                }
+            };
+            done += page.len() as u64;
+            let is_parked = |outcome: &&Outcome| matches!(outcome, Outcome::Parked(_));
+            parked += outcomes.iter().filter(is_parked).count() as u64;
             after = last;
             job.progress(json!({ "records": done, "parked": parked })).await;
         }

@@ -146,7 +146,7 @@ impl RawRecords for Graph {
     }
 }
 
-fn row(
+pub(crate) fn row(
     graph: &Graph,
     tx: &ScopedTx,
     source: &str,

@@ -14,7 +14,7 @@ use super::Work;
 use crate::model::{Claim, Content, assert_on, changes, fold};
 use crate::participants::participants;
 use crate::schema::EntityType;
-use crate::store::StoredEntity;
+use crate::store::{Named, StoredEntity};
 use crate::{check, identity, store};
 
 /// What a change is about: the entity that its words are written to, and the one that shows them.
@@ -56,14 +56,16 @@ impl Work<'_> {
             Target::Existing(id) => id,
             Target::Identified => {
                 let rows = self.rows(identity::recognised_by(&kind.name, check::strong(change)));
-                let bearers = store::bearer_list(tx, &kind.name, &rows).await?;
+                let bearers = self.draft.bearers(tx, &kind.name, &rows).await?;
                 match bearers.iter().find(|one| !one.deleted).or(bearers.first()) {
                     Some(bearer) => bearer.entity,
                     None => return Ok((EntityId::new(), None)),
                 }
             }
         };
-        let root = store::entity_root_lock(tx, node)
+        let root = self
+            .draft
+            .root(tx, node)
             .await?
             .ok_or(GraphError::NotFound(node))?;
         if root.deleted_by.is_some() && matches!(change.target, Target::Existing(_)) {
@@ -90,15 +92,20 @@ impl Work<'_> {
             asserter: &self.asserter,
             raw: self.raw,
         };
-        if !store::entity_insert(tx, &row).await? {
+        let is_named = matches!(change.target, Target::New(_));
+        if !self.draft.insert(tx, &row, is_named).await? {
             return Err(GraphError::Invalid(format!("there is an entity {id} already")));
         }
         if row.folded {
-            store::claim_insert(tx, &self.claim(tx, id, content.clone()), self.raw).await?;
+            let claim = self.claim(tx, id, content.clone());
+            self.draft.claim(tx, &claim, self.raw).await?;
         }
         let rows = self.rows(change.identifiers.iter());
-        store::identifier_link(tx, id, &[id.0], &rows, &self.asserter).await?;
-        on_timeline(tx, id, &kind.name, &Content::default(), row.content).await?;
+        self.draft
+            .link(tx, (id, &kind.name), &[id.0], &rows, &self.asserter)
+            .await?;
+        self.on_timeline(tx, id, &kind.name, &Content::default(), &content)
+            .await?;
         let payload = EntityCreated {
             entity: id,
             kind: kind.name.clone(),
@@ -141,7 +148,11 @@ impl Work<'_> {
                 .map_err(GraphError::Invalid)?;
         }
         let rows = self.rows(change.identifiers.iter());
-        if store::identifier_link(tx, node, &members, &rows, &self.asserter).await? > 0 {
+        let linked = self
+            .draft
+            .link(tx, (node, &kind.name), &members, &rows, &self.asserter)
+            .await?;
+        if linked > 0 {
             changed.push("identifiers".to_owned());
         }
         self.show(tx, root, &after, folded, changed).await
@@ -161,7 +172,7 @@ impl Work<'_> {
             None => false,
             // The owner deleted it: sources may go on talking of it, and it stays deleted.
             Some(AssertedBy::User) if self.asserter.by != AssertedBy::User => {
-                store::entity_update(tx, id, after, root.version, folded).await?;
+                self.draft.update(tx, id, after, root.version, folded).await?;
                 return Ok(AppliedEntity {
                     id,
                     version: root.version,
@@ -172,7 +183,7 @@ impl Work<'_> {
         };
         if changed.is_empty() && !restored {
             if folded != root.folded {
-                store::entity_mark_folded(tx, id).await?;
+                self.draft.mark_folded(tx, id).await?;
             }
             return Ok(AppliedEntity {
                 id,
@@ -181,10 +192,11 @@ impl Work<'_> {
             });
         }
         let version = root.version + 1;
-        store::entity_update(tx, id, after, version, folded).await?;
-        on_timeline(tx, id, &root.kind, &root.content, after).await?;
+        self.draft.update(tx, id, after, version, folded).await?;
+        self.on_timeline(tx, id, &root.kind, &root.content, after).await?;
         let kind = root.kind;
         if restored {
+            self.draft.leave(tx).await?;
             store::entity_delete(tx, id, version, None).await?;
             self.tell(
                 &EntityRestored {
@@ -213,7 +225,7 @@ impl Work<'_> {
 
     /// Writes what this source asserts beside the others' claims; the fold of all of them is what the root shows.
     async fn assert_claim(
-        &self,
+        &mut self,
         tx: &mut ScopedTx,
         node: EntityId,
         root: &StoredEntity,
@@ -221,8 +233,10 @@ impl Work<'_> {
         said: &Content,
     ) -> Result<Content, GraphError> {
         // A second source speaks: what the first one said becomes a claim of its own.
-        claim_first_source(tx, root).await?;
-        let mut claims = store::claim_current_list(tx, members).await?;
+        if let Some(first) = first_claim(root) {
+            self.draft.claim(tx, &first, root.raw).await?;
+        }
+        let mut claims = self.draft.claims(tx, members).await?;
         let mine = claims
             .iter()
             .position(|claim| claim.entity == node && claim.asserter == self.asserter)
@@ -237,11 +251,11 @@ impl Work<'_> {
             return Ok(fold(root.id, &claims));
         }
         if mine.is_some() {
-            store::claim_close(tx, node, &self.asserter).await?;
+            self.draft.claim_close(tx, node, &self.asserter).await?;
         }
         if after != Content::default() {
             let claim = self.claim(tx, node, after);
-            store::claim_insert(tx, &claim, self.raw).await?;
+            self.draft.claim(tx, &claim, self.raw).await?;
             claims.push(claim);
         }
         Ok(fold(root.id, &claims))
@@ -256,33 +270,40 @@ impl Work<'_> {
             recorded_from: tx.now(),
         }
     }
-}
 
-/// Puts what has a time where its participants will look for it, if either has changed.
-async fn on_timeline(
-    tx: &mut ScopedTx,
-    id: EntityId,
-    kind: &str,
-    before: &Content,
-    after: &Content,
-) -> Result<(), GraphError> {
-    let Some(at) = after.starts_at else {
-        return Ok(());
-    };
-    if before.starts_at.is_some_and(|was| was != at) {
-        store::timeline_move(tx, id, at).await?;
+    /// Puts what has a time where its participants will look for it, if either has changed.
+    async fn on_timeline(
+        &mut self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        kind: &str,
+        before: &Content,
+        after: &Content,
+    ) -> Result<(), GraphError> {
+        let Some(at) = after.starts_at else {
+            return Ok(());
+        };
+        if before.starts_at.is_some_and(|was| was != at) {
+            self.draft.write(tx).await?;
+            store::timeline_move(tx, id, at).await?;
+        }
+        let (was, is) = (participants(&before.props), participants(&after.props));
+        if before.starts_at.is_some() && was == is {
+            return Ok(());
+        }
+        if before.starts_at.is_some() && !was.is_empty() {
+            self.draft.write(tx).await?;
+            store::timeline_participants_remove(tx, id).await?;
+        }
+        self.draft.name(is.into_iter().map(|(role, address)| Named {
+            item: id,
+            kind: kind.to_owned(),
+            at,
+            role,
+            address,
+        }));
+        Ok(())
     }
-    let (was, is) = (participants(&before.props), participants(&after.props));
-    if before.starts_at.is_some() && was == is {
-        return Ok(());
-    }
-    if before.starts_at.is_some() && !was.is_empty() {
-        store::timeline_participants_remove(tx, id).await?;
-    }
-    if !is.is_empty() {
-        store::timeline_participants_add(tx, id, kind, at, &is).await?;
-    }
-    Ok(())
 }
 
 /// A held entity with all that were merged into it.
@@ -295,17 +316,21 @@ pub(crate) async fn members(tx: &mut ScopedTx, root: &StoredEntity) -> Result<Ve
 
 /// Makes a claim of what an entity's only source said, where that has none yet.
 pub(crate) async fn claim_first_source(tx: &mut ScopedTx, stored: &StoredEntity) -> Result<(), GraphError> {
-    if stored.folded {
-        return Ok(());
+    if let Some(first) = first_claim(stored) {
+        store::claim_insert(tx, &first, stored.raw).await?;
     }
-    let first = Claim {
+    Ok(())
+}
+
+/// What an entity's only source said; `None`: what is said of it are claims already.
+fn first_claim(stored: &StoredEntity) -> Option<Claim> {
+    (!stored.folded).then(|| Claim {
         entity: stored.id,
         asserter: stored.asserter.clone(),
         content: stored.content.clone(),
         confidence: 1.0,
         recorded_from: stored.updated_at,
-    };
-    Ok(store::claim_insert(tx, &first, stored.raw).await?)
+    })
 }
 
 fn said(change: &EntityChange) -> Content {

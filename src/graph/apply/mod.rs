@@ -9,7 +9,7 @@
 pub(crate) mod entity;
 mod relation;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
@@ -20,6 +20,7 @@ use spine::ports::{
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
+use crate::draft::{Draft, key};
 use crate::model::Asserter;
 use crate::schema::Types;
 use crate::{Graph, check, raw, store};
@@ -62,8 +63,8 @@ pub(crate) struct Work<'a> {
     pub(crate) types: &'a Types,
     pub(crate) asserter: Asserter,
     raw: Option<RawRecordId>,
-    /// The rows of all identifiers of the change, locked.
-    identifiers: BTreeMap<(String, String), Uuid>,
+    /// What is read and not yet written.
+    pub(crate) draft: Draft,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -77,23 +78,22 @@ impl<'a> Work<'a> {
                 source: source.to_owned(),
             },
             raw: None,
-            identifiers: BTreeMap::new(),
+            draft: Draft::default(),
             events: Vec::new(),
         }
     }
 
     /// Keeps what was done, or, when it was refused, nothing of it. The savepoint was made before the work began.
     pub(crate) async fn end<T>(
-        self,
+        mut self,
         tx: &mut ScopedTx,
         outcome: Result<T, GraphError>,
     ) -> Result<T, GraphError> {
         match outcome {
             Ok(done) => {
+                self.draft.write(tx).await?;
                 store::savepoint_release(tx).await?;
-                for event in self.events {
-                    tx.publish(event)?;
-                }
+                self.tell_all(tx)?;
                 Ok(done)
             }
             Err(refused @ (GraphError::Invalid(_) | GraphError::NotFound(_))) => {
@@ -102,6 +102,14 @@ impl<'a> Work<'a> {
             }
             Err(away) => Err(away),
         }
+    }
+
+    /// Publishes what was remembered.
+    pub(crate) fn tell_all(self, tx: &mut ScopedTx) -> Result<(), AccessError> {
+        for event in self.events {
+            tx.publish(event)?;
+        }
+        Ok(())
     }
 
     async fn run(
@@ -138,7 +146,7 @@ impl<'a> Work<'a> {
         };
         self.raw = Some(record);
         self.write(tx, change, &mut applied).await?;
-        store::raw_settle(tx, record).await?;
+        self.draft.records.understood(record);
         Ok(applied)
     }
 
@@ -148,7 +156,7 @@ impl<'a> Work<'a> {
         change: &Change,
         applied: &mut Applied,
     ) -> Result<(), GraphError> {
-        self.lock_identifiers(tx, &change.entities).await?;
+        self.hold(tx, &change.entities).await?;
         for entity in &change.entities {
             applied.entities.push(self.entity(tx, entity).await?);
         }
@@ -182,39 +190,16 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// An identifier of the change, as people write it.
-    pub(crate) fn address(&self, row: Uuid) -> String {
-        let found = self.identifiers.iter().find(|(_, id)| **id == row);
-        found.map_or_else(String::new, |((scheme, value), _)| format!("{scheme} {value}"))
-    }
-
-    /// All at once and in order, so that two changes that share several identifiers can't wait for each other in a ring.
-    async fn lock_identifiers(
-        &mut self,
-        tx: &mut ScopedTx,
-        entities: &[EntityChange],
-    ) -> Result<(), GraphError> {
-        let mut keys: Vec<(String, String)> = entities
-            .iter()
-            .flat_map(|entity| &entity.identifiers)
-            .map(key)
-            .collect();
-        keys.sort();
-        keys.dedup();
-        if !keys.is_empty() {
-            self.identifiers = store::identifier_lock(tx, &keys).await?;
-        }
-        Ok(())
+    async fn hold(&mut self, tx: &mut ScopedTx, entities: &[EntityChange]) -> Result<(), GraphError> {
+        let keys = entities.iter().flat_map(|entity| &entity.identifiers).map(key);
+        let kinds: BTreeSet<String> = entities.iter().map(|entity| entity.kind.clone()).collect();
+        self.draft.hold(tx, keys.collect(), &kinds).await
     }
 
     /// The rows of identifiers of the change.
     pub(crate) fn rows<'i>(&self, identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<Uuid> {
         identifiers
-            .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
+            .filter_map(|identifier| self.draft.row(identifier))
             .collect()
     }
-}
-
-fn key(identifier: &Identifier) -> (String, String) {
-    (identifier.scheme.clone(), identifier.value.clone())
 }

@@ -9,7 +9,7 @@ use spine::ports::{AssertedBy, GraphError, RelationChange};
 use spine::{AccessError, ScopedTx};
 
 use super::Work;
-use crate::store;
+use crate::store::{self, NewEdge};
 
 impl Work<'_> {
     pub(super) async fn relation(
@@ -19,19 +19,23 @@ impl Work<'_> {
     ) -> Result<RelationId, GraphError> {
         let RelationChange { from, predicate, to } = change.clone();
         // The lock makes two sources that say the same at once wait for each other, so that it is told once.
-        let near = store::entity_root_lock(tx, from)
+        let near = self
+            .draft
+            .root_head(tx, from)
             .await?
             .filter(|near| near.deleted_by.is_none())
             .ok_or(GraphError::NotFound(from))?;
-        let far = store::entity_root(tx, to)
+        let far = self
+            .draft
+            .far_head(tx, to)
             .await?
             .ok_or(GraphError::NotFound(to))?;
         let edge = store::Edge {
-            from: &store::entity_members(tx, near.id).await?,
+            from: &near.members(tx).await?,
             predicate: &predicate,
-            to: &store::entity_members(tx, far).await?,
+            to: &far.members(tx).await?,
         };
-        let rows = store::relation_rows(tx, &edge).await?;
+        let rows = self.draft.edges(tx, &edge).await?;
         let by_user = self.asserter.by == AssertedBy::User;
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
             return Ok(refused.id);
@@ -46,17 +50,19 @@ impl Work<'_> {
         let (from, to) = if self.follows_record() {
             (from, to)
         } else {
-            (near.id, far)
-        };
-        let written = RelationChange {
-            from,
-            predicate: predicate.clone(),
-            to,
+            (near.id, far.id)
         };
         let id = RelationId::new();
-        store::relation_insert(tx, id, &written, &self.asserter, self.raw).await?;
-        store::timeline_relate(tx, from, &predicate, to).await?;
+        self.draft.relate(NewEdge {
+            id,
+            from: from.0,
+            predicate: predicate.clone(),
+            to: to.0,
+            asserter: self.asserter.clone(),
+            raw: self.raw,
+        });
         if by_user && rows.iter().any(|row| row.refused) {
+            self.draft.write(tx).await?;
             store::relation_unrefuse(tx, &edge).await?;
         }
         if !rows.iter().any(|row| row.live) {
@@ -64,7 +70,7 @@ impl Work<'_> {
                 relation: id,
                 from: near.id,
                 predicate,
-                to: far,
+                to: far.id,
             };
             self.events
                 .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));

@@ -60,18 +60,25 @@ impl Work<'_> {
         change: &EntityChange,
     ) -> Result<(), GraphError> {
         let rows = self.rows(check::strong(change));
-        let mut roots: Vec<EntityId> = store::bearer_list(tx, &kind.name, &rows)
+        let mut roots: Vec<EntityId> = self
+            .draft
+            .bearers(tx, &kind.name, &rows)
             .await?
             .into_iter()
             .map(|bearer| bearer.root)
             .collect();
-        if let Target::Existing(id) = change.target {
+        if let Target::Existing(id) = change.target
+            && self.draft.held(id).is_none()
+        {
             roots.extend(store::entity_root(tx, id).await?);
         }
         roots.sort_by_key(|id| id.0);
         roots.dedup();
         for root in roots {
-            store::entity_lock(tx, root).await?;
+            // Most are held since they were read.
+            if self.draft.held(root).is_none() {
+                store::entity_lock(tx, root).await?;
+            }
         }
         Ok(())
     }
@@ -90,21 +97,21 @@ impl Work<'_> {
         }
         let mut now = applied;
         let mut seen = vec![now.id];
-        for bearer in store::bearer_list(tx, &kind.name, &rows).await? {
+        for bearer in self.draft.bearers(tx, &kind.name, &rows).await? {
             if bearer.deleted || seen.contains(&bearer.root) {
                 continue;
             }
             seen.push(bearer.root);
             let (Some(mine), Some(other)) = (
-                store::entity_root_lock(tx, now.id).await?,
-                store::entity_root_lock(tx, bearer.root).await?,
+                self.draft.root(tx, now.id).await?,
+                self.draft.root(tx, bearer.root).await?,
             ) else {
                 continue;
             };
             if mine.deleted_by.is_some() || other.deleted_by.is_some() || mine.id == other.id {
                 continue;
             }
-            let address = self.address(bearer.identifier);
+            let address = self.draft.address(bearer.identifier);
             let created = now.created;
             if let Some(survivor) = self.join(tx, mine, other, &address).await? {
                 seen.push(survivor.id);
@@ -122,6 +129,7 @@ impl Work<'_> {
         other: StoredEntity,
         address: &str,
     ) -> Result<Option<AppliedEntity>, GraphError> {
+        self.draft.leave(tx).await?; // what a merge changes is in the database
         let (one, two) = (members(tx, &mine).await?, members(tx, &other).await?);
         if store::decision_distinct(tx, &one, &two).await? {
             return Ok(None);

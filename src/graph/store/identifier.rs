@@ -28,11 +28,12 @@ pub(crate) struct PartyRow {
     pub(crate) relations: Vec<String>,
 }
 
-/// Makes the rows that are missing and holds all of them for this transaction. `keys` are sorted and without doubles.
+/// Makes the rows that are missing and holds all of them for this transaction; of each, whether this call made it.
+/// `keys` are sorted and without doubles.
 pub(crate) async fn identifier_lock(
     tx: &mut ScopedTx,
     keys: &[(String, String)],
-) -> Result<BTreeMap<(String, String), Uuid>, sqlx::Error> {
+) -> Result<BTreeMap<(String, String), (Uuid, bool)>, sqlx::Error> {
     let account = tx.account();
     let ids: Vec<Uuid> = keys.iter().map(|_| Uuid::now_v7()).collect();
     let (schemes, values): (Vec<String>, Vec<String>) = keys.iter().cloned().unzip();
@@ -53,8 +54,8 @@ pub(crate) async fn identifier_lock(
             ORDER BY i.scheme COLLATE "C", i.value COLLATE "C"
             FOR NO KEY UPDATE OF i
         )
-        SELECT id AS "id!", scheme AS "scheme!", value AS "value!" FROM fresh
-        UNION ALL SELECT id, scheme, value FROM held
+        SELECT id AS "id!", scheme AS "scheme!", value AS "value!", true AS "made!" FROM fresh
+        UNION ALL SELECT id, scheme, value, false FROM held
         "#,
         account.0,
         &ids,
@@ -63,9 +64,9 @@ pub(crate) async fn identifier_lock(
     )
     .fetch_all(tx.conn())
     .await?;
-    let mut found: BTreeMap<(String, String), Uuid> = rows
+    let mut found: BTreeMap<(String, String), (Uuid, bool)> = rows
         .into_iter()
-        .map(|row| ((row.scheme, row.value), row.id))
+        .map(|row| ((row.scheme, row.value), (row.id, row.made)))
         .collect();
     if found.len() < keys.len() {
         let rows = sqlx::query!(
@@ -82,7 +83,10 @@ pub(crate) async fn identifier_lock(
         )
         .fetch_all(tx.conn())
         .await?;
-        found.extend(rows.into_iter().map(|row| ((row.scheme, row.value), row.id)));
+        found.extend(
+            rows.into_iter()
+                .map(|row| ((row.scheme, row.value), (row.id, false))),
+        );
     }
     Ok(found)
 }

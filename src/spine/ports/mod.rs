@@ -20,7 +20,9 @@ pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
     Identifier, Relation, RelationChange, Target,
 };
-pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
+pub use records::{
+    IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,
+};
 pub use state::{Fact, StateRead};
 
 /// The wired ports. Services provide theirs while they are built and ask others' once everything runs.
