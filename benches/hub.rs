@@ -13,6 +13,8 @@ use crate::client::Client;
 
 /// A first start makes a database.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Of the kernel's clock for processes.
+const TICKS_PER_S: f64 = 100.0;
 const READY: &str = "allod is ready at http://";
 
 /// A directory for hubs to live in, removed at the end. The hub makes it itself, so that it may hand it to its user.
@@ -78,6 +80,28 @@ impl Hub {
         (of("VmRSS:"), of("RssAnon:"))
     }
 
+    /// Processor time that it has used, and that its database has, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> (f64, f64) {
+        let own = self.child.id().unwrap();
+        let mut processes: Vec<(u32, u32, u64)> = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter_map(process)
+            .collect();
+        let mut family = vec![own];
+        // A child's number may be lower than its parent's, so it is looked for until nobody is added.
+        while let Some(at) = processes
+            .iter()
+            .position(|(pid, parent, _)| family.contains(parent) || (*pid == own && family.len() == 1))
+        {
+            let (pid, _, _) = processes.remove(at);
+            family.push(pid);
+        }
+        let ticks = |pid: u32| process(pid).map_or(0.0, |(_, _, ticks)| ticks as f64 / TICKS_PER_S);
+        let all: f64 = family[1..].iter().map(|pid| ticks(*pid)).sum();
+        (ticks(own), all - ticks(own))
+    }
+
     /// Asks it to stop, and waits until it did.
     pub(crate) async fn stop(mut self) {
         let pid = Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap();
@@ -85,6 +109,18 @@ impl Hub {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         assert!(ended.unwrap().unwrap().success(), "the hub stops cleanly");
     }
+}
+
+/// A process: its number, its parent's, and the processor time of it and of its children that have ended, in ticks.
+fn process(pid: u32) -> Option<(u32, u32, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields
+        .get(11..15)?
+        .iter()
+        .filter_map(|one| one.parse::<u64>().ok())
+        .sum();
+    Some((pid, fields.get(1)?.parse().ok()?, ticks))
 }
 
 /// `ALLOD_BENCH_HUB`, or what was built beside this program.

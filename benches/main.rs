@@ -21,8 +21,11 @@ mod client;
 mod cpu;
 mod evaluate;
 mod event_types;
+mod graph_reads;
 mod hub;
 mod machine;
+mod mailbox;
+mod mails;
 mod measure;
 mod pgboss;
 #[expect(
@@ -44,7 +47,11 @@ use measure::Measure;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be measured, in the order of the table.
-const BENCHES: [&str; 6] = ["append", "calls", "queue", "rules", "evaluate", "hub"];
+const BENCHES: [&str; 8] = [
+    "append", "calls", "queue", "rules", "evaluate", "mails", "graph", "hub",
+];
+/// A part of the full size of `mails` and `graph`, such as 0.1.
+const SIZE: &str = "ALLOD_BENCH_SIZE";
 
 /// A row of events a second.
 struct Row {
@@ -106,8 +113,15 @@ async fn run(name: &str) -> Vec<Measure> {
         "queue" => queue::run().await,
         "rules" => rules_path::run().await,
         "evaluate" => evaluate::run(),
+        "mails" => mails::run(size()).await,
+        "graph" => graph_reads::run(size()).await,
         _ => rest::run().await,
     }
+}
+
+fn size() -> f64 {
+    let size = std::env::var(SIZE).ok().and_then(|size| size.parse().ok());
+    size.filter(|size| (0.0..=1.0).contains(size)).unwrap_or(1.0)
 }
 
 fn appended(row: Row) -> Measure {

@@ -10,11 +10,11 @@ use contracts::{Lane, RawRecordId};
 use serde_json::{Value, json};
 use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
-use spine::{Context, ScopedTx};
+use spine::{AccessError, Context, ScopedTx};
 
 use crate::map::MEDIA_TYPES;
 use crate::store::{self, Progress};
-use crate::understand::{Outcome, Understanding, meaning};
+use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
 const PAGE: i64 = 100;
 
@@ -53,34 +53,86 @@ pub(crate) async fn process(
     work: &mut Understanding,
     id: RawRecordId,
 ) -> Result<Option<Outcome>, GraphError> {
+    Ok(process_all(context, tx, work, &[id]).await?.pop())
+}
+
+/// Understands or parks records together; the outcome of each that is there.
+async fn process_all(
+    context: &Context,
+    tx: &mut ScopedTx,
+    work: &mut Understanding,
+    ids: &[RawRecordId],
+) -> Result<Vec<Outcome>, GraphError> {
     let intake = context.ports.record_intake();
-    let kept = match context.ports.raw_records().record(tx, id).await {
-        Ok(Some(kept)) => kept,
-        Ok(None) => return Ok(None),
-        // It can't be opened; the others can.
-        Err(GraphError::Invalid(reason)) => {
-            intake.park_received(tx, id, &reason).await?;
-            return Ok(Some(Outcome::Parked(reason)));
+    let (mut read, mut outcomes) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
+    for id in ids {
+        let kept = match context.ports.raw_records().record(tx, *id).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => continue,
+            // It can't be opened; the others can.
+            Err(GraphError::Invalid(reason)) => {
+                intake.park_received(tx, *id, &reason).await?;
+                outcomes.push(Outcome::Parked(reason));
+                continue;
+            }
+            Err(away) => return Err(away),
+        };
+        if kept.superseded {
+            intake.pass_over(tx, *id, None).await?;
+            outcomes.push(Outcome::Understood);
+            continue;
         }
-        Err(away) => return Err(away),
-    };
-    if kept.superseded {
-        intake.pass_over(tx, id, None).await?;
-        return Ok(Some(Outcome::Understood));
+        let (source, record, hints) = (kept.source, kept.record, work.hints.clone());
+        // A mail may have 32 MiB: whoever shares the thread doesn't wait for it. Of the bytes nothing is held.
+        let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
+            .await
+            .unwrap_or_else(|_| Err("the record can't be read".to_owned()));
+        read.push((*id, meaning, source));
     }
-    let (record, hints) = (kept.record, work.hints.clone());
-    // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
-    let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
-        .await
-        .unwrap_or_else(|_| Err("the record can't be read".to_owned()));
-    work.record(&context.ports, tx, id, &kept.source, meaning)
-        .await
-        .map(Some)
+    // Nothing is received by it, so that it has no source of its own.
+    let mut batch = intake.batch("", read.len());
+    let expected = work.expected(read.iter().filter_map(|(_, meaning, _)| meaning.as_ref().ok()));
+    batch.expect(tx, expected).await?;
+    for (id, meaning, source) in read {
+        let outcome = work
+            .record(&context.ports, batch.as_mut(), tx, id, &source, meaning)
+            .await?;
+        outcomes.push(outcome);
+    }
+    batch.write(tx).await?;
+    Ok(outcomes)
 }
 
 /// Understands all records of a source again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reprocess(pub(crate) Context);
+
+impl Reprocess {
+    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, AccessError> {
+        let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
+        tx.set_lane(Lane::Backfill);
+        Ok(tx)
+    }
+
+    /// One commit.
+    async fn page(
+        &self,
+        job: &JobContext,
+        ids: &[RawRecordId],
+        progress: &mut Progress,
+    ) -> Result<(), GraphError> {
+        let mut tx = self.begin(job).await?;
+        let mut work = Understanding::begin(&self.0.ports, &mut tx).await?;
+        let outcomes = process_all(&self.0, &mut tx, &mut work, ids).await?;
+        let parked = outcomes.iter().filter(|one| matches!(one, Outcome::Parked(_)));
+        progress.parked += i64::try_from(parked.count()).unwrap_or(i64::MAX);
+        progress.records += i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        progress.after = ids.last().copied().unwrap_or(progress.after);
+        store::reprocess_advance(&mut tx, job.job, progress).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl JobHandler for Reprocess {
@@ -92,13 +144,7 @@ impl JobHandler for Reprocess {
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on with the next start"));
             }
-            let mut tx = self
-                .0
-                .access
-                .begin(job.scope(), job.cause())
-                .await
-                .map_err(JobError::retry)?;
-            tx.set_lane(Lane::Backfill);
+            let mut tx = self.begin(job).await.map_err(JobError::retry)?;
             let export = self.0.ports.graph_export();
             let page = export
                 .record_page(
@@ -110,28 +156,28 @@ impl JobHandler for Reprocess {
                 )
                 .await
                 .map_err(JobError::retry)?;
-            let Some(last) = page.last().copied() else {
+            if page.is_empty() {
                 store::reprocess_end(&mut tx, job.job)
                     .await
                     .map_err(JobError::retry)?;
                 tx.commit().await.map_err(JobError::retry)?;
                 return Ok(told(&progress));
-            };
-            let mut work = Understanding::begin(&self.0.ports, &mut tx)
-                .await
-                .map_err(JobError::retry)?;
-            for id in page {
-                let outcome = process(&self.0, &mut tx, &mut work, id)
-                    .await
-                    .map_err(JobError::retry)?;
-                progress.records += 1;
-                progress.parked += i64::from(matches!(outcome, Some(Outcome::Parked(_))));
             }
-            progress.after = last;
-            store::reprocess_advance(&mut tx, job.job, &progress)
-                .await
-                .map_err(JobError::retry)?;
-            tx.commit().await.map_err(JobError::retry)?;
+            drop(tx);
+            let before = progress;
+            match self.page(job, &page, &mut progress).await {
+                Ok(()) => {}
+                Err(error) if is_transient(&error) => return Err(JobError::retry(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "a page is understood record by record");
+                    progress = before;
+                    for id in &page {
+                        self.page(job, &[*id], &mut progress)
+                            .await
+                            .map_err(JobError::retry)?;
+                    }
+                }
+            }
             job.progress(told(&progress)).await;
         }
     }

@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::files;
 use crate::format::Format;
-use crate::map::Meaning;
+use crate::map::{Hints, Meaning};
 use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
 /// Records a commit.
-const BATCH: usize = 100;
+const BATCH: usize = 500;
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What the owner says is looked at again after so many batches.
@@ -74,15 +75,16 @@ impl RunImportHandler {
         Ok(())
     }
 
-    /// All batches of the file, from where the import stands.
+    /// All batches of the file, from where the import stands. While one is written the next is read.
     async fn batches(
         &self,
         job: &JobContext,
         row: &ImportRow,
-        mut splitter: Splitter,
+        splitter: Splitter,
     ) -> Result<Ended, JobError> {
         let mut position = row.position;
         let mut work = self.look(job).await?;
+        let mut ahead = read(splitter, position, work.hints.clone());
         for count in 1_usize.. {
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on where it stands"));
@@ -90,32 +92,17 @@ impl RunImportHandler {
             if count % BATCHES_PER_LOOK == 0 {
                 work = self.look(job).await?;
             }
-            let hints = work.hints.clone();
-            let (back, items) = tokio::task::spawn_blocking(move || {
-                let items = splitter.batch(u64::try_from(position).unwrap_or(0), BATCH, BATCH_BYTES_MAX);
-                let read = |item: Item| {
-                    let meaning = match item.refused {
-                        Some(reason) => Err(reason.to_owned()),
-                        None => meaning(&item.record, &hints),
-                    };
-                    (item, meaning)
-                };
-                let read: std::io::Result<Vec<Read>> =
-                    items.map(|items| items.into_iter().map(read).collect());
-                (splitter, read)
-            })
-            .await
-            .map_err(JobError::retry)?;
-            splitter = back;
+            let (splitter, items) = ahead.await.map_err(JobError::retry)?;
             let items = items.map_err(|error| JobError::retry(error.kind()))?;
             let Some(last) = items.last() else {
                 break;
             };
-            let end = i64::try_from(last.0.end).unwrap_or(i64::MAX);
-            match self.batch(job, row, position, items, &mut work).await? {
-                true => position = end,
-                false => return Ok(Ended::Elsewhere),
+            let end = end(&last.0);
+            ahead = read(splitter, end, work.hints.clone());
+            if !self.batch(job, row, position, items, &mut work).await? {
+                return Ok(Ended::Elsewhere);
             }
+            position = end;
             job.progress(json!({ "position": position, "bytes": row.bytes }))
                 .await;
         }
@@ -129,47 +116,42 @@ impl RunImportHandler {
             .map_err(JobError::retry)
     }
 
-    /// One commit; if the database refuses it, one for each record, so that the poisonous one is parked alone. False: the
-    /// import goes on elsewhere, or was ended.
+    /// One commit; if anything in it is refused, one for each half, and so on, so that the poisonous record is parked
+    /// alone. False: the import goes on elsewhere, or was ended.
     async fn batch(
         &self,
         job: &JobContext,
         row: &ImportRow,
-        position: i64,
+        mut position: i64,
         items: Vec<Read>,
         work: &mut Understanding,
     ) -> Result<bool, JobError> {
-        let items: Vec<Item> = match self.commit(job, row, position, items, work).await {
-            Ok(done) => return Ok(done),
-            Err((error, _)) if is_transient(&error) => return Err(JobError::retry(error)),
-            Err((error, items)) => {
-                tracing::warn!(%error, import = %row.id, "a batch is taken in record by record");
-                items
-            }
-        };
-        let mut position = position;
-        for item in items {
-            let end = i64::try_from(item.end).unwrap_or(i64::MAX);
-            *work = self.look(job).await?;
-            let read = meaning(&item.record, &work.hints);
-            let read = item.refused.map_or(read, |reason| Err(reason.to_owned()));
-            let done = match self.commit(job, row, position, vec![(item, read)], work).await {
-                Err((error, _)) if is_transient(&error) => return Err(JobError::retry(error)),
-                Err((_, items)) => {
-                    let refused = "the database refused what the record means".to_owned();
-                    let items = items
-                        .into_iter()
-                        .map(|item| (item, Err(refused.clone())))
-                        .collect();
-                    let parked = self.commit(job, row, position, items, work).await;
-                    parked.map_err(|(error, _)| JobError::retry(error))?
-                }
-                Ok(done) => done,
+        // What comes first is last; whether it is the last try.
+        let mut parts = vec![(items, false)];
+        while let Some((items, is_last_try)) = parts.pop() {
+            let Some(end) = items.last().map(|last| end(&last.0)) else {
+                continue;
             };
-            if !done {
-                return Ok(false);
+            match self.commit(job, row, position, items, work).await {
+                Ok(true) => position = end,
+                Ok(false) => return Ok(false),
+                Err((error, _)) if is_last_try || is_transient(&error) => return Err(JobError::retry(error)),
+                Err((error, mut items)) => {
+                    tracing::warn!(%error, import = %row.id, records = items.len(), "a batch is taken in by halves");
+                    *work = self.look(job).await?;
+                    if items.len() == 1 {
+                        let refused = "the database refused what the record means".to_owned();
+                        let items = items.into_iter().map(|item| (item, Err(refused.clone())));
+                        parts.push((items.collect(), true));
+                        continue;
+                    }
+                    let later = items.split_off(items.len() / 2);
+                    for half in [later, items] {
+                        let half = half.into_iter().map(|item| mean(item, &work.hints));
+                        parts.push((half.collect(), false));
+                    }
+                }
             }
-            position = end;
         }
         Ok(true)
     }
@@ -211,11 +193,20 @@ impl RunImportHandler {
             position,
             ..Step::default()
         };
-        for (item, meaning) in items.iter().zip(meanings) {
-            step.position = i64::try_from(item.end).unwrap_or(i64::MAX);
+        let intake = self.0.ports.record_intake();
+        let mut batch = intake.batch(&source, items.len());
+        let records = items.iter().map(|item| item.record.clone()).collect();
+        let received = batch.receive(&mut tx, records).await?;
+        let fresh = received.iter().zip(&meanings).filter_map(|(received, meaning)| {
+            let is_new = received.as_ref().is_ok_and(|received| !received.known);
+            meaning.as_ref().ok().filter(|_| is_new)
+        });
+        let expected = work.expected(fresh);
+        batch.expect(&mut tx, expected).await?;
+        for ((item, meaning), received) in items.iter().zip(meanings).zip(received) {
+            step.position = end(item);
             step.taken += 1;
-            let intake = self.0.ports.record_intake();
-            let received = match intake.receive(&mut tx, &source, item.record.clone()).await {
+            let received = match received {
                 Ok(received) => received,
                 // Not even its place can be written down; only its count remains.
                 Err(GraphError::Invalid(_)) => {
@@ -230,20 +221,55 @@ impl RunImportHandler {
             }
             let (ports, hints) = (&self.0.ports, &work.hints);
             if is_outdated(ports, &mut tx, &meaning, received.before, hints).await? {
+                batch.write(&mut tx).await?;
                 intake.pass_over(&mut tx, received.id, received.before).await?;
                 step.known += 1;
                 continue;
             }
             step.new += 1;
             let outcome = work
-                .record(&self.0.ports, &mut tx, received.id, &source, meaning)
+                .record(
+                    &self.0.ports,
+                    batch.as_mut(),
+                    &mut tx,
+                    received.id,
+                    &source,
+                    meaning,
+                )
                 .await?;
             step.parked += i64::from(outcome != Outcome::Understood);
         }
+        batch.write(&mut tx).await?;
+        drop(batch);
         store::import_advance(&mut tx, row.id, step).await?;
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// What is read of a file, and the file after it.
+type Ahead = JoinHandle<(Splitter, std::io::Result<Vec<Read>>)>;
+
+/// Reads the records after a place, and what they mean.
+fn read(mut splitter: Splitter, after: i64, hints: Hints) -> Ahead {
+    tokio::task::spawn_blocking(move || {
+        let items = splitter.batch(u64::try_from(after).unwrap_or(0), BATCH, BATCH_BYTES_MAX);
+        let read = items.map(|items| items.into_iter().map(|item| mean(item, &hints)).collect());
+        (splitter, read)
+    })
+}
+
+fn mean(item: Item, hints: &Hints) -> Read {
+    let meaning = match item.refused {
+        Some(reason) => Err(reason.to_owned()),
+        None => meaning(&item.record, hints),
+    };
+    (item, meaning)
+}
+
+/// Where the file goes on after a record.
+fn end(item: &Item) -> i64 {
+    i64::try_from(item.end).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

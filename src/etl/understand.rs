@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
-    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, KeepMedia, MediaError, Ports,
-    RawRecord, RelationChange, Target,
+    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError,
+    Ports, RawRecord, RelationChange, Target,
 };
 use spine::{AccessError, ScopedTx};
 
@@ -20,6 +20,7 @@ use crate::places::Places;
 
 /// The scheme by which a conversation is known: all message ids of its mails.
 const THREAD: &str = "mail.thread";
+const CONVERSATION: &str = "Conversation";
 /// Mailboxes that are remembered as somebody's.
 const KNOWN_MAX: usize = 20_000;
 
@@ -73,27 +74,56 @@ impl Understanding {
         })
     }
 
-    /// Applies what a record means, or parks it with the reason why it means nothing.
+    /// By what the things of these meanings will be looked up in the graph.
+    pub(crate) fn expected<'m>(
+        &self,
+        meanings: impl Iterator<Item = &'m Meaning>,
+    ) -> Vec<(String, Identifier)> {
+        let mut expected = Vec::new();
+        for meaning in meanings {
+            for entity in &meaning.entities {
+                // An exported entity may have come back to where it was exported, and bear no such id.
+                let own = entity
+                    .identifiers
+                    .iter()
+                    .filter(|one| one.scheme != map::EXPORTED_ID);
+                expected.extend(own.map(|one| (entity.kind.clone(), one.clone())));
+            }
+            let thread = meaning.thread.iter().flat_map(|thread| &thread.ids);
+            expected.extend(thread.map(|id| (CONVERSATION.to_owned(), Identifier::new(THREAD, id))));
+            let people = meaning
+                .people
+                .iter()
+                .filter(|one| !self.known.contains(&one.email));
+            expected.extend(people.map(|one| ("Person".to_owned(), Identifier::new("email", &one.email))));
+        }
+        expected
+    }
+
+    /// Applies what a record means, or parks it with the reason why it means nothing. An error of a batch that is spoilt
+    /// is one of all of its records.
     pub(crate) async fn record(
         &mut self,
         ports: &Ports,
+        batch: &mut dyn IntakeBatch,
         tx: &mut ScopedTx,
         id: RawRecordId,
         source: &str,
         meaning: Result<Meaning, String>,
     ) -> Result<Outcome, GraphError> {
         let applied = match meaning {
-            Ok(meaning) => self.apply(ports, tx, id, source, meaning).await,
+            Ok(meaning) => self.apply(ports, batch, tx, id, source, meaning).await,
             Err(reason) => Err(GraphError::Invalid(reason)),
         };
         match applied {
             Ok(()) => Ok(Outcome::Understood),
             Err(GraphError::Access(error)) => Err(error.into()),
+            Err(error) if batch.is_spoilt() => Err(error),
             Err(error) => {
                 // The people that it would have made may not be there.
                 self.known.clear();
                 let reason = error.to_string();
-                ports.record_intake().park_received(tx, id, &reason).await?;
+                batch.park(tx, id, &reason).await?;
                 Ok(Outcome::Parked(reason))
             }
         }
@@ -102,6 +132,7 @@ impl Understanding {
     async fn apply(
         &mut self,
         ports: &Ports,
+        batch: &mut dyn IntakeBatch,
         tx: &mut ScopedTx,
         id: RawRecordId,
         source: &str,
@@ -109,6 +140,7 @@ impl Understanding {
     ) -> Result<(), GraphError> {
         let mut work = Work {
             ports,
+            batch,
             source,
             record: id,
             entities: Vec::new(),
@@ -183,11 +215,7 @@ impl Understanding {
                 continue;
             }
             let email = Identifier::new("email", &somebody.email);
-            let found = work
-                .ports
-                .graph_read()
-                .entity_by_identifier(tx, "Person", &email)
-                .await?;
+            let found = work.batch.entity_by_identifier(tx, "Person", &email).await?;
             let is_named = |one: &Entity| one.title.as_deref().is_some_and(|title| !title.contains('@'));
             let is_complete = found
                 .as_ref()
@@ -232,6 +260,7 @@ fn person(email: Identifier, name: Option<String>) -> EntityChange {
 /// The changes of one record.
 struct Work<'a> {
     ports: &'a Ports,
+    batch: &'a mut dyn IntakeBatch,
     source: &'a str,
     record: RawRecordId,
     entities: Vec<EntityChange>,
@@ -248,11 +277,7 @@ impl Work<'_> {
             entities: std::mem::take(&mut self.entities),
             relations: std::mem::take(&mut self.relations),
         };
-        let applied = self
-            .ports
-            .record_intake()
-            .understand(tx, self.record, change)
-            .await?;
+        let applied = self.batch.understand(tx, self.record, change).await?;
         Ok(applied.entities.into_iter().map(|entity| entity.id).collect())
     }
 
@@ -288,7 +313,7 @@ impl Work<'_> {
     /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing
     /// to say.
     async fn own_again(
-        &self,
+        &mut self,
         tx: &mut ScopedTx,
         mut entity: EntityChange,
     ) -> Result<Option<EntityChange>, GraphError> {
@@ -297,7 +322,7 @@ impl Work<'_> {
         let Some((at, id)) = own_id(&entity.identifiers) else {
             return Ok(Some(entity));
         };
-        let Some(here) = self.ports.graph_read().entity(tx, id).await? else {
+        let Some(here) = self.batch.entity(tx, id).await? else {
             if is_owners && let Some(me) = self.owner_without_data(tx).await? {
                 entity.target = Target::Existing(me);
             }
@@ -324,7 +349,8 @@ impl Work<'_> {
 
     /// The owner's Person while nothing is known of her: then an export that comes into the account is taken for her own.
     /// Later its owner is somebody like everybody else, who is recognised by addresses: it may be her partner's.
-    async fn owner_without_data(&self, tx: &mut ScopedTx) -> Result<Option<EntityId>, GraphError> {
+    async fn owner_without_data(&mut self, tx: &mut ScopedTx) -> Result<Option<EntityId>, GraphError> {
+        self.batch.write(tx).await?;
         let read = self.ports.graph_read();
         let me = Identifier::new("allod", "me");
         let Some(me) = read.entity_by_identifier(tx, "Person", &me).await? else {
@@ -347,13 +373,12 @@ impl Work<'_> {
         self.write(tx).await.map(drop)
     }
 
-    async fn end(&self, tx: &mut ScopedTx, end: &End) -> Result<EntityId, GraphError> {
-        let read = self.ports.graph_read();
-        if let Some(here) = read.entity(tx, EntityId(end.id)).await? {
+    async fn end(&mut self, tx: &mut ScopedTx, end: &End) -> Result<EntityId, GraphError> {
+        if let Some(here) = self.batch.entity(tx, EntityId(end.id)).await? {
             return Ok(here.id);
         }
         let exported = Identifier::new(map::EXPORTED_ID, end.id.to_string());
-        let found = read.entity_by_identifier(tx, &end.kind, &exported).await?;
+        let found = self.batch.entity_by_identifier(tx, &end.kind, &exported).await?;
         let found =
             found.ok_or_else(|| GraphError::Invalid("an end of the relation isn't here".to_owned()))?;
         Ok(found.id)
@@ -362,12 +387,14 @@ impl Work<'_> {
     /// Finds or makes the conversation of a thread. Where a late parent shows that several are one, they are merged into
     /// the eldest.
     async fn conversation(&mut self, tx: &mut ScopedTx, thread: Thread) -> Result<usize, GraphError> {
-        let read = self.ports.graph_read();
         let mut identifiers: Vec<Identifier> =
             thread.ids.iter().map(|id| Identifier::new(THREAD, id)).collect();
         let mut found: Vec<Entity> = Vec::new();
         for identifier in &identifiers {
-            let known = read.entity_by_identifier(tx, "Conversation", identifier).await?;
+            let known = self
+                .batch
+                .entity_by_identifier(tx, CONVERSATION, identifier)
+                .await?;
             found.extend(known.filter(|known| found.iter().all(|one| one.id != known.id)));
         }
         found.sort_by_key(|one| (one.created_at, one.id.0));
@@ -375,6 +402,7 @@ impl Work<'_> {
         let elder = found.next();
         for younger in found {
             if let Some(elder) = &elder {
+                self.batch.write(tx).await?;
                 self.ports
                     .graph_merge()
                     .unite(tx, elder.id, younger.id, "mails of one thread are in both")
@@ -389,7 +417,7 @@ impl Work<'_> {
             target: elder
                 .as_ref()
                 .map_or(Target::Identified, |elder| Target::Existing(elder.id)),
-            kind: "Conversation".to_owned(),
+            kind: CONVERSATION.to_owned(),
             title: thread.subject.filter(|_| elder.is_none()),
             props,
             identifiers,

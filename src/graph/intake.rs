@@ -10,11 +10,13 @@ use contracts::events::connector::{DataReceived, RecordParked};
 use contracts::events::data::{EntityDeleted, EntityUpdated};
 use spine::ScopedTx;
 use spine::ports::{
-    Applied, AppliedEntity, Change, GraphError, Identifier, RawRecord, Received, RecordIntake, Withdrawal,
+    Applied, AppliedEntity, Change, GraphError, Identifier, IntakeBatch, RawRecord, Received, RecordIntake,
+    Withdrawal,
 };
 
 use crate::apply::Work;
 use crate::apply::entity::{members, timeline_anew};
+use crate::batch::Batch;
 use crate::model::{changes, fold};
 use crate::normalise::normalise;
 use crate::{Graph, check, raw, store};
@@ -31,15 +33,13 @@ impl RecordIntake for Graph {
         let (connection, stream) = (record.connection, record.stream.clone());
         let received = raw::receive(self, tx, source, &record).await?;
         if !received.known {
-            tx.publish_about(
-                received.id,
-                &DataReceived {
-                    raw_record: received.id,
-                    connection,
-                    source: source.to_owned(),
-                    stream,
-                },
-            )?;
+            let payload = DataReceived {
+                raw_record: received.id,
+                connection,
+                source: source.to_owned(),
+                stream,
+            };
+            tx.publish_about(received.id, &payload)?;
         }
         Ok(received)
     }
@@ -106,6 +106,10 @@ impl RecordIntake for Graph {
         store::savepoint(tx).await?;
         let outcome = work.withdraw(tx, &withdrawal.kind, &identifier).await;
         work.end(tx, outcome).await
+    }
+
+    fn batch<'a>(&'a self, source: &str, size: usize) -> Box<dyn IntakeBatch + 'a> {
+        Box::new(Batch::new(self, source, size))
     }
 }
 

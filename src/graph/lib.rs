@@ -10,7 +10,9 @@
 #![warn(missing_docs)]
 
 mod apply;
+mod batch;
 mod check;
+mod draft;
 mod erase;
 mod export;
 mod http;

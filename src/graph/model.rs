@@ -30,6 +30,23 @@ pub(crate) struct Content {
     pub(crate) starts_at: Option<DateTime<Utc>>,
 }
 
+impl Content {
+    /// As an entity's row keeps it: the column holds the title that is shown; one that only repeats the name was not
+    /// asserted.
+    pub(crate) fn stored(
+        title: Option<String>,
+        props: Map<String, Value>,
+        starts_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        let title = title.filter(|title| props.get("name").and_then(Value::as_str) != Some(title));
+        Self {
+            title,
+            props,
+            starts_at,
+        }
+    }
+}
+
 /// One source's word about an entity.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {

@@ -49,11 +49,19 @@ pub(crate) async fn fill_page(access: &Access, scope: &Scope) -> Result<bool, Ac
         return Ok(false);
     };
     let items = store::gap_items(&mut tx, after, PAGE).await?;
-    for item in &items {
-        let named = participants(&item.props);
-        if !named.is_empty() {
-            store::timeline_participants_add(&mut tx, item.id, &item.kind, item.at, &named).await?;
-        }
+    let named = items.iter().flat_map(|item| {
+        let named = participants(&item.props).into_iter();
+        named.map(|(role, address)| store::Named {
+            item: item.id,
+            kind: item.kind.clone(),
+            at: item.at,
+            role,
+            address,
+        })
+    });
+    let named: Vec<_> = named.collect();
+    if !named.is_empty() {
+        store::timeline_named_all(&mut tx, &named).await?;
     }
     match items.last() {
         Some(last) => {

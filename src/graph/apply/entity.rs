@@ -14,7 +14,7 @@ use super::Work;
 use crate::model::{Claim, Content, assert_on, changes, fold, fold_under, note_until};
 use crate::participants::participants;
 use crate::schema::EntityType;
-use crate::store::StoredEntity;
+use crate::store::{Named, StoredEntity};
 use crate::{check, identity, store};
 
 /// What a change is about: the entity that its words are written to, and the one that shows them.
@@ -46,12 +46,16 @@ impl Work<'_> {
         let is_subject = matches!(change.target, Target::Record);
         let applied = match self.target(tx, kind, change).await? {
             (node, Some(held)) => {
-                self.spoken_of.push((node.0, is_subject));
+                if let Some(record) = self.raw {
+                    self.draft.spoke(record, node, is_subject);
+                }
                 self.update(tx, kind, held, change).await?
             }
             (id, None) => {
                 // What a record made names it.
-                self.spoken_of.extend(is_subject.then_some((id.0, true)));
+                if let Some(record) = self.raw.filter(|_| is_subject) {
+                    self.draft.spoke(record, id, true);
+                }
                 self.create(tx, kind, id, change).await?
             }
         };
@@ -72,14 +76,16 @@ impl Work<'_> {
             Target::Existing(id) => id,
             Target::Identified | Target::Record => {
                 let rows = self.rows(identity::recognised_by(&kind.name, check::strong(change)));
-                let bearers = store::bearer_list(tx, &kind.name, &rows).await?;
+                let bearers = self.draft.bearers(tx, &kind.name, &rows).await?;
                 match bearers.iter().find(|one| !one.deleted).or(bearers.first()) {
                     Some(bearer) => bearer.entity,
                     None => return Ok((EntityId::new(), None)),
                 }
             }
         };
-        let root = store::entity_root_lock(tx, node)
+        let root = self
+            .draft
+            .root(tx, node)
             .await?
             .ok_or(GraphError::NotFound(node))?;
         if root.deleted_by.is_some() && matches!(change.target, Target::Existing(_)) {
@@ -106,21 +112,24 @@ impl Work<'_> {
             asserter: &self.asserter,
             raw: self.raw,
         };
-        if !store::entity_insert(tx, &row).await? {
+        let is_named = matches!(change.target, Target::New(_));
+        if !self.draft.insert(tx, &row, is_named).await? {
             return Err(GraphError::Invalid(format!("there is an entity {id} already")));
         }
         if row.folded {
-            store::claim_insert(tx, &self.claim(tx, id, content.clone()), self.raw).await?;
+            let claim = self.claim(tx, id, content.clone());
+            self.draft.claim(tx, &claim, self.raw).await?;
         }
         let rows = self.rows(change.identifiers.iter());
-        let link = store::Link {
+        let bears = store::Bears {
             entity: id,
             members: &[id.0],
             identifiers: &rows,
             is_all: false,
         };
-        store::identifier_link(tx, &link, &self.asserter).await?;
-        on_timeline(tx, id, &kind.name, &Content::default(), row.content).await?;
+        self.draft.link(tx, &kind.name, &bears, &self.asserter).await?;
+        self.on_timeline(tx, id, &kind.name, &Content::default(), &content)
+            .await?;
         let payload = EntityCreated {
             entity: id,
             kind: kind.name.clone(),
@@ -170,16 +179,18 @@ impl Work<'_> {
         }
         // From here on nothing is refused.
         if let Some(words) = words {
-            store::claims_replace(tx, node, &self.asserter, &words.replaced).await?;
+            self.draft
+                .claims_replace(tx, node, &self.asserter, words.replaced)
+                .await?;
         }
         let rows = self.rows(change.identifiers.iter());
-        let link = store::Link {
+        let bears = store::Bears {
             entity: node,
             members: &members,
             identifiers: &rows,
             is_all,
         };
-        if store::identifier_link(tx, &link, &self.asserter).await? > 0 {
+        if self.draft.link(tx, &kind.name, &bears, &self.asserter).await? > 0 {
             changed.push("identifiers".to_owned());
         }
         self.show(tx, root, &after, folded, changed).await
@@ -199,7 +210,7 @@ impl Work<'_> {
             None => false,
             // The owner deleted it: sources may go on talking of it, and it stays deleted.
             Some(AssertedBy::User) if self.asserter.by != AssertedBy::User => {
-                store::entity_update(tx, id, after, root.version, folded).await?;
+                self.draft.update(tx, id, after, root.version, folded).await?;
                 return Ok(AppliedEntity {
                     id,
                     version: root.version,
@@ -210,7 +221,7 @@ impl Work<'_> {
         };
         if changed.is_empty() && !restored {
             if folded != root.folded {
-                store::entity_mark_folded(tx, id).await?;
+                self.draft.mark_folded(tx, id).await?;
             }
             return Ok(AppliedEntity {
                 id,
@@ -219,14 +230,16 @@ impl Work<'_> {
             });
         }
         let version = root.version + 1;
-        store::entity_update(tx, id, after, version, folded).await?;
+        self.draft.update(tx, id, after, version, folded).await?;
         if root.content.starts_at.is_some() == after.starts_at.is_some() {
-            on_timeline(tx, id, &root.kind, &root.content, after).await?;
+            self.on_timeline(tx, id, &root.kind, &root.content, after).await?;
         } else {
+            self.draft.leave(tx).await?;
             timeline_anew(tx, id, &root.kind, after).await?;
         }
         let kind = root.kind;
         if restored {
+            self.draft.leave(tx).await?;
             store::entity_delete(tx, id, version, None).await?;
             self.tell(
                 &EntityRestored {
@@ -256,18 +269,17 @@ impl Work<'_> {
     /// What this source asserts, in place of or on top of what it asserted before, beside the others' claims, and the fold
     /// of all of them, which the root will show. Writes nothing.
     async fn assert_claim(
-        &self,
+        &mut self,
         tx: &mut ScopedTx,
         node: EntityId,
         root: &StoredEntity,
         members: &[Uuid],
         (said, is_all): (&Content, bool),
     ) -> Result<Words, GraphError> {
-        let mut claims = store::claim_current_list(tx, members).await?;
+        let mut claims = self.draft.claims(tx, members).await?;
         let mut replaced = store::Replaced::default();
-        if !root.folded {
+        if let Some(first) = first_claim(root) {
             // A second source speaks: what the first one said becomes a claim of its own.
-            let first = first_claim(root);
             claims.push(first.clone());
             replaced.written.push((first, root.raw));
         }
@@ -314,33 +326,40 @@ impl Work<'_> {
             recorded_from: tx.now(),
         }
     }
-}
 
-/// Puts what has a time where its participants will look for it, if either has changed.
-async fn on_timeline(
-    tx: &mut ScopedTx,
-    id: EntityId,
-    kind: &str,
-    before: &Content,
-    after: &Content,
-) -> Result<(), GraphError> {
-    let Some(at) = after.starts_at else {
-        return Ok(());
-    };
-    if before.starts_at.is_some_and(|was| was != at) {
-        store::timeline_move(tx, id, at).await?;
+    /// Puts what has a time where its participants will look for it, if either has changed.
+    async fn on_timeline(
+        &mut self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        kind: &str,
+        before: &Content,
+        after: &Content,
+    ) -> Result<(), GraphError> {
+        let Some(at) = after.starts_at else {
+            return Ok(());
+        };
+        if before.starts_at.is_some_and(|was| was != at) {
+            self.draft.write(tx).await?;
+            store::timeline_move(tx, id, at).await?;
+        }
+        let (was, is) = (participants(&before.props), participants(&after.props));
+        if before.starts_at.is_some() && was == is {
+            return Ok(());
+        }
+        if before.starts_at.is_some() && !was.is_empty() {
+            self.draft.write(tx).await?;
+            store::timeline_participants_remove(tx, id).await?;
+        }
+        self.draft.name(is.into_iter().map(|(role, address)| Named {
+            item: id,
+            kind: kind.to_owned(),
+            at,
+            role,
+            address,
+        }));
+        Ok(())
     }
-    let (was, is) = (participants(&before.props), participants(&after.props));
-    if before.starts_at.is_some() && was == is {
-        return Ok(());
-    }
-    if before.starts_at.is_some() && !was.is_empty() {
-        store::timeline_participants_remove(tx, id).await?;
-    }
-    if !is.is_empty() {
-        store::timeline_participants_add(tx, id, kind, at, &is).await?;
-    }
-    Ok(())
 }
 
 /// Puts an entity on timelines as it is now, with all that were merged into it, wherever it or they stood before.
@@ -354,8 +373,16 @@ pub(crate) async fn timeline_anew(
     store::timeline_remove(tx, &members).await?;
     if let Some(at) = shown.starts_at {
         let named = participants(&shown.props);
+        let named = named.into_iter().map(|(role, address)| Named {
+            item: root,
+            kind: kind.to_owned(),
+            at,
+            role,
+            address,
+        });
+        let named: Vec<Named> = named.collect();
         if !named.is_empty() {
-            store::timeline_participants_add(tx, root, kind, at, &named).await?;
+            store::timeline_named_all(tx, &named).await?;
         }
         store::timeline_relations_add(tx, root, &members).await?;
     }
@@ -372,20 +399,21 @@ pub(crate) async fn members(tx: &mut ScopedTx, root: &StoredEntity) -> Result<Ve
 
 /// Makes a claim of what an entity's only source said, where that has none yet.
 pub(crate) async fn claim_first_source(tx: &mut ScopedTx, stored: &StoredEntity) -> Result<(), GraphError> {
-    if stored.folded {
-        return Ok(());
+    if let Some(first) = first_claim(stored) {
+        store::claim_insert(tx, &first, stored.raw).await?;
     }
-    Ok(store::claim_insert(tx, &first_claim(stored), stored.raw).await?)
+    Ok(())
 }
 
-fn first_claim(stored: &StoredEntity) -> Claim {
-    Claim {
+/// What an entity's only source said; `None`: what is said of it are claims already.
+fn first_claim(stored: &StoredEntity) -> Option<Claim> {
+    (!stored.folded).then(|| Claim {
         entity: stored.id,
         asserter: stored.asserter.clone(),
         content: stored.content.clone(),
         confidence: 1.0,
         recorded_from: stored.updated_at,
-    }
+    })
 }
 
 pub(super) fn said(change: &EntityChange) -> Content {

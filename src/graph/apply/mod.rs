@@ -11,7 +11,7 @@ mod new;
 mod relation;
 mod removal;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
@@ -23,6 +23,7 @@ use spine::ports::{
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
+use crate::draft::{Draft, key};
 use crate::model::Asserter;
 use crate::schema::Types;
 use crate::{Graph, check, raw, store};
@@ -122,12 +123,10 @@ pub(crate) struct Work<'a> {
     pub(crate) types: &'a Types,
     pub(crate) asserter: Asserter,
     raw: Option<RawRecordId>,
-    /// The rows of all identifiers of the change, locked.
-    identifiers: BTreeMap<(String, String), Uuid>,
     /// What is said only until the other sources' word changes.
     until: &'a [Until],
-    /// Of which entities the record speaks that don't name it themselves, with whether it is all that its source says.
-    pub(crate) spoken_of: Vec<(Uuid, bool)>,
+    /// What is read and not yet written.
+    pub(crate) draft: Draft,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -141,21 +140,21 @@ impl<'a> Work<'a> {
                 source: source.to_owned(),
             },
             raw: None,
-            identifiers: BTreeMap::new(),
             until: &[],
-            spoken_of: Vec::new(),
+            draft: Draft::default(),
             events: Vec::new(),
         }
     }
 
     /// Keeps what was done, or, when it was refused, nothing of it. The savepoint was made before the work began.
     pub(crate) async fn end<T>(
-        self,
+        mut self,
         tx: &mut ScopedTx,
         outcome: Result<T, GraphError>,
     ) -> Result<T, GraphError> {
         match outcome {
             Ok(done) => {
+                self.draft.write(tx).await?;
                 store::savepoint_release(tx).await?;
                 self.tell_all(tx)?;
                 Ok(done)
@@ -168,7 +167,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn tell_all(self, tx: &mut ScopedTx) -> Result<(), AccessError> {
+    /// Publishes what was remembered.
+    pub(crate) fn tell_all(self, tx: &mut ScopedTx) -> Result<(), AccessError> {
         for event in self.events {
             tx.publish(event)?;
         }
@@ -209,7 +209,7 @@ impl<'a> Work<'a> {
         };
         self.raw = Some(record);
         self.write(tx, change, &mut applied).await?;
-        store::raw_settle(tx, record).await?;
+        self.draft.records.understood(record);
         Ok(applied)
     }
 
@@ -219,12 +219,9 @@ impl<'a> Work<'a> {
         change: &Change,
         applied: &mut Applied,
     ) -> Result<(), GraphError> {
-        self.lock_identifiers(tx, &change.entities).await?;
+        self.hold(tx, &change.entities).await?;
         for entity in &change.entities {
             applied.entities.push(self.entity(tx, entity).await?);
-        }
-        if let Some(record) = self.raw.filter(|_| !self.spoken_of.is_empty()) {
-            store::record_link(tx, record, &std::mem::take(&mut self.spoken_of)).await?;
         }
         for relation in &change.relations {
             applied.relations.extend(self.relation(tx, relation).await?);
@@ -256,35 +253,16 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// An identifier of the change, as people write it.
-    pub(crate) fn address(&self, row: Uuid) -> String {
-        let found = self.identifiers.iter().find(|(_, id)| **id == row);
-        found.map_or_else(String::new, |((scheme, value), _)| format!("{scheme} {value}"))
-    }
-
-    /// All at once and in order, so that two changes that share several identifiers can't wait for each other in a ring.
-    async fn lock_identifiers(
-        &mut self,
-        tx: &mut ScopedTx,
-        entities: &[EntityChange],
-    ) -> Result<(), GraphError> {
-        let mut keys: Vec<(String, String)> = entities
-            .iter()
-            .flat_map(|entity| &entity.identifiers)
-            .map(key)
-            .collect();
-        keys.sort();
-        keys.dedup();
-        if !keys.is_empty() {
-            self.identifiers = store::identifier_lock(tx, &keys).await?;
-        }
-        Ok(())
+    async fn hold(&mut self, tx: &mut ScopedTx, entities: &[EntityChange]) -> Result<(), GraphError> {
+        let keys = entities.iter().flat_map(|entity| &entity.identifiers).map(key);
+        let kinds: BTreeSet<String> = entities.iter().map(|entity| entity.kind.clone()).collect();
+        self.draft.hold(tx, keys.collect(), &kinds).await
     }
 
     /// The rows of identifiers of the change.
     pub(crate) fn rows<'i>(&self, identifiers: impl Iterator<Item = &'i Identifier>) -> Vec<Uuid> {
         identifiers
-            .filter_map(|identifier| self.identifiers.get(&key(identifier)).copied())
+            .filter_map(|identifier| self.draft.row(identifier))
             .collect()
     }
 }
@@ -300,8 +278,4 @@ fn is_refused_unwritten(change: &Change) -> bool {
             [entity] => change.raw.is_none() && is_there(entity),
             _ => false,
         }
-}
-
-fn key(identifier: &Identifier) -> (String, String) {
-    (identifier.scheme.clone(), identifier.value.clone())
 }

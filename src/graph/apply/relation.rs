@@ -9,7 +9,7 @@ use spine::ports::{AssertedBy, GraphError, RelationChange};
 use spine::{AccessError, ScopedTx};
 
 use super::Work;
-use crate::store;
+use crate::store::{self, NewEdge};
 
 impl Work<'_> {
     pub(super) async fn relation(
@@ -19,10 +19,12 @@ impl Work<'_> {
     ) -> Result<Option<RelationId>, GraphError> {
         let RelationChange { from, predicate, to } = change.clone();
         // The lock makes two sources that say the same at once wait for each other, so that it is told once.
-        let near = store::entity_root_lock(tx, from)
+        let near = self
+            .draft
+            .root_head(tx, from)
             .await?
             .ok_or(GraphError::NotFound(from))?;
-        let far = store::entity_root(tx, to).await?;
+        let far = self.draft.far_head(tx, to).await?;
         // Sources may go on talking of what was deleted, and nothing comes of it.
         if self.follows_record() && (near.deleted_by.is_some() || far.is_none()) {
             return Ok(None);
@@ -31,12 +33,18 @@ impl Work<'_> {
         if near.deleted_by.is_some() {
             return Err(GraphError::NotFound(from));
         }
+        if !self.follows_record() && near.id == far.id {
+            return Err(GraphError::Invalid(format!(
+                "entity {} can't be related to itself: both were merged",
+                near.id
+            )));
+        }
         let edge = store::Edge {
-            from: &store::entity_members(tx, near.id).await?,
+            from: &near.members(tx).await?,
             predicate: &predicate,
-            to: &store::entity_members(tx, far).await?,
+            to: &far.members(tx).await?,
         };
-        let rows = store::relation_rows(tx, &edge).await?;
+        let rows = self.draft.edges(tx, &edge).await?;
         let by_user = self.asserter.by == AssertedBy::User;
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
             return Ok(Some(refused.id));
@@ -51,17 +59,19 @@ impl Work<'_> {
         let (from, to) = if self.follows_record() {
             (from, to)
         } else {
-            (near.id, far)
-        };
-        let written = RelationChange {
-            from,
-            predicate: predicate.clone(),
-            to,
+            (near.id, far.id)
         };
         let id = RelationId::new();
-        store::relation_insert(tx, id, &written, &self.asserter, self.raw).await?;
-        store::timeline_relate(tx, from, &predicate, to).await?;
+        self.draft.relate(NewEdge {
+            id,
+            from: from.0,
+            predicate: predicate.clone(),
+            to: to.0,
+            asserter: self.asserter.clone(),
+            raw: self.raw,
+        });
         if by_user && rows.iter().any(|row| row.refused) {
+            self.draft.write(tx).await?;
             store::relation_unrefuse(tx, &edge).await?;
         }
         if !rows.iter().any(|row| row.live) {

@@ -86,18 +86,25 @@ impl Work<'_> {
         change: &EntityChange,
     ) -> Result<(), GraphError> {
         let rows = self.rows(check::strong(change));
-        let mut roots: Vec<EntityId> = store::bearer_list(tx, &kind.name, &rows)
+        let mut roots: Vec<EntityId> = self
+            .draft
+            .bearers(tx, &kind.name, &rows)
             .await?
             .into_iter()
             .map(|bearer| bearer.root)
             .collect();
-        if let Target::Existing(id) = change.target {
+        if let Target::Existing(id) = change.target
+            && self.draft.held(id).is_none()
+        {
             roots.extend(store::entity_root(tx, id).await?);
         }
         roots.sort_by_key(|id| id.0);
         roots.dedup();
         for root in roots {
-            store::entity_lock(tx, root).await?;
+            // Most are held since they were read.
+            if self.draft.held(root).is_none() {
+                store::entity_lock(tx, root).await?;
+            }
         }
         Ok(())
     }
@@ -115,7 +122,7 @@ impl Work<'_> {
         if rows.is_empty() {
             return Ok(applied);
         }
-        let bearers = store::bearer_list(tx, &kind.name, &rows).await?;
+        let bearers = self.draft.bearers(tx, &kind.name, &rows).await?;
         if bearers
             .iter()
             .all(|bearer| bearer.deleted || bearer.root == applied.id)
@@ -139,12 +146,12 @@ impl Work<'_> {
 
     /// The root of an entity, held, with who it stands for; `None`: it is deleted.
     async fn candidate(
-        &self,
+        &mut self,
         tx: &mut ScopedTx,
         id: EntityId,
         by: Option<Uuid>,
     ) -> Result<Option<Candidate>, GraphError> {
-        let held = store::entity_root_lock(tx, id).await?;
+        let held = self.draft.root(tx, id).await?;
         let Some(root) = held.filter(|root| root.deleted_by.is_none()) else {
             return Ok(None);
         };
@@ -152,7 +159,7 @@ impl Work<'_> {
         let names = if root.absorbed == 0 {
             shown_title(&root.content).into_iter().collect()
         } else {
-            let claims = store::claim_current_list(tx, &members).await?;
+            let claims = self.draft.claims(tx, &members).await?;
             let called = |member: &Uuid| {
                 let own = claims.iter().filter(|claim| claim.entity.0 == *member).cloned();
                 shown_title(&fold((*member).into(), &own.collect::<Vec<_>>()))
@@ -163,7 +170,7 @@ impl Work<'_> {
             root,
             members,
             names,
-            address: by.map(|row| self.address(row)).unwrap_or_default(),
+            address: by.map(|row| self.draft.address(row)).unwrap_or_default(),
         }))
     }
 
@@ -175,6 +182,10 @@ impl Work<'_> {
         mine: Candidate,
         others: Vec<Candidate>,
     ) -> Result<AppliedEntity, GraphError> {
+        if others.is_empty() {
+            return Ok(applied);
+        }
+        self.draft.leave(tx).await?; // what a question or a merge names is in the database
         let mut fits = Vec::new();
         for other in others {
             if store::decision_distinct(tx, &mine.members, &other.members).await? {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::model::{Asserter, Content, by_from_name, by_name, shown_title};
 
 /// An entity as it is stored, held to be changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StoredEntity {
     pub(crate) id: EntityId,
     pub(crate) kind: String,
@@ -77,47 +77,54 @@ pub(crate) async fn entity_lock(
     tx: &mut ScopedTx,
     id: EntityId,
 ) -> Result<Option<StoredEntity>, sqlx::Error> {
+    Ok(lock_list(tx, &[id.0], true).await?.pop())
+}
+
+/// Those of these that aren't merged into others, though they are deleted, held in the order of their ids.
+pub(crate) async fn entity_lock_list(
+    tx: &mut ScopedTx,
+    ids: &[Uuid],
+) -> Result<Vec<StoredEntity>, sqlx::Error> {
+    lock_list(tx, ids, false).await
+}
+
+async fn lock_list(
+    tx: &mut ScopedTx,
+    ids: &[Uuid],
+    with_merged: bool,
+) -> Result<Vec<StoredEntity>, sqlx::Error> {
     let account = tx.account();
-    let row = sqlx::query!(
+    let rows = sqlx::query!(
         r#"
-        SELECT type, title, props, version, starts_at, folded, asserted_by, source, raw_record, created_at, updated_at,
+        SELECT id, type, title, props, version, starts_at, folded, asserted_by, source, raw_record, created_at, updated_at,
             merged_into, absorbed, deleted_by
-        FROM graph.entity WHERE account = $1 AND id = $2
-        FOR NO KEY UPDATE
+        FROM graph.entity WHERE account = $1 AND id = ANY($2) AND ($3 OR merged_into IS NULL)
+        ORDER BY id FOR NO KEY UPDATE
         "#,
         account.0,
-        id.0
+        ids,
+        with_merged
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(row.map(|row| {
-        let props = object(row.props);
-        // The column holds the title that is shown; one that only repeats the name was not asserted.
-        let title = row
-            .title
-            .filter(|title| props.get("name").and_then(Value::as_str) != Some(title));
-        StoredEntity {
-            id,
-            kind: row.r#type,
-            content: Content {
-                title,
-                props,
-                starts_at: row.starts_at,
-            },
-            version: row.version,
-            folded: row.folded,
-            asserter: Asserter {
-                by: by_from_name(&row.asserted_by),
-                source: row.source,
-            },
-            raw: row.raw_record.map(Into::into),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            merged_into: row.merged_into.map(Into::into),
-            absorbed: row.absorbed,
-            deleted_by: row.deleted_by.as_deref().map(by_from_name),
-        }
-    }))
+    let entity = rows.into_iter().map(|row| StoredEntity {
+        id: row.id.into(),
+        kind: row.r#type,
+        content: Content::stored(row.title, object(row.props), row.starts_at),
+        version: row.version,
+        folded: row.folded,
+        asserter: Asserter {
+            by: by_from_name(&row.asserted_by),
+            source: row.source,
+        },
+        raw: row.raw_record.map(Into::into),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        merged_into: row.merged_into.map(Into::into),
+        absorbed: row.absorbed,
+        deleted_by: row.deleted_by.as_deref().map(by_from_name),
+    });
+    Ok(entity.collect())
 }
 
 /// Where the merges of an entity lead, held; itself if it was never merged. A merge that is just being made is waited

@@ -30,11 +30,12 @@ pub(crate) struct PartyRow {
     pub(crate) relations: Vec<String>,
 }
 
-/// Makes the rows that are missing and holds all of them for this transaction. `keys` are sorted and without doubles.
+/// Makes the rows that are missing and holds all of them for this transaction; of each, whether this call made it.
+/// `keys` are sorted and without doubles.
 pub(crate) async fn identifier_lock(
     tx: &mut ScopedTx,
     keys: &[(String, String)],
-) -> Result<BTreeMap<(String, String), Uuid>, sqlx::Error> {
+) -> Result<BTreeMap<(String, String), (Uuid, bool)>, sqlx::Error> {
     let account = tx.account();
     let ids: Vec<Uuid> = keys.iter().map(|_| Uuid::now_v7()).collect();
     let (schemes, values): (Vec<String>, Vec<String>) = keys.iter().cloned().unzip();
@@ -55,8 +56,8 @@ pub(crate) async fn identifier_lock(
             ORDER BY i.scheme COLLATE "C", i.value COLLATE "C"
             FOR NO KEY UPDATE OF i
         )
-        SELECT id AS "id!", scheme AS "scheme!", value AS "value!" FROM fresh
-        UNION ALL SELECT id, scheme, value FROM held
+        SELECT id AS "id!", scheme AS "scheme!", value AS "value!", true AS "made!" FROM fresh
+        UNION ALL SELECT id, scheme, value, false FROM held
         "#,
         account.0,
         &ids,
@@ -65,9 +66,9 @@ pub(crate) async fn identifier_lock(
     )
     .fetch_all(tx.conn())
     .await?;
-    let mut found: BTreeMap<(String, String), Uuid> = rows
+    let mut found: BTreeMap<(String, String), (Uuid, bool)> = rows
         .into_iter()
-        .map(|row| ((row.scheme, row.value), row.id))
+        .map(|row| ((row.scheme, row.value), (row.id, row.made)))
         .collect();
     if found.len() < keys.len() {
         let rows = sqlx::query!(
@@ -84,7 +85,10 @@ pub(crate) async fn identifier_lock(
         )
         .fetch_all(tx.conn())
         .await?;
-        found.extend(rows.into_iter().map(|row| ((row.scheme, row.value), row.id)));
+        found.extend(
+            rows.into_iter()
+                .map(|row| ((row.scheme, row.value), (row.id, false))),
+        );
     }
     Ok(found)
 }
@@ -159,7 +163,7 @@ pub(crate) async fn bearer_list(
 
 /// What a source says that an entity bears.
 #[derive(Debug)]
-pub(crate) struct Link<'a> {
+pub(crate) struct Bears<'a> {
     pub(crate) entity: EntityId,
     /// The one that shows it, with all that were merged into that.
     pub(crate) members: &'a [Uuid],
@@ -171,7 +175,7 @@ pub(crate) struct Link<'a> {
 /// Says that the entity bears these. Returns how many more or fewer `members` bear by that.
 pub(crate) async fn identifier_link(
     tx: &mut ScopedTx,
-    link: &Link<'_>,
+    link: &Bears<'_>,
     asserter: &Asserter,
 ) -> Result<i64, sqlx::Error> {
     if link.identifiers.is_empty() {

@@ -4,6 +4,7 @@
 //! begin with it.
 
 mod addition;
+mod bulk;
 mod claim;
 mod entity;
 mod erase;
@@ -19,6 +20,7 @@ mod timeline_gap;
 use spine::ScopedTx;
 
 pub(crate) use addition::*;
+pub(crate) use bulk::*;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use erase::*;

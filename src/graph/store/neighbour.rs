@@ -106,12 +106,16 @@ pub(crate) async fn neighbour_list(
         r#"
         SELECT pair.nth AS "nth!", root.id, root.type AS kind, root.title,
             ARRAY(SELECT DISTINCT r.predicate FROM graph.relation r WHERE r.account = $1
-                AND r.from_entity = ANY(graph.entity_members($1, pair.via)) AND r.to_entity = pair.far
+                AND r.from_entity = ANY(via.members) AND r.to_entity = pair.far
                 AND r.removed_at IS NULL ORDER BY r.predicate) AS "outgoing!",
             ARRAY(SELECT DISTINCT r.predicate FROM graph.relation r WHERE r.account = $1
-                AND r.to_entity = ANY(graph.entity_members($1, pair.via)) AND r.from_entity = pair.far
+                AND r.to_entity = ANY(via.members) AND r.from_entity = pair.far
                 AND r.removed_at IS NULL ORDER BY r.predicate) AS "incoming!"
         FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS pair (via, far, nth)
+        JOIN LATERAL (
+            SELECT CASE WHEN one.absorbed = 0 THEN ARRAY[one.id] ELSE graph.entity_members($1, one.id) END AS members
+            FROM graph.entity one WHERE one.account = $1 AND one.id = pair.via
+        ) via ON true
         JOIN graph.entity far ON far.account = $1 AND far.id = pair.far
         LEFT JOIN LATERAL (
             SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0

@@ -251,29 +251,66 @@ pub(crate) async fn raw_park_again(
     Ok(())
 }
 
-/// Which entities a record spoke of, each with whether the record is all that its source says of it.
-pub(crate) async fn record_link(
+/// Which entities records spoke of, each with whether the record is all that its source says of it.
+pub(crate) async fn record_link_all(
     tx: &mut ScopedTx,
-    record: RawRecordId,
-    entities: &[(Uuid, bool)],
+    spoken_of: &[(RawRecordId, Uuid, bool)],
 ) -> Result<(), sqlx::Error> {
     let account = tx.account();
-    let (ids, subjects): (Vec<Uuid>, Vec<bool>) = entities.iter().copied().unzip();
+    let records: Vec<Uuid> = spoken_of.iter().map(|one| one.0.0).collect();
+    let entities: Vec<Uuid> = spoken_of.iter().map(|one| one.1).collect();
+    let subjects: Vec<bool> = spoken_of.iter().map(|one| one.2).collect();
     sqlx::query!(
         r#"
         INSERT INTO graph.record_entity AS link (account, raw_record, entity, subject)
-        SELECT $1, $2, said.entity, bool_or(said.subject) FROM unnest($3::uuid[], $4::bool[]) AS said (entity, subject)
-        GROUP BY said.entity
+        SELECT $1, said.record, said.entity, bool_or(said.subject)
+        FROM unnest($2::uuid[], $3::uuid[], $4::bool[]) AS said (record, entity, subject)
+        GROUP BY said.record, said.entity
         ON CONFLICT (account, entity, raw_record) DO UPDATE SET subject = true WHERE excluded.subject AND NOT link.subject
         "#,
         account.0,
-        record.0,
-        &ids,
+        &records,
+        &entities,
         &subjects
     )
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Of records to come, by their places, those of which their source said something else before, or says so now: other
+/// revisions are there, and this one isn't its word already.
+pub(crate) async fn raw_revised(
+    tx: &mut ScopedTx,
+    source: &str,
+    rows: &[RawRow],
+) -> Result<Vec<usize>, sqlx::Error> {
+    let account = tx.account();
+    let streams: Vec<String> = rows.iter().map(|row| row.stream.clone()).collect();
+    let keys: Vec<Vec<u8>> = rows.iter().map(|row| row.remote_key.clone()).collect();
+    let revisions: Vec<String> = rows.iter().map(|row| row.revision.clone()).collect();
+    let places = sqlx::query_scalar!(
+        r#"
+        SELECT said.place AS "place!"
+        FROM unnest($3::text[], $4::bytea[], $5::text[]) WITH ORDINALITY AS said (stream, key, revision, place)
+        WHERE EXISTS (SELECT FROM graph.raw_record r WHERE r.account = $1 AND r.source = $2
+                AND r.stream = said.stream AND r.remote_key = said.key)
+            AND NOT EXISTS (SELECT FROM graph.raw_record r WHERE r.account = $1 AND r.source = $2
+                AND r.stream = said.stream AND r.remote_key = said.key AND r.revision = said.revision
+                AND r.superseded_at IS NULL)
+        "#,
+        account.0,
+        source,
+        &streams,
+        &keys,
+        &revisions
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(places
+        .into_iter()
+        .filter_map(|place| usize::try_from(place - 1).ok())
+        .collect())
 }
 
 pub(crate) async fn raw_by_id(tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<SealedRaw>, sqlx::Error> {

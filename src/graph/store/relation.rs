@@ -1,15 +1,13 @@
 //! `graph.relation`.
 
 use chrono::{DateTime, Utc};
-use contracts::{RawRecordId, RelationId};
+use contracts::RelationId;
 use spine::ScopedTx;
 use spine::ports::RelationChange;
 use uuid::Uuid;
 
-use crate::model::{Asserter, by_name};
-
 /// What is known of one edge, by a source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EdgeRow {
     pub(crate) id: RelationId,
     pub(crate) source: String,
@@ -66,35 +64,6 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
             refused: row.refused,
         })
         .collect())
-}
-
-pub(crate) async fn relation_insert(
-    tx: &mut ScopedTx,
-    id: RelationId,
-    edge: &RelationChange,
-    asserter: &Asserter,
-    raw: Option<RawRecordId>,
-) -> Result<(), sqlx::Error> {
-    let (account, now) = (tx.account(), tx.now());
-    sqlx::query!(
-        r#"
-        INSERT INTO graph.relation (account, id, from_entity, predicate, to_entity, asserted_by, source, recorded_at,
-            raw_record)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        "#,
-        account.0,
-        id.0,
-        edge.from.0,
-        edge.predicate,
-        edge.to.0,
-        by_name(asserter.by),
-        asserter.source,
-        now,
-        raw.map(Uuid::from)
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }
 
 /// The owner says it again: sources may, too.
@@ -229,28 +198,27 @@ pub(crate) async fn relation_list(
     sqlx::query_as!(
         RelationRow,
         r#"
-        SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
-            other.title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
+        SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", r.other AS "other!",
+            r.other_title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
             r.recorded_at AS "recorded_at!"
         FROM unnest($2::uuid[]) AS member (id)
         CROSS JOIN LATERAL (
-            (SELECT r.*, true AS outgoing, r.to_entity AS far FROM graph.relation r
-                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity AND far.deleted_at IS NULL
-                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND r.to_entity <> ALL($2)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
+            (SELECT r.*, true AS outgoing, other.id AS other, other.title AS other_title
+                FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity
+                JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL AND NOT other.id = ANY($2)
+                    AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200)
             UNION ALL
-            (SELECT r.*, false AS outgoing, r.from_entity AS far FROM graph.relation r
-                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity AND far.deleted_at IS NULL
-                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND r.from_entity <> ALL($2)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
+            (SELECT r.*, false AS outgoing, other.id AS other, other.title AS other_title
+                FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity
+                JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL AND NOT other.id = ANY($2)
+                    AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE graph.entity_root($1, far.id) END
+                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200)
         ) r
-        JOIN graph.entity far ON far.account = $1 AND far.id = r.far
-        LEFT JOIN LATERAL (
-            SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
-        ) AS far_root ON true
-        JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
-            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
-        WHERE NOT other.id = ANY($2)
         ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200
         "#,
         account.0,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::EntityId;
 use spine::ScopedTx;
-use spine::ports::{Entity, Identifier};
+use spine::ports::Entity;
 use uuid::Uuid;
 
 use super::entity::EntityRow;
@@ -20,7 +20,7 @@ pub(crate) struct Stretch<'a> {
 
 /// Makes the rows of identifiers that are missing. They are not held, so that calls to one number don't wait for each
 /// other, and made in an order that is the same for everybody.
-async fn identifiers_ensure(
+pub(super) async fn identifiers_ensure(
     tx: &mut ScopedTx,
     schemes: &[String],
     values: &[String],
@@ -42,51 +42,6 @@ async fn identifiers_ensure(
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
-}
-
-/// Puts an item on the timelines of the addresses that it names.
-pub(crate) async fn timeline_participants_add(
-    tx: &mut ScopedTx,
-    item: EntityId,
-    kind: &str,
-    at: DateTime<Utc>,
-    participants: &[(&'static str, Identifier)],
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    let schemes: Vec<String> = participants.iter().map(|(_, one)| one.scheme.clone()).collect();
-    let values: Vec<String> = participants.iter().map(|(_, one)| one.value.clone()).collect();
-    let roles: Vec<String> = participants.iter().map(|(role, _)| (*role).to_owned()).collect();
-    // Most addresses were seen before: they are made only where the first try finds fewer than it looked for.
-    for last in [false, true] {
-        let found = sqlx::query_scalar!(
-            r#"
-            WITH named AS (
-                SELECT i.id, named.role
-                FROM unnest($5::text[], $6::text[], $7::text[]) AS named (role, scheme, value)
-                JOIN graph.identifier i ON i.account = $1 AND i.scheme = named.scheme AND i.value = named.value
-            ), written AS (
-                INSERT INTO graph.timeline (account, item, about, role, kind, at)
-                SELECT $1, $2, named.id, named.role, $3, $4 FROM named
-                ON CONFLICT (account, item, about, role) DO UPDATE SET at = excluded.at
-            )
-            SELECT count(*) AS "count!" FROM named
-            "#,
-            account.0,
-            item.0,
-            kind,
-            at,
-            &roles,
-            &schemes,
-            &values
-        )
-        .fetch_one(tx.conn())
-        .await?;
-        if last || usize::try_from(found).is_ok_and(|found| found == participants.len()) {
-            break;
-        }
-        identifiers_ensure(tx, &schemes, &values).await?;
-    }
     Ok(())
 }
 
@@ -188,34 +143,6 @@ pub(crate) async fn timeline_move(
         account.0,
         item.0,
         at
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Puts whichever end of a relation has a time on the timeline of the other.
-pub(crate) async fn timeline_relate(
-    tx: &mut ScopedTx,
-    from: EntityId,
-    predicate: &str,
-    to: EntityId,
-) -> Result<(), sqlx::Error> {
-    let account = tx.account();
-    sqlx::query!(
-        r#"
-        INSERT INTO graph.timeline (account, item, about, role, kind, at)
-        SELECT $1, item.id, ends.about, $4, item.type, item.starts_at
-        FROM (VALUES ($2::uuid, $3::uuid), ($3::uuid, $2::uuid)) AS ends (item, about)
-        JOIN graph.entity named ON named.account = $1 AND named.id = ends.item
-        JOIN graph.entity item ON item.account = $1 AND item.starts_at IS NOT NULL
-            AND item.id = CASE WHEN named.merged_into IS NULL THEN named.id ELSE graph.entity_root($1, named.id) END
-        ON CONFLICT (account, item, about, role) DO NOTHING
-        "#,
-        account.0,
-        from.0,
-        to.0,
-        predicate
     )
     .execute(tx.conn())
     .await?;

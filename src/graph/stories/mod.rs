@@ -3,6 +3,7 @@
 
 mod access;
 mod around;
+mod batches;
 mod calls;
 mod erasing;
 mod histories;

@@ -24,7 +24,9 @@ pub use graph::{
 };
 pub use media::{KeepMedia, KeptMedia, MediaError, MediaStore};
 pub use merge::GraphMerge;
-pub use records::{KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal};
+pub use records::{
+    IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,
+};
 pub use state::{Fact, StateRead};
 
 /// The wired ports. Services provide theirs while they are built and ask others' once everything runs.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::{ConnectionId, RawRecordId};
 
-use super::{Applied, AppliedEntity, AssertedBy, Change, GraphError, Identifier};
+use super::{Applied, AppliedEntity, AssertedBy, Change, Entity, GraphError, Identifier};
 use crate::access::ScopedTx;
 
 /// What came from a source, as received, before it meant anything.
@@ -136,4 +136,63 @@ pub trait RecordIntake: Send + Sync {
         tx: &mut ScopedTx,
         withdrawal: Withdrawal,
     ) -> Result<Option<AppliedEntity>, GraphError>;
+
+    /// A batch of about so many records of one source, which are read and written together in one transaction. A record
+    /// alone is written at each step, and what is refused of it can be parked in the same transaction.
+    fn batch<'a>(&'a self, source: &str, size: usize) -> Box<dyn IntakeBatch + 'a>;
+}
+
+/// Records of one source that are taken in and understood together: what one of them needs is read for all, and what
+/// they change is written at once. Each means what it would mean alone, after those before it.
+///
+/// What was given to the batch stands in the database only after [`IntakeBatch::write`]: until then the graph is asked
+/// through the batch. One of several records that is spoilt can't be gone on with, and its transaction is not to be
+/// committed: the records are given to smaller batches, and at last each to one of its own.
+#[async_trait]
+pub trait IntakeBatch: Send {
+    /// Takes records in, as [`RecordIntake::receive`]; an error of one record is its own.
+    async fn receive(
+        &mut self,
+        tx: &mut ScopedTx,
+        records: Vec<RawRecord>,
+    ) -> Result<Vec<Result<Received, GraphError>>, GraphError>;
+
+    /// Reads and holds whatever bears these, by the type that will be asked for: what comes will say that it does.
+    async fn expect(
+        &mut self,
+        tx: &mut ScopedTx,
+        known_by: Vec<(String, Identifier)>,
+    ) -> Result<(), GraphError>;
+
+    /// As [`super::GraphRead::entity`].
+    async fn entity(
+        &mut self,
+        tx: &mut ScopedTx,
+        id: contracts::EntityId,
+    ) -> Result<Option<Entity>, GraphError>;
+
+    /// As [`super::GraphRead::entity_by_identifier`].
+    async fn entity_by_identifier(
+        &mut self,
+        tx: &mut ScopedTx,
+        kind: &str,
+        identifier: &Identifier,
+    ) -> Result<Option<Entity>, GraphError>;
+
+    /// As [`RecordIntake::understand`], for a record that the batch took in.
+    async fn understand(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError>;
+
+    /// As [`RecordIntake::park_received`].
+    async fn park(&mut self, tx: &mut ScopedTx, record: RawRecordId, reason: &str) -> Result<(), GraphError>;
+
+    /// Whether a change was refused when part of it may have been taken in.
+    fn is_spoilt(&self) -> bool;
+
+    /// Writes what isn't written yet, so that the database can be asked, and changed past the batch.
+    async fn write(&mut self, tx: &mut ScopedTx) -> Result<(), GraphError>;
 }

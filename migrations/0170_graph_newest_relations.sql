@@ -1,4 +1,4 @@
--- graph: the newest relations of an entity with very many of them, without reading the others.
+-- graph: the newest relations of an entity are found without sorting all that it has.
 
 CREATE INDEX relation_from_newest ON graph.relation (account, from_entity, recorded_at DESC, id DESC)
     WHERE removed_at IS NULL;

@@ -1,0 +1,112 @@
+//! Raw records of a draft: taken in, and what became of them.
+
+use std::collections::{HashMap, HashSet};
+
+use contracts::RawRecordId;
+use spine::ScopedTx;
+use spine::ports::GraphError;
+
+use crate::store::{self, RawRow};
+
+/// What makes a record the same as another of its source: stream, remote key, revision.
+type RecordKey = (String, Vec<u8>, String);
+
+/// Records that are not yet written, and those that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    unwritten: Vec<(RawRow, i32)>,
+    places: HashMap<RawRecordId, usize>,
+    held: HashSet<RawRecordId>,
+    seen: HashMap<RecordKey, RawRecordId>,
+    settled: Vec<RawRecordId>,
+}
+
+impl Records {
+    /// Takes in those of these that aren't there. Of each, which it is, and whether it was there.
+    pub(crate) async fn receive(
+        &mut self,
+        tx: &mut ScopedTx,
+        source: &str,
+        rows: Vec<RawRow>,
+    ) -> Result<Vec<(RawRecordId, bool)>, GraphError> {
+        for (place, id) in store::raw_known(tx, source, &rows).await? {
+            if let Some(row) = rows.get(place) {
+                self.seen.insert(record_key(row), id);
+            }
+        }
+        let mut received = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = record_key(&row);
+            if let Some(known) = self.seen.get(&key) {
+                received.push((*known, true));
+                continue;
+            }
+            let id = row.id;
+            self.seen.insert(key, id);
+            self.places.insert(id, self.unwritten.len());
+            self.held.insert(id);
+            self.unwritten.push((row, 1));
+            received.push((id, false));
+        }
+        Ok(received)
+    }
+
+    /// Holds a record. False: it isn't there.
+    pub(crate) async fn hold(&mut self, tx: &mut ScopedTx, id: RawRecordId) -> Result<bool, GraphError> {
+        if self.held.contains(&id) {
+            return Ok(true);
+        }
+        let is_there = store::raw_hold(tx, id).await?;
+        if is_there {
+            self.held.insert(id);
+        }
+        Ok(is_there)
+    }
+
+    /// A record was understood.
+    pub(crate) fn understood(&mut self, id: RawRecordId) {
+        match self.unwritten(id) {
+            Some((row, tries)) => {
+                row.status = "processed";
+                row.reason = None;
+                *tries += 1;
+            }
+            None => self.settled.push(id),
+        }
+    }
+
+    /// Parks a record that isn't written yet; its source. `None`: it is written.
+    pub(crate) fn park(&mut self, id: RawRecordId, reason: &str) -> Option<String> {
+        let (row, tries) = self.unwritten(id)?;
+        row.status = "parked";
+        row.reason = Some(reason.to_owned());
+        *tries += 1;
+        Some(row.source.clone())
+    }
+
+    fn unwritten(&mut self, id: RawRecordId) -> Option<&mut (RawRow, i32)> {
+        let place = self.places.get(&id)?;
+        self.unwritten.get_mut(*place)
+    }
+
+    pub(super) async fn write(&mut self, tx: &mut ScopedTx) -> Result<(), GraphError> {
+        if !self.unwritten.is_empty() {
+            store::raw_insert_all(tx, &self.unwritten).await?;
+            self.unwritten.clear();
+            self.places.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) async fn settle(&mut self, tx: &mut ScopedTx) -> Result<(), GraphError> {
+        if !self.settled.is_empty() {
+            store::raw_settle_all(tx, &self.settled).await?;
+            self.settled.clear();
+        }
+        Ok(())
+    }
+}
+
+fn record_key(row: &RawRow) -> RecordKey {
+    (row.stream.clone(), row.remote_key.clone(), row.revision.clone())
+}

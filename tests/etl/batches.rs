@@ -1,0 +1,129 @@
+//! Records of one batch: what they mean together, and what a bad one among them costs.
+
+use super::*;
+
+/// A mail of one address to another, with whatever else its header says.
+fn letter(id: &str, from: &str, more: &str, text: &str) -> String {
+    format!(
+        "From x\nFrom: {from}\nTo: alice@example.org\nSubject: Letter\nDate: Fri, 1 May 2026 12:00:00 +0200\n\
+         Message-ID: <{id}@example.org>\n{more}\n{text}\n\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_of_one_file_meet_in_one_conversation_in_whatever_order_they_stand() {
+    let hub = hub().await;
+    let mail = |number, references: &[usize]| format!("From x\n{}\n", mailbox::mail(number, references));
+    let (first, reply, answer) = (mail(1, &[]), mail(2, &[1]), mail(3, &[2]));
+    for order in [
+        [&first, &reply, &answer],
+        [&answer, &reply, &first],
+        [&first, &answer, &reply],
+    ] {
+        let alice = Alice::new(&hub).await;
+        let file = order.map(String::as_str).concat();
+        for news in [3, 0] {
+            let done = alice.import("mbox", file.clone()).await;
+            assert_eq!(
+                (&done["new"], &done["parked"]),
+                (&json!(news), &json!(0)),
+                "{done}"
+            );
+            assert_eq!(alice.entities("Message").await, 3);
+            assert_eq!(alice.entities("Conversation").await, 1);
+            assert_eq!(alice.conversation_sizes().await, [3]);
+            assert_eq!(alice.entities("Person").await, 2, "Alice and who wrote");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_mails_of_one_batch_from_somebody_new_make_one_person_who_gets_her_name_from_either() {
+    let hub = hub().await;
+    let alice = Alice::new(&hub).await;
+    let bare = letter("1", "kim@example.org", "", "Hello");
+    let named = letter("2", "Kim Example <Kim@Example.org>", "", "Hello again");
+    let file = [
+        bare.clone(),
+        named,
+        bare.clone(),
+        letter("3", "lee@example.org", "", "Bye"),
+    ]
+    .concat();
+    let done = alice.import("mbox", file.clone()).await;
+    assert_eq!(
+        (&done["taken"], &done["new"], &done["known"]),
+        (&json!(4), &json!(3), &json!(1)),
+        "the same mail twice in one file is one: {done}"
+    );
+    assert_eq!(alice.entities("Person").await, 3);
+    assert_eq!(alice.count("entity WHERE title = 'Kim Example'").await, 1);
+    assert_eq!(
+        alice
+            .count("claim WHERE source = 'import/mbox' AND recorded_to IS NOT NULL")
+            .await,
+        1
+    );
+    let (before, events) = (
+        canonical(&alice.export("jsonld").await),
+        data_events(&alice).await,
+    );
+    assert_eq!(alice.import("mbox", file).await["new"], 0);
+    assert_eq!(canonical(&alice.export("jsonld").await), before);
+    assert_eq!(data_events(&alice).await, events, "nobody was told of anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_in_the_middle_of_a_batch_is_parked_alone() {
+    let hub = hub().await;
+    let alice = Alice::new(&hub).await;
+    // Two mails of one id are one message: each of them fits, both together don't.
+    let long = letter("twice", "kim@example.org", "", &"so many words ".repeat(2_800));
+    let many: Vec<String> = (0..100)
+        .map(|n| format!("r{n}@{label}.{label}.example", label = "b".repeat(60)))
+        .collect();
+    let many = letter(
+        "twice",
+        "kim@example.org",
+        &format!("Cc: {}\n", many.join(",\n ")),
+        "",
+    );
+    let many = many.replace("To: alice@example.org", &format!("To: {}", many_more()));
+    let file = [
+        long,
+        mailbox::mailbox(40),
+        many,
+        mailbox::mailbox(90).replace("<m", "<n"),
+    ]
+    .concat();
+    let done = alice.import("mbox", file.clone()).await;
+    assert_eq!(
+        (&done["taken"], &done["new"], &done["parked"]),
+        (&json!(132), &json!(132), &json!(1)),
+        "{done}"
+    );
+    assert_eq!(alice.entities("Message").await, 131);
+    assert_eq!(
+        alice
+            .count("raw_record WHERE status = 'parked' AND reason LIKE '%properties take%'")
+            .await,
+        1
+    );
+    assert_eq!(alice.count("raw_record WHERE status = 'received'").await, 0);
+    assert_eq!(alice.conversation_sizes().await.iter().sum::<i64>(), 131);
+    let before = data_events(&alice).await;
+    let again = alice.import("mbox", file).await;
+    assert_eq!(
+        (&again["new"], &again["known"]),
+        (&json!(0), &json!(132)),
+        "{again}"
+    );
+    assert_eq!(data_events(&alice).await, before, "nobody was told of anything");
+}
+
+fn many_more() -> String {
+    let all: Vec<String> = (0..100)
+        .map(|n| format!("s{n}@{label}.{label}.example", label = "c".repeat(60)))
+        .collect();
+    all.join(",\n ")
+}
