@@ -88,7 +88,7 @@ impl GraphWrite for Graph {
         let id = match change.entities.first().map(|entity| &entity.target) {
             Some(Target::New(id)) => *id,
             Some(Target::Identified) => EntityId::new(),
-            Some(Target::Existing(_)) | None => return Ok(None),
+            Some(Target::Existing(_) | Target::Record) | None => return Ok(None),
         };
         Work::new(types, change.by, &change.source)
             .add(self, tx, &change, id)
