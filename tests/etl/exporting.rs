@@ -24,6 +24,8 @@ async fn an_exported_account_is_the_same_in_an_empty_one_and_adds_nothing_where_
         hub: &hub,
         scope: hub.somebody(),
     };
+    // A new account knows its owner's name and nothing more.
+    other.write("Person", "Alice", &[("allod", "me")]).await;
     let done = other.import("jsonld", export.clone()).await;
     assert_eq!((&done["state"], &done["parked"]), (&json!("finished"), &json!(0)));
     assert_eq!(canonical(&other.export("jsonld").await), canonical(&export));

@@ -127,7 +127,8 @@ pub struct MergeSuggested {
 }
 event!(MergeSuggested, "data.MergeSuggested");
 
-/// A relation between two entities was asserted.
+/// A relation between two entities was asserted. Its ends are as it was said: one that was merged meanwhile stands for what
+/// it was merged into, and has the relation again when the merge is taken back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RelationAdded {
     /// The relation.

@@ -65,11 +65,12 @@ impl Work<'_> {
             store::relation_unrefuse(tx, &edge).await?;
         }
         if !rows.iter().any(|row| row.live) {
+            // As it was written, so that whoever keeps it can tell whose it is once a merge is taken back.
             let payload = RelationAdded {
                 relation: id,
-                from: near.id,
+                from,
                 predicate,
-                to: far,
+                to,
             };
             self.events
                 .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));

@@ -374,3 +374,32 @@ async fn another_accounts_people_can_be_neither_merged_nor_told_apart() {
     assert!(graph(&hub).tell_apart(&mut tx, his, hers).await.is_err());
     assert!(graph(&hub).delete(&mut tx, hers).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_the_absorbed_is_told_of_the_absorbed() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let one = take_in(&hub, &alice, card("1", "Sam Miller", &[])).await;
+    let other = take_in(&hub, &alice, card("2", "Sam Miller", &[])).await;
+    let friend = take_in(&hub, &alice, card("3", "Kim Jones", &[])).await;
+    merge(&hub, &alice, one, other).await.unwrap();
+    for (by, source) in [(AssertedBy::Connector, "dav/1"), (AssertedBy::User, "user")] {
+        let mut said = change(by, source, vec![]);
+        said.relations.push(RelationChange {
+            from: other,
+            predicate: format!("friend.{source}").replace('/', "-"),
+            to: friend,
+        });
+        apply(&hub, &alice, said).await.unwrap();
+    }
+    let events = told(&hub, &alice).await;
+    let added = events
+        .iter()
+        .filter_map(|event| event.payload::<contracts::events::data::RelationAdded>()?.ok());
+    let from: Vec<EntityId> = added.map(|added| added.from).collect();
+    assert_eq!(
+        from,
+        [other, one],
+        "a source speaks of its card, the owner of what she sees"
+    );
+}

@@ -21,8 +21,10 @@ const VOICES: [(AssertedBy, &str); 6] = [
     (AssertedBy::Rule, "rule/1"),
     (AssertedBy::User, "user"),
 ];
-/// When, how often, and what follows from the rest: not what is known. A merge shows in the versions for ever.
-const LEFT_OUT: [&str; 10] = [
+/// When, how often, and what follows from the rest: not what is known. A merge shows in the versions for ever; what is
+/// sealed or hashed is so for its account, and ids tell the order in which rows were made.
+const LEFT_OUT: [&str; 15] = [
+    "id",
     "version",
     "created_at",
     "updated_at",
@@ -33,6 +35,10 @@ const LEFT_OUT: [&str; 10] = [
     "decided_at",
     "received_at",
     "settled_at",
+    "body",
+    "body_key",
+    "remote_id",
+    "remote_key",
 ];
 
 /// What somebody says.
