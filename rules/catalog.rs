@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use contracts::events::rules::RuleChanged;
-use contracts::{AccountId, Event, EventPayload};
+use contracts::{AccountId, Event, EventPayload, Lane};
 use spine::access::{AccessError, ScopedTx};
 
 use crate::engine::index::Index;
@@ -66,8 +66,11 @@ impl Catalog {
 
     /// Whether an event may concern a rule of its account, as far as memory tells. A change of the rules is told by
     /// [`RuleChanged`], which stands in the log before whatever was written down after it; until then, what is held
-    /// here was true when the event came about.
+    /// here was true when the event came about. History is read on a lane of its own, which that event is not on.
     pub(crate) fn may_concern(&self, event: &Event) -> bool {
+        if event.lane == Lane::Backfill {
+            return true;
+        }
         if event.kind == RuleChanged::TYPE {
             self.forget(event.account);
         }

@@ -16,5 +16,6 @@ mod metadata;
 mod outage;
 mod owner;
 mod queue_interop;
+mod starting;
 mod support;
 mod webhooks;

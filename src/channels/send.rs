@@ -68,7 +68,10 @@ impl Stop {
 impl From<AccessError> for Stop {
     fn from(error: AccessError) -> Self {
         match error {
-            AccessError::Database(_) | AccessError::Queue(_) | AccessError::Store(_) => Self::retry(error),
+            AccessError::Database(_)
+            | AccessError::Queue(_)
+            | AccessError::Store(_)
+            | AccessError::Vault(_) => Self::retry(error),
             // Nothing can be written for this message any more, not even that it failed.
             AccessError::Payload(_) | AccessError::Erased | AccessError::TooDeep => Self::Fail {
                 reason: error.to_string(),

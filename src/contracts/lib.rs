@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod id;
 pub mod job;
 pub mod jobs;
+pub mod mailbox;
 pub mod nearest;
 pub mod problem;
 pub mod tel;

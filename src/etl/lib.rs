@@ -15,6 +15,7 @@ mod map;
 mod on_account_erased;
 mod on_record;
 mod places;
+mod revision;
 mod run_import;
 mod split;
 mod store;

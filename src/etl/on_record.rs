@@ -46,16 +46,28 @@ impl JobHandler for Process {
     }
 }
 
-/// Understands or parks a record. `None`: it isn't there.
+/// Understands or parks a record; one whose source said something newer since is left as it is. `None`: it isn't there.
 pub(crate) async fn process(
     context: &Context,
     tx: &mut ScopedTx,
     work: &mut Understanding,
     id: RawRecordId,
 ) -> Result<Option<Outcome>, GraphError> {
-    let Some(kept) = context.ports.raw_records().record(tx, id).await? else {
-        return Ok(None);
+    let intake = context.ports.record_intake();
+    let kept = match context.ports.raw_records().record(tx, id).await {
+        Ok(Some(kept)) => kept,
+        Ok(None) => return Ok(None),
+        // It can't be opened; the others can.
+        Err(GraphError::Invalid(reason)) => {
+            intake.park_received(tx, id, &reason).await?;
+            return Ok(Some(Outcome::Parked(reason)));
+        }
+        Err(away) => return Err(away),
     };
+    if kept.superseded {
+        intake.pass_over(tx, id, None).await?;
+        return Ok(Some(Outcome::Understood));
+    }
     let (record, hints) = (kept.record, work.hints.clone());
     // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
     let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))

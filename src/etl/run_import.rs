@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::files;
 use crate::format::Format;
 use crate::map::Meaning;
+use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
@@ -224,6 +225,12 @@ impl RunImportHandler {
                 Err(error) => return Err(error),
             };
             if received.known {
+                step.known += 1;
+                continue;
+            }
+            let (ports, hints) = (&self.0.ports, &work.hints);
+            if is_outdated(ports, &mut tx, &meaning, received.before, hints).await? {
+                intake.pass_over(&mut tx, received.id, received.before).await?;
                 step.known += 1;
                 continue;
             }

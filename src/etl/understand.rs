@@ -222,7 +222,7 @@ fn person(email: Identifier, name: Option<String>) -> EntityChange {
     EntityChange {
         target: Target::Identified,
         kind: "Person".to_owned(),
-        title: name.or_else(|| Some(email.value.clone())),
+        title: name,
         props,
         identifiers: vec![email],
         starts_at: None,
@@ -292,11 +292,18 @@ impl Work<'_> {
         tx: &mut ScopedTx,
         mut entity: EntityChange,
     ) -> Result<Option<EntityChange>, GraphError> {
+        let is_owners = entity.identifiers.iter().any(map::is_owner);
+        entity.identifiers.retain(|one| !map::is_owner(one));
         let Some((at, id)) = own_id(&entity.identifiers) else {
             return Ok(Some(entity));
         };
-        let here = self.ports.graph_read().entity(tx, id).await?;
-        let Some(here) = here.filter(|here| here.kind == entity.kind) else {
+        let Some(here) = self.ports.graph_read().entity(tx, id).await? else {
+            if is_owners && let Some(me) = self.owner_without_data(tx).await? {
+                entity.target = Target::Existing(me);
+            }
+            return Ok(Some(entity));
+        };
+        if here.kind != entity.kind {
             return Ok(Some(entity));
         };
         let is_whole = entity.identifiers.remove(at).scheme == map::EXPORTED_ID;
@@ -313,6 +320,18 @@ impl Work<'_> {
         }
         entity.target = Target::Existing(id);
         Ok(Some(entity))
+    }
+
+    /// The owner's Person while nothing is known of her: then an export that comes into the account is taken for her own.
+    /// Later its owner is somebody like everybody else, who is recognised by addresses: it may be her partner's.
+    async fn owner_without_data(&self, tx: &mut ScopedTx) -> Result<Option<EntityId>, GraphError> {
+        let read = self.ports.graph_read();
+        let me = Identifier::new("allod", "me");
+        let Some(me) = read.entity_by_identifier(tx, "Person", &me).await? else {
+            return Ok(None);
+        };
+        let known = read.identifiers(tx, me.id).await?;
+        Ok(known.iter().all(map::is_owner).then_some(me.id))
     }
 
     async fn edge(&mut self, tx: &mut ScopedTx, edge: Edge) -> Result<(), GraphError> {

@@ -1,7 +1,7 @@
 //! Whether a change can be applied at all, seen without the database; and the change in its one spelling.
 //!
 //! Invariant: what passes here fits the tables: bounded, printable where it is a name, without the NUL that
-//! PostgreSQL's text refuses. Pure. Begin with [`change`].
+//! PostgreSQL's text refuses. What is refused of a source is refused without a word of its content. Pure. Begin with [`change`].
 
 use chrono::{DateTime, Datelike};
 use serde_json::{Map, Value};
@@ -37,8 +37,10 @@ pub(crate) fn change(types: &Types, principal: &Principal, mut change: Change) -
     } else {
         Unknown::Keep
     };
+    let by = change.by;
     for one in &mut change.entities {
         entity(types, unknown, one)?;
+        reserved(by, one)?;
     }
     for one in &change.relations {
         relation(one)?;
@@ -47,7 +49,11 @@ pub(crate) fn change(types: &Types, principal: &Principal, mut change: Change) -
 }
 
 fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<(), String> {
-    let kind = types.get(&change.kind)?;
+    let is_owners = unknown == Unknown::Refuse;
+    let kind = types.get(&change.kind).map_err(|wrong| match is_owners {
+        true => wrong,
+        false => "there is no such type".to_owned(),
+    })?;
     if let Some(title) = &change.title {
         text("title", title, TITLE_LEN_MAX)?;
     }
@@ -82,13 +88,30 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
         ));
     }
     for identifier in &mut change.identifiers {
-        *identifier = normalise::normalise(identifier)?;
+        *identifier = normalise::normalise(identifier).map_err(|wrong| match is_owners {
+            true => wrong,
+            // What is wrong with a stranger's address becomes the reason why a record is parked, which is logged.
+            false => normalise::refusal(identifier),
+        })?;
     }
-    if matches!(change.target, Target::Identified) && strong(change).next().is_none() {
+    if matches!(change.target, Target::Identified | Target::Record) && strong(change).next().is_none() {
         return Err(format!(
             "{} can't be found: it needs an identifier that is its own; a short code or a role's mailbox is many people's",
             kind.name
         ));
+    }
+    Ok(())
+}
+
+/// By `allod` the hub knows the owner's own Person, by `allod.…` its devices and what came out of an export. The first is
+/// said when the account is made; the others by connectors that are built in. Nobody else may say that somebody is her.
+fn reserved(by: AssertedBy, change: &EntityChange) -> Result<(), String> {
+    let is_refused = |scheme: &str| match scheme {
+        "allod" => by != AssertedBy::User,
+        _ => scheme.starts_with("allod.") && by != AssertedBy::Connector,
+    };
+    if change.identifiers.iter().any(|one| is_refused(&one.scheme)) {
+        return Err("identifiers of the scheme `allod` are the hub's own".to_owned());
     }
     Ok(())
 }
@@ -267,6 +290,48 @@ mod tests {
         };
         assert!(change(&types(), &rule, empty(AssertedBy::User)).is_err());
         assert!(change(&types(), &rule, empty(AssertedBy::Rule)).is_ok());
+    }
+
+    #[test]
+    fn a_sources_content_is_not_quoted_in_what_is_wrong_with_it() {
+        let known_as = |scheme, value| person(json!({}), vec![Identifier::new(scheme, value)]);
+        let named = |kind: &str| {
+            let mut entity = person(json!({}), vec![Identifier::new("a.id", "1")]);
+            entity.kind = kind.to_owned();
+            entity
+        };
+        for entity in [
+            known_as("tel", "4915secret"),
+            known_as("email", "secret at home"),
+            known_as("tel.short", "secret"),
+            named("Secret"),
+            person(json!({"name": ["secret"]}), vec![Identifier::new("a.id", "1")]),
+        ] {
+            let asked = checked(AssertedBy::User, entity.clone()).unwrap_err();
+            let parked = checked(AssertedBy::Connector, entity).unwrap_err();
+            assert!(!parked.to_lowercase().contains("secret"), "{parked}");
+            assert!(
+                asked.to_lowercase().contains("secret"),
+                "the owner is told what she wrote: {asked}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_but_the_hub_says_who_the_owner_is() {
+        let known_as = |scheme| person(json!({"name": "Mallory"}), vec![Identifier::new(scheme, "me")]);
+        assert!(checked(AssertedBy::User, known_as("allod")).is_ok());
+        for by in [
+            AssertedBy::Connector,
+            AssertedBy::Rule,
+            AssertedBy::Agent,
+            AssertedBy::Peer,
+        ] {
+            let error = checked(by, known_as("Allod")).unwrap_err();
+            assert!(error.contains("the hub's own"), "{error}");
+        }
+        assert!(checked(AssertedBy::Connector, known_as("allod.device")).is_ok());
+        assert!(checked(AssertedBy::Peer, known_as("allod.device")).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use spine::ports::{GraphError, GraphRead};
 use spine::queue::{JobContext, JobError, JobHandler};
 use uuid::Uuid;
 
-use crate::store::{Rows, Stretch};
+use crate::store::{Rows, StoredEntity};
 use crate::{Graph, store};
 
 /// Items of a timeline that one commit erases.
@@ -35,12 +35,13 @@ impl JobHandler for EraseHandler {
     type Payload = EraseEntity;
 
     async fn run(&self, job: &JobContext, order: EraseEntity) -> Result<Value, JobError> {
-        let mut items = 0;
+        let (mut items, mut bodies) = (0, 0);
         if order.with_timeline {
             loop {
                 let erased = self.erase_items(job, order.entity).await.map_err(retry)?;
-                items += erased;
-                if erased == 0 {
+                items += erased.0;
+                bodies += erased.1;
+                if erased.0 == 0 {
                     break;
                 }
             }
@@ -53,7 +54,7 @@ impl JobHandler for EraseHandler {
             .map_err(JobError::retry)?;
         let rows = self
             .graph
-            .erase(&mut tx, order.entity, order.with_timeline)
+            .erase(&mut tx, order.entity, order.with_timeline, bodies)
             .await
             .map_err(retry)?;
         tx.commit().await.map_err(JobError::retry)?;
@@ -69,26 +70,69 @@ fn retry(error: GraphError) -> JobError {
 }
 
 impl EraseHandler {
-    /// Erases the next items around an entity; how many.
-    async fn erase_items(&self, job: &JobContext, entity: EntityId) -> Result<usize, GraphError> {
+    /// Erases the next items around an entity, hidden ones too; how many, and how many bodies of events that named them.
+    async fn erase_items(&self, job: &JobContext, entity: EntityId) -> Result<(usize, u64), GraphError> {
         let mut tx = self.graph.access.begin(job.scope(), job.cause()).await?;
         let Some(members) = members_of(&mut tx, entity).await? else {
-            return Ok(0);
+            return Ok((0, 0));
         };
         let abouts = store::timeline_abouts(&mut tx, &members).await?;
-        let newest = Stretch {
-            kind: None,
-            since: spine::edge::DATABASE_TIME_MIN,
-            before: (spine::edge::DATABASE_TIME_MAX, Uuid::max()),
-            limit: ITEMS,
-        };
-        let items = store::timeline_about(&mut tx, &abouts, &newest).await?;
+        let items = store::timeline_items(&mut tx, &abouts, &members, ITEMS).await?;
+        let mut all = Vec::new();
         for item in &items {
-            self.graph.erase(&mut tx, item.id, false).await?;
+            all.extend(self.graph.erase_rows(&mut tx, *item, false).await?);
+        }
+        let bodies = erase_bodies(&mut tx, &all).await?;
+        for erased in all {
+            erased.tell(&mut tx)?;
         }
         tx.commit().await?;
-        Ok(items.len())
+        Ok((items.len(), bodies))
     }
+}
+
+/// What was erased and isn't told yet.
+struct Erased {
+    root: StoredEntity,
+    members: Vec<Uuid>,
+    /// Ids and addresses by which events may speak of it.
+    texts: Vec<String>,
+    /// What it was called.
+    names: Vec<String>,
+    rows: Rows,
+}
+
+impl Erased {
+    /// The receipt.
+    fn tell(self, tx: &mut ScopedTx) -> Result<(), GraphError> {
+        let root = self.root.id;
+        let payload = EntityErased {
+            entity: root,
+            merged: self
+                .members
+                .into_iter()
+                .map(EntityId)
+                .filter(|id| *id != root)
+                .collect(),
+            kind: self.root.kind,
+            version: self.root.version + 1,
+            rows: self.rows,
+            names: self.names.iter().map(|name| tx.name_mark(name)).collect(),
+        };
+        let event = contracts::NewEvent::of(&payload).map_err(spine::AccessError::Payload)?;
+        tx.publish(event.about_version(root, payload.version))?;
+        Ok(())
+    }
+}
+
+/// Removes the bodies that name any of these, in one look at all of them.
+async fn erase_bodies(tx: &mut ScopedTx, all: &[Erased]) -> Result<u64, GraphError> {
+    if all.is_empty() {
+        return Ok(0);
+    }
+    let texts: Vec<String> = all.iter().flat_map(|one| one.texts.clone()).collect();
+    let names: Vec<String> = all.iter().flat_map(|one| one.names.clone()).collect();
+    Ok(tx.erase_bodies(&texts, &names).await?)
 }
 
 /// An entity with all that were merged into it, though it is deleted; `None`: it isn't there any more.
@@ -100,15 +144,35 @@ async fn members_of(tx: &mut ScopedTx, id: EntityId) -> Result<Option<Vec<Uuid>>
 }
 
 impl Graph {
-    /// Erases an entity with all that were merged into it; the rows that went. Nothing, if it isn't there.
+    /// Erases an entity with all that were merged into it; the rows that went, with the bodies that went before for its
+    /// sake. Nothing, if it isn't there.
     pub(crate) async fn erase(
         &self,
         tx: &mut ScopedTx,
         id: EntityId,
         with_addresses: bool,
+        bodies_before: u64,
     ) -> Result<Rows, GraphError> {
-        let Some(root) = store::entity_root_lock(tx, id).await? else {
+        let Some(mut erased) = self.erase_rows(tx, id, with_addresses).await? else {
             return Ok(Rows::new());
+        };
+        let bodies = bodies_before + erase_bodies(tx, std::slice::from_ref(&erased)).await?;
+        if bodies > 0 {
+            erased.rows.insert("spine.event_body".to_owned(), bodies);
+        }
+        let rows = erased.rows.clone();
+        erased.tell(tx)?;
+        Ok(rows)
+    }
+
+    async fn erase_rows(
+        &self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        with_addresses: bool,
+    ) -> Result<Option<Erased>, GraphError> {
+        let Some(root) = store::entity_root_lock(tx, id).await? else {
+            return Ok(None);
         };
         if self.me(tx).await.is_ok_and(|me| me == root.id) {
             return Err(GraphError::Invalid(
@@ -126,24 +190,12 @@ impl Graph {
         if requests > 0 {
             rows.insert("spine.request".to_owned(), requests);
         }
-        let bodies = tx.erase_bodies(&texts, &names).await?;
-        if bodies > 0 {
-            rows.insert("spine.event_body".to_owned(), bodies);
-        }
-        let payload = EntityErased {
-            entity: root.id,
-            merged: members
-                .into_iter()
-                .map(EntityId)
-                .filter(|id| *id != root.id)
-                .collect(),
-            kind: root.kind,
-            version: root.version + 1,
-            rows: rows.clone(),
-            names: names.iter().map(|name| tx.name_mark(name)).collect(),
-        };
-        let event = contracts::NewEvent::of(&payload).map_err(spine::AccessError::Payload)?;
-        tx.publish(event.about_version(root.id, payload.version))?;
-        Ok(rows)
+        Ok(Some(Erased {
+            root,
+            members,
+            texts,
+            names,
+            rows,
+        }))
     }
 }

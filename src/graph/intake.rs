@@ -14,7 +14,7 @@ use spine::ports::{
 };
 
 use crate::apply::Work;
-use crate::apply::entity::members;
+use crate::apply::entity::{members, timeline_anew};
 use crate::model::{changes, fold};
 use crate::normalise::normalise;
 use crate::{Graph, check, raw, store};
@@ -82,6 +82,18 @@ impl RecordIntake for Graph {
         Ok(())
     }
 
+    async fn pass_over(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        newer: Option<RawRecordId>,
+    ) -> Result<(), GraphError> {
+        if let Some(newer) = newer {
+            store::raw_reinstate(tx, newer).await?;
+        }
+        Ok(store::raw_settle(tx, record).await?)
+    }
+
     async fn withdraw(
         &self,
         tx: &mut ScopedTx,
@@ -142,6 +154,9 @@ impl Work<'_> {
                 return Ok(None);
             }
             store::entity_update(tx, id, &after, version, true).await?;
+            if root.content.starts_at.or(after.starts_at).is_some() {
+                timeline_anew(tx, id, &root.kind, &after).await?;
+            }
             let payload = EntityUpdated {
                 entity: id,
                 kind: root.kind,

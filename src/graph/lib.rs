@@ -60,6 +60,7 @@ pub fn service(context: &Context) -> Service {
         api: http::router(graph),
         personal_tables: &[
             "graph.timeline_gap",
+            "graph.record_entity",
             "graph.timeline",
             "graph.name_sound",
             "graph.merge_decision",

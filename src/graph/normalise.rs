@@ -10,27 +10,6 @@ use spine::ports::Identifier;
 const SCHEME_LEN_MAX: usize = 64;
 const VALUE_LEN_MAX: usize = 512;
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
-/// Mailboxes of a role rather than of a person (RFC 2142, and those that machines write from).
-const ROLES: [&str; 18] = [
-    "abuse",
-    "admin",
-    "billing",
-    "contact",
-    "hello",
-    "help",
-    "hostmaster",
-    "info",
-    "mailer-daemon",
-    "marketing",
-    "no-reply",
-    "noreply",
-    "office",
-    "postmaster",
-    "sales",
-    "security",
-    "support",
-    "webmaster",
-];
 
 /// The identifier in its one spelling, or a sentence that says what is wrong and what would be right.
 pub(crate) fn normalise(identifier: &Identifier) -> Result<Identifier, String> {
@@ -55,15 +34,21 @@ pub(crate) fn normalise(identifier: &Identifier) -> Result<Identifier, String> {
     Ok(Identifier { scheme, value })
 }
 
+/// What is wrong with an identifier that isn't one, without a word of it.
+pub(crate) fn refusal(identifier: &Identifier) -> String {
+    match scheme(&identifier.scheme).as_deref() {
+        Ok("tel") => "a `tel` is not a possible phone number".to_owned(),
+        Ok("tel.short") => "a `tel.short` is not a short code".to_owned(),
+        Ok("email") => "an `email` is not an address".to_owned(),
+        _ => "an identifier has no possible scheme, or no printable value".to_owned(),
+    }
+}
+
 /// True for what many share: by such an address alone nobody is recognised.
 pub(crate) fn is_shared(identifier: &Identifier) -> bool {
     match identifier.scheme.as_str() {
         "tel.short" => true,
-        "email" => identifier
-            .value
-            .split(['@', '+'])
-            .next()
-            .is_some_and(|mailbox| ROLES.contains(&mailbox)),
+        "email" => contracts::mailbox::is_role(&identifier.value),
         _ => false,
     }
 }

@@ -8,9 +8,9 @@
 use async_trait::async_trait;
 use contracts::events::connector::RecordParked;
 use contracts::{AccountId, RawRecordId};
-use spine::ScopedTx;
 use spine::ports::{GraphError, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received};
 use spine::vault::VaultError;
+use spine::{AccessError, ScopedTx};
 
 use crate::{Graph, check, store};
 
@@ -34,7 +34,7 @@ pub(crate) async fn take_in(
     record: &RawRecord,
 ) -> Result<Taken, GraphError> {
     let row = row(graph, tx, source, record, "processed", None)?;
-    if store::raw_insert(tx, &row).await? {
+    if store::raw_insert(tx, &row).await?.is_some() {
         return Ok(Taken {
             id: row.id,
             known: false,
@@ -50,7 +50,7 @@ pub(crate) async fn take_in(
     })
 }
 
-/// Writes the record down, to be understood later.
+/// Writes the record down, to be understood later. One that is there, but isn't its source's word any more, is that again.
 pub(crate) async fn receive(
     graph: &Graph,
     tx: &mut ScopedTx,
@@ -58,14 +58,24 @@ pub(crate) async fn receive(
     record: &RawRecord,
 ) -> Result<Received, GraphError> {
     let row = row(graph, tx, source, record, "received", None)?;
-    if store::raw_insert(tx, &row).await? {
+    if let Some(before) = store::raw_insert(tx, &row).await? {
         return Ok(Received {
             id: row.id,
             known: false,
+            before,
         });
     }
-    let id = store::raw_by_key(tx, &row).await?.id;
-    Ok(Received { id, known: true })
+    let found = store::raw_by_key(tx, &row).await?;
+    // The source says again what it had said before it said something else.
+    let before = match found.superseded {
+        true => store::raw_reinstate(tx, found.id).await?,
+        false => None,
+    };
+    Ok(Received {
+        id: found.id,
+        known: !found.superseded,
+        before,
+    })
 }
 
 /// A reason as it is kept: printable and bounded.
@@ -84,7 +94,7 @@ pub(crate) async fn park(
     check::name("source", source).map_err(GraphError::Invalid)?;
     let reason = self::reason(reason);
     let row = row(graph, tx, source, &record, "parked", Some(reason.clone()))?;
-    let id = if store::raw_insert(tx, &row).await? {
+    let id = if store::raw_insert(tx, &row).await?.is_some() {
         row.id
     } else {
         let found = store::raw_by_key(tx, &row).await?;
@@ -134,6 +144,7 @@ impl RawRecords for Graph {
         Ok(Some(KeptRecord {
             source: stored.source,
             parked: stored.reason,
+            superseded: stored.superseded,
             record: RawRecord {
                 connection: stored.connection.map(Into::into),
                 stream: stored.stream,
@@ -170,7 +181,7 @@ pub(crate) fn row(
         graph
             .vault
             .seal(&place(account, id, field), secret)
-            .map_err(unopened)
+            .map_err(AccessError::Vault)
     };
     Ok(store::RawRow {
         id,
@@ -194,7 +205,7 @@ fn place(account: AccountId, id: RawRecordId, field: &str) -> String {
 }
 
 fn unopened(error: VaultError) -> GraphError {
-    GraphError::Invalid(format!("the record can't be sealed or opened: {error}"))
+    GraphError::Invalid(format!("the record can't be opened: {error}"))
 }
 
 /// Strangers' text as the tables take it: without control characters, and no longer than that.

@@ -12,7 +12,8 @@ use spine::ports::{Entity, GraphError, GraphRead, Identifier};
 use crate::normalise::normalise;
 use crate::{Graph, store};
 
-const LIST_MAX: i64 = 1_000;
+/// Entities that are read at once.
+const PAGE: i64 = 1_000;
 /// Of an address that strangers made up, this much is passed on.
 const ADDRESS_CHARS_MAX: usize = 512;
 
@@ -44,12 +45,21 @@ impl GraphRead for Graph {
     }
 
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
-        let filter = store::EntityFilter {
+        let mut filter = store::EntityFilter {
             kind: Some(kind),
-            limit: LIST_MAX,
+            limit: PAGE,
             ..Default::default()
         };
-        Ok(store::entity_list(tx, &filter).await?)
+        let mut all = Vec::new();
+        loop {
+            let page = store::entity_list(tx, &filter).await?;
+            let is_last = (page.len() as i64) < PAGE;
+            filter.after = page.last().map(|last| (last.created_at, last.id.0));
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {

@@ -99,7 +99,7 @@ impl EntityType {
             match self.schema.properties.get(name) {
                 _ if name.starts_with(FOREIGN) => kept.insert(name.clone(), value.clone()),
                 Some(property) => {
-                    self.fits(name, property, value)?;
+                    self.fits(name, property, value, unknown)?;
                     kept.insert(name.clone(), value.clone())
                 }
                 None if unknown == Unknown::Keep => kept.insert(format!("{FOREIGN}{name}"), value.clone()),
@@ -132,9 +132,17 @@ impl EntityType {
         }
     }
 
-    fn fits(&self, name: &str, property: &Property, value: &Value) -> Result<(), String> {
+    fn fits(&self, name: &str, property: &Property, value: &Value, unknown: Unknown) -> Result<(), String> {
         if value.is_null() || property.accepts(value) {
             return Ok(());
+        }
+        if unknown == Unknown::Keep {
+            // Said of a stranger's record: it becomes the reason why that is parked, which is logged.
+            return Err(format!(
+                "{}'s property `{name}` is not {}",
+                self.name,
+                property.expected()
+            ));
         }
         Err(format!(
             "{}'s property `{name}` must be {}, but is {}",
@@ -272,7 +280,12 @@ mod tests {
                 "`count` must be a whole number of at least 0",
             ),
         ] {
-            let error = accept(props, Unknown::Keep).unwrap_err();
+            let kept = accept(props.clone(), Unknown::Keep).unwrap_err();
+            assert!(
+                !kept.contains("but is"),
+                "of a source's record nothing is quoted: {kept}"
+            );
+            let error = accept(props, Unknown::Refuse).unwrap_err();
             assert!(
                 error.starts_with("Place's property ") && error.contains(part),
                 "{error}"

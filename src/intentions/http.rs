@@ -15,11 +15,15 @@ mod words;
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use contracts::{EntityId, Problem};
-use spine::edge::Caller;
+use serde::Serialize;
+use spine::edge::{Caller, Json, REPLAYED, RequestKey};
 use spine::{Cause, Context, ScopedTx};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::planner::Planner;
 
@@ -60,6 +64,26 @@ impl Desk {
     async fn begin(&self, caller: &Caller) -> Result<ScopedTx, Problem> {
         Ok(self.context.access.begin(&caller.0, Cause::outside()).await?)
     }
+}
+
+/// Ends a request that made something: under its key it answers with this from now on.
+async fn made(
+    mut tx: ScopedTx,
+    key: RequestKey,
+    (id, audited): (Uuid, String),
+    shown: impl Serialize,
+) -> Result<Response, Problem> {
+    key.answer(&mut tx, id).await?;
+    tx.audit("write", audited, None)?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+/// Ends a request that was made before: shows what it led to.
+async fn made_before(mut tx: ScopedTx, audited: String, shown: impl Serialize) -> Result<Response, Problem> {
+    tx.audit("read", audited, Some(1))?;
+    tx.commit().await?;
+    Ok((StatusCode::OK, REPLAYED, Json(shown)).into_response())
 }
 
 /// An id of the graph in a path; what isn't one names nothing.

@@ -12,6 +12,7 @@ mod links;
 mod model;
 mod on_graph_changed;
 mod planner;
+mod progress;
 mod schedules;
 mod store;
 #[cfg(test)]

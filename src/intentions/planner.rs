@@ -1,6 +1,6 @@
 //! From an entity to its plan: what is due when, what was done, how far its goals are.
 //!
-//! Events out: `intention.TaskCompleted`, `intention.GoalProgressed`, and those of [`crate::tell`] for moments that have
+//! Events out: `intention.TaskCompleted`, and those of [`crate::progress`], and of [`crate::tell`] for moments that have
 //! passed already.
 //! Invariant: a plan is as of a version of its entity and an older one is never written, so folding twice is folding
 //! once. The account's lock is taken before a row of the graph is.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use contracts::events::intentions::{GoalProgressed, TaskCompleted};
+use contracts::events::intentions::TaskCompleted;
 use contracts::{EntityId, NewEvent};
 use serde_json::{Map, Value, json};
 use spine::ports::{AssertedBy, Change, Entity, EntityChange, GraphError, Ports, Target, Until};
@@ -195,88 +195,6 @@ impl Planner {
             .await?;
         // Once deeper at the most: what it has become is open.
         Box::pin(self.fold(tx, id, Done::Stays)).await
-    }
-
-    /// Moves the goals that a change of this entity concerns.
-    async fn progress(
-        &self,
-        tx: &mut ScopedTx,
-        id: EntityId,
-        intention: &Intention,
-        before: Option<&Plan>,
-    ) -> Result<(), GraphError> {
-        if intention.kind == Kind::Task {
-            let same = before.is_some_and(|plan| !plan.gone && plan.status == intention.status.as_str());
-            return if same {
-                Ok(())
-            } else {
-                self.count_goals_of(tx, id).await
-            };
-        }
-        store::plan::plan_progress(
-            tx,
-            id,
-            before.map_or(0.0, |plan| plan.progress),
-            intention.progress.is_some(),
-        )
-        .await?;
-        self.set_progress(tx, id, intention.progress, before.is_some())
-            .await
-    }
-
-    pub(crate) async fn count_goals_of(&self, tx: &mut ScopedTx, task: EntityId) -> Result<(), GraphError> {
-        for goal in store::link::goal_list(tx, task).await? {
-            self.count(tx, goal.id).await?;
-        }
-        Ok(())
-    }
-
-    /// Counts a goal's tasks again, unless its progress is by hand.
-    pub(crate) async fn count(&self, tx: &mut ScopedTx, goal: EntityId) -> Result<(), GraphError> {
-        self.set_progress(tx, goal, None, true).await
-    }
-
-    async fn set_progress(
-        &self,
-        tx: &mut ScopedTx,
-        goal: EntityId,
-        by_hand: Option<f64>,
-        tell: bool,
-    ) -> Result<(), GraphError> {
-        let found = store::plan::plan_by_id(tx, goal).await?;
-        let Some(plan) = found.filter(|plan| !plan.gone && plan.kind == Kind::Goal.as_str()) else {
-            return Ok(());
-        };
-        if plan.progress_by_hand && by_hand.is_none() {
-            return Ok(());
-        }
-        let (done, total) = store::link::goal_count(tx, goal).await?;
-        let to = by_hand.unwrap_or_else(|| share(done, total));
-        if (to - plan.progress).abs() < 1e-9 {
-            return Ok(());
-        }
-        store::plan::plan_progress(tx, goal, to, plan.progress_by_hand).await?;
-        if tell {
-            let payload = GoalProgressed {
-                goal,
-                title: plan.title,
-                from: plan.progress,
-                to,
-                done,
-                total,
-            };
-            tx.publish_about(goal, &payload)?;
-        }
-        Ok(())
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 tasks")]
-fn share(done: i64, total: i64) -> f64 {
-    if total == 0 {
-        0.0
-    } else {
-        done as f64 / total as f64
     }
 }
 

@@ -63,7 +63,7 @@ fn build(context: &Context, blobs: Blobs, staging: Staging) -> Service {
     Service {
         name: "media",
         consumers: vec![
-            Arc::new(on_graph_changed::Holders),
+            Arc::new(on_graph_changed::Holders(context.ports.clone())),
             Arc::new(on_account_erased::AccountGone),
         ],
         jobs,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use contracts::events::data::{EntityDeleted, EntityErased, EntityMerged, EntityRestored, EntityUnmerged};
 use contracts::jobs::{CollectMedia, EraseEntity};
 use contracts::{EntityId, Event, EventPayload};
+use spine::ports::{GraphError, Ports};
 use spine::queue::JobOptions;
 use spine::{Consumer, HandleError, ScopedTx};
 use uuid::Uuid;
@@ -18,9 +19,21 @@ use crate::store;
 
 /// The consumer `media.holders`.
 #[derive(Debug)]
-pub(crate) struct Holders;
+pub(crate) struct Holders(pub(crate) Ports);
 
 impl Holders {
+    /// A holder was deleted or came back. What it is now counts, and not the event: the lanes are read each for itself,
+    /// so that a deletion may be heard of after what took it back.
+    async fn changed(&self, tx: &mut ScopedTx, holder: EntityId) -> Result<(), HandleError> {
+        let lives = match self.0.graph_read().entity(tx, holder).await {
+            Ok(found) => found.is_some(),
+            Err(GraphError::Access(error)) => return Err(error.into()),
+            Err(error) => return Err(HandleError::Poison(error.to_string())),
+        };
+        let at = tx.now();
+        Ok(store::holder_release(tx, holder.0, (!lives).then_some(at)).await?)
+    }
+
     async fn erased(&self, tx: &mut ScopedTx, erased: EntityErased) -> Result<(), HandleError> {
         let gone: Vec<Uuid> = std::iter::once(erased.entity)
             .chain(erased.merged)
@@ -75,10 +88,9 @@ impl Consumer for Holders {
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         if let Some(deleted) = event.payload::<EntityDeleted>() {
-            let at = Some(tx.now());
-            store::holder_release(tx, deleted?.entity.0, at).await?;
+            self.changed(tx, deleted?.entity).await?;
         } else if let Some(restored) = event.payload::<EntityRestored>() {
-            store::holder_release(tx, restored?.entity.0, None).await?;
+            self.changed(tx, restored?.entity).await?;
         } else if let Some(merged) = event.payload::<EntityMerged>() {
             let merged = merged?;
             store::holder_merge(tx, merged.absorbed.0, merged.entity.0).await?;

@@ -405,7 +405,7 @@ impl Admin {
 
     /// The jobs.
     pub fn queue(&self) -> QueueAdmin {
-        QueueAdmin::new(self.inner.pool.clone())
+        QueueAdmin::new(self.inner.pool.clone(), self.inner.access.clone())
     }
 
     /// Where the log ends, to wait for its moving.

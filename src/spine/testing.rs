@@ -12,9 +12,11 @@
     reason = "a test that has no database can only stop, and its message is all that its author reads"
 )]
 
+mod dump;
 mod graph;
 mod hub;
 
+pub use dump::dump;
 pub use graph::MemoryGraph;
 pub use hub::{TestHub, hub, hub_at, hub_on};
 
@@ -141,11 +143,11 @@ impl TestDatabase {
         .expect("the catalogue can be read");
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for table in tables {
-            // The name comes from the catalogue, quoted.
+            // The name comes from the catalogue, quoted. No column ends in `_`, so that none is taken for its row.
             let look = format!(
-                "SELECT text FROM unnest($1::text[]) AS text WHERE EXISTS (
-                    SELECT FROM ONLY {table} AS line WHERE strpos(lower(line::text), lower(text)) > 0
-                        OR strpos(line::text, encode(convert_to(text, 'UTF8'), 'hex')) > 0)"
+                "SELECT sought_.text_ FROM unnest($1::text[]) AS sought_ (text_) WHERE EXISTS (
+                    SELECT FROM ONLY {table} AS row_ WHERE strpos(lower(row_::text), lower(sought_.text_)) > 0
+                        OR strpos(row_::text, encode(convert_to(sought_.text_, 'UTF8'), 'hex')) > 0)"
             );
             let here: Vec<String> = sqlx::query_scalar(&look)
                 .bind(&texts)

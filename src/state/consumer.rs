@@ -88,7 +88,8 @@ impl Consumer for StateFold {
     /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
     /// was erased is forgotten whichever lane tells of it.
     fn may_concern(&self, event: &Event) -> bool {
-        event.kind == EntityErased::TYPE || (event.lane == Lane::Live && !is_of_no_interest(event))
+        let folds = event.lane == Lane::Live && !is_of_no_interest(event);
+        folds || event.kind == EntityErased::TYPE
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {

@@ -14,6 +14,9 @@ use crate::model::{CALL_ACTIVE, CLOCK_SKEW, KeptFact};
 use crate::signal::{Belief, Observation, Signal, believed, is_late, valid_for_default};
 use crate::store;
 
+/// At a call's event whose position this divides, the calls that expired are forgotten.
+const FORGET_EVERY: Position = 16;
+
 /// The event because of which facts change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
@@ -24,10 +27,12 @@ pub(crate) struct Moment {
 }
 
 /// Takes note of what was seen, and makes it the present if it is to be believed.
-pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) -> Result<(), HandleError> {
+pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, mut seen: Observation) -> Result<(), HandleError> {
     if seen.taken_at > at.recorded_at + CLOCK_SKEW {
         return Ok(()); // of a clock that is wrong
     }
+    // What is seen can't be later than now: by a clock that is a little fast it would outlast what others see meanwhile.
+    seen.taken_at = seen.taken_at.min(at.recorded_at);
     let fact = lapse(tx, at, &seen.key).await?;
     let of_calls = seen.key == CALL_ACTIVE;
     let mut signals = if of_calls {
@@ -42,8 +47,8 @@ pub(crate) async fn observe(tx: &mut ScopedTx, at: Moment, seen: Observation) ->
     }
     let valid_for = valid_for(tx, &seen).await?;
     let signal = Signal::of(&seen, valid_for);
-    // Each call is a source of its own: what expired is forgotten.
-    let forget = of_calls.then_some(at.recorded_at);
+    // Each call is a source of its own: what expired is forgotten now and then, at the same events in a replay.
+    let forget = (of_calls && at.holds_from % FORGET_EVERY == 0).then_some(at.recorded_at);
     store::signal_upsert(tx, &seen.key, &signal, forget).await?;
     match index.and_then(|index| signals.get_mut(index)) {
         Some(place) => *place = signal,

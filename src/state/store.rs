@@ -68,15 +68,26 @@ pub(crate) async fn fact_newest(tx: &mut ScopedTx, key: &str) -> Result<Option<K
     .await?)
 }
 
-/// The present by key, at most 1,000 facts whose keys begin so.
+/// The present by key, at most 1,000 facts whose keys begin so. Goes from key to key, whatever each one's past.
 pub(crate) async fn fact_list(tx: &mut ScopedTx, prefix: &str) -> Result<Vec<KeptFact>, AccessError> {
     let (account, now) = (tx.account(), tx.now());
     let rows = sqlx::query_as!(
         KeptFact,
         r#"
-        SELECT DISTINCT ON (key) key, value, unit, since, source, confidence, observed_at, position, expires_at,
-            NULL::timestamptz AS expired_at, expiry_told, retracted
-        FROM state.fact WHERE account = $1 AND starts_with(key, $2) ORDER BY key, position DESC LIMIT 1000
+        WITH RECURSIVE keys AS (
+            (SELECT key FROM state.fact WHERE account = $1 ORDER BY key LIMIT 1)
+            UNION ALL
+            SELECT next.key FROM keys CROSS JOIN LATERAL
+                (SELECT f.key FROM state.fact f WHERE f.account = $1 AND f.key > keys.key ORDER BY f.key LIMIT 1) next
+        )
+        SELECT newest.key AS "key!", newest.value AS "value!", newest.unit, newest.since AS "since!",
+            newest.source AS "source!", newest.confidence AS "confidence!", newest.observed_at AS "observed_at!",
+            newest.position AS "position!", newest.expires_at, NULL::timestamptz AS expired_at,
+            newest.expiry_told AS "expiry_told!", newest.retracted AS "retracted!"
+        FROM (SELECT key FROM keys WHERE starts_with(key, $2) LIMIT 1000) wanted
+        CROSS JOIN LATERAL (SELECT * FROM state.fact f WHERE f.account = $1 AND f.key = wanted.key
+            ORDER BY f.position DESC LIMIT 1) newest
+        ORDER BY newest.key
         "#,
         account.0,
         prefix
@@ -108,15 +119,14 @@ pub(crate) async fn fact_history(
     Ok(sqlx::query_as!(
         PastFact,
         r#"
-        WITH held AS (
-            SELECT key, value, unit, since, source, confidence, observed_at, position,
-                least(lead(since) OVER (ORDER BY position), CASE WHEN expires_at <= $7 THEN expires_at END) AS until
-            FROM state.fact WHERE account = $1 AND key = $2
-        )
-        SELECT key, value, unit, since, until, source, confidence, observed_at, position FROM held
-        WHERE position < $3 AND ($4::timestamptz IS NULL OR until IS NULL OR until > $4)
-            AND ($5::timestamptz IS NULL OR since < $5)
-        ORDER BY position DESC LIMIT $6
+        SELECT f.key, f.value, f.unit, f.since, over.at AS until, f.source, f.confidence, f.observed_at, f.position
+        FROM state.fact f
+        CROSS JOIN LATERAL (SELECT least(CASE WHEN f.expires_at <= $7 THEN f.expires_at END,
+            (SELECT next.since FROM state.fact next WHERE next.account = $1 AND next.key = $2
+                AND next.position > f.position ORDER BY next.position LIMIT 1)) AS at) over
+        WHERE f.account = $1 AND f.key = $2 AND f.position < $3 AND ($4::timestamptz IS NULL OR over.at IS NULL
+            OR over.at > $4) AND ($5::timestamptz IS NULL OR f.since < $5)
+        ORDER BY f.position DESC LIMIT $6
         "#,
         account.0,
         key,

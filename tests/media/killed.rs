@@ -30,21 +30,27 @@ fn rows_and_objects_agree_wherever_the_hub_was_killed() {
         "an object without a row"
     );
     let kept = hub.cli(&["media", "add", &diary]);
-    assert_eq!(counts(&hub.cli(&["media", "check"])), [1, 0, 0], "it has one now");
+    assert_eq!(
+        counts(&hub.cli(&["media", "check"])),
+        [1, 0, 1],
+        "it is kept under another name; the sweep takes the first"
+    );
 
     hub.arm("media: the object is removed");
-    hub.cli(&["media", "remove", kept[0]["id"].as_str().unwrap()]);
+    // It may be killed before it has answered.
+    let _ = hub.try_cli(&["media", "remove", kept[0]["id"].as_str().unwrap()], "");
     hub.revive();
-    let gone = || counts(&hub.cli(&["media", "check"])) == [0, 0, 0];
+    let gone = || counts(&hub.cli(&["media", "check"])) == [0, 0, 1];
     eventually("the removal is finished", || gone().then_some(()));
     assert_eq!(hub.cli(&["media", "list"])["items"].as_array().unwrap().len(), 0);
 
     let pixel = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, super::PIXEL).unwrap();
     let picture = file(&hub, "pixel.png", &pixel);
     hub.arm("media: the renditions are put");
-    let kept = hub.cli(&["media", "add", &picture]);
+    let _ = hub.try_cli(&["media", "add", &picture], "");
     hub.revive();
-    let id = kept[0]["id"].as_str().unwrap();
+    let kept = hub.cli(&["media", "list"]);
+    let id = kept["items"][0]["id"].as_str().unwrap();
     let seen = eventually("it is looked into after all", || {
         let now = hub.cli(&["media", "show", id]);
         (now["processed"] == true).then_some(now)
@@ -53,5 +59,5 @@ fn rows_and_objects_agree_wherever_the_hub_was_killed() {
     let out = hub.dir().join("out.png");
     hub.cli(&["media", "get", id, "-o", out.to_str().unwrap()]);
     assert_eq!(std::fs::read(out).unwrap(), pixel);
-    assert_eq!(counts(&hub.cli(&["media", "check"])), [1, 0, 0]);
+    assert_eq!(counts(&hub.cli(&["media", "check"])), [1, 0, 1]);
 }

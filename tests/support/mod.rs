@@ -38,10 +38,14 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a fresh hub and waits until it is ready.
     pub(crate) fn start() -> Self {
-        let dir = std::env::temp_dir().join(format!("allod-story-{}", uuid::Uuid::new_v4().simple()));
-        let child = spawn(&dir);
+        Self::start_in(&std::env::temp_dir().join(format!("allod-story-{}", uuid::Uuid::new_v4().simple())))
+    }
+
+    /// Starts a hub on a directory, which goes with it, and waits until it is ready.
+    pub(crate) fn start_in(dir: &Path) -> Self {
+        let child = spawn(dir);
         let mut hub = Self {
-            dir,
+            dir: dir.to_owned(),
             child,
             address: String::new(),
         };
@@ -126,12 +130,12 @@ impl Drop for Hub {
     }
 }
 
-/// Beside the hub's directory, which the hub has for itself.
+/// In the hub's directory: its user must be able to remove it.
 fn failpoint(dir: &Path) -> PathBuf {
-    dir.with_extension("failpoint")
+    dir.join("failpoint")
 }
 
-fn spawn(dir: &Path) -> Child {
+pub(crate) fn spawn(dir: &Path) -> Child {
     Command::new(binary())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(dir)

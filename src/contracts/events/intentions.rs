@@ -88,7 +88,47 @@ pub struct TaskCompleted {
 }
 event!(TaskCompleted, "intention.TaskCompleted");
 
-/// A goal's progress moved: a task of it was done, added or reopened, or the owner said so.
+/// A goal's due moment came and it is still open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GoalDue {
+    /// The goal.
+    pub goal: EntityId,
+    /// Its title.
+    pub title: String,
+    /// When it should be reached, as it was said: an instant, a local time or a day.
+    pub due: String,
+    /// The due moment.
+    pub due_at: DateTime<Utc>,
+    /// 1 is the highest, 9 the lowest; 0: none given.
+    pub priority: i32,
+    /// How far it is, 0 to 1.
+    pub progress: f64,
+    /// The goal that it is part of.
+    pub parent: Option<GoalPart>,
+}
+event!(GoalDue, "intention.GoalDue");
+
+/// A goal should have been reached by now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GoalOverdue {
+    /// The goal.
+    pub goal: EntityId,
+    /// Its title.
+    pub title: String,
+    /// When it should have been reached, as it was said.
+    pub due: String,
+    /// The due moment.
+    pub due_at: DateTime<Utc>,
+    /// 1 is the highest, 9 the lowest; 0: none given.
+    pub priority: i32,
+    /// How far it is, 0 to 1.
+    pub progress: f64,
+    /// The goal that it is part of.
+    pub parent: Option<GoalPart>,
+}
+event!(GoalOverdue, "intention.GoalOverdue");
+
+/// A goal's progress moved: a task or a goal of it moved, was added or reopened, or the owner said so.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GoalProgressed {
     /// The goal.

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::alarm::{Ends, reminders};
 use super::{Hints, Meaning, identified, set, text};
+use crate::revision::Stamp;
 
 const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ATTENDEES_MAX: usize = 100;
@@ -34,6 +35,9 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     };
     let mut meaning = Meaning::default();
     for component in &calendar.components {
+        if meaning.entities.is_empty() {
+            meaning.stamp = stamp(component, hints);
+        }
         match component.component_type {
             ICalendarComponentType::VEvent => event(&calendar, component, hints, &mut meaning),
             ICalendarComponentType::VTodo => task(&calendar, component, hints, &mut meaning),
@@ -44,6 +48,21 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
         return Err(nothing(&calendar));
     }
     Ok(meaning)
+}
+
+fn stamp(component: &ICalendarComponent, hints: &Hints) -> Option<Stamp> {
+    let sequence = component.properties(&ICalendarProperty::Sequence).next();
+    let sequence = sequence.and_then(|entry| match entry.values.first()? {
+        ICalendarValue::Integer(number) => Some(*number),
+        other => other.as_text()?.trim().parse().ok(),
+    });
+    let changed = moment(component, &ICalendarProperty::LastModified, hints)
+        .or_else(|| moment(component, &ICalendarProperty::Dtstamp, hints));
+    let at = changed.and_then(|one| one.at);
+    (sequence.is_some() || at.is_some()).then_some(Stamp {
+        sequence: sequence.unwrap_or_default(),
+        at,
+    })
 }
 
 fn nothing(calendar: &ICalendar) -> String {

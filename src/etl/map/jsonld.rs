@@ -63,7 +63,7 @@ pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
     identifiers.extend(
         node.identifiers
             .into_iter()
-            .filter(|one| one.scheme != SCHEME)
+            .filter(|one| !is_reserved(&one.scheme) || is_owner(one))
             .take(IDENTIFIERS_MAX),
     );
     let mut entity = identified(&node.kind, node.title, identifiers);
@@ -73,6 +73,17 @@ pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
         entities: vec![entity],
         ..Meaning::default()
     })
+}
+
+/// What the hub that was exported knew its own things by; here other things are known so.
+fn is_reserved(scheme: &str) -> bool {
+    let scheme = scheme.trim().to_ascii_lowercase();
+    scheme == "allod" || scheme.starts_with("allod.")
+}
+
+/// Marks the Person of whoever exported: whether that is the owner here, too, is decided where the graph is known.
+pub(crate) fn is_owner(identifier: &Identifier) -> bool {
+    identifier.scheme == "allod" && identifier.value == "me"
 }
 
 fn end(end: FarEnd) -> Result<End, String> {

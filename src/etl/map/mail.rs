@@ -88,7 +88,8 @@ fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) ->
         );
     }
     let all = from.iter().chain(&to).chain(&cc);
-    let known = |one: &&Somebody| !text::is_role(&one.email) && !hints.mailboxes.contains(&one.email);
+    let known =
+        |one: &&Somebody| !contracts::mailbox::is_role(&one.email) && !hints.mailboxes.contains(&one.email);
     let mut people: Vec<Somebody> = all.filter(known).take(PEOPLE_MAX).cloned().collect();
     let is_list = mail.header("List-Id").is_some() || mail.header("List-Unsubscribe").is_some();
     if is_list {

@@ -14,10 +14,11 @@ mod vcard;
 mod zone;
 
 pub(crate) use csv::row as csv_row;
-pub(crate) use jsonld::SCHEME as EXPORTED_ID;
+pub(crate) use jsonld::{SCHEME as EXPORTED_ID, is_owner};
 pub(crate) use vcard::card_id;
 pub(crate) use zone::country as zone_country;
 
+use crate::revision::Stamp;
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use spine::ports::{EntityChange, Identifier, RawRecord, Target};
@@ -46,6 +47,8 @@ pub(crate) struct Meaning {
     pub(crate) thread: Option<Thread>,
     /// The first thing may happen at a place that is called so.
     pub(crate) place: Option<String>,
+    /// When this revision of it was made, where the record says so.
+    pub(crate) stamp: Option<Stamp>,
     /// An edge of an export.
     pub(crate) edge: Option<Edge>,
     /// Contents that come with the first thing: attachments of a mail, the picture of a card.
@@ -136,10 +139,10 @@ fn plain(media_type: &str) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-/// An entity that is found again by its identifiers.
+/// The entity that a record is about, found again by its identifiers.
 fn identified(kind: &str, title: Option<String>, identifiers: Vec<Identifier>) -> EntityChange {
     EntityChange {
-        target: Target::Identified,
+        target: Target::Record,
         kind: kind.to_owned(),
         title,
         props: Map::new(),

@@ -157,44 +157,6 @@ pub(super) fn hash(parts: &[&[u8]]) -> String {
     format!("sha256:{}", hex::encode(hasher.finalize()))
 }
 
-/// True for mailboxes of a role or of a machine: nobody is behind them.
-pub(super) fn is_role(email: &str) -> bool {
-    const ROLES: [&str; 30] = [
-        "abuse",
-        "accounts",
-        "admin",
-        "alerts",
-        "billing",
-        "bounce",
-        "bounces",
-        "contact",
-        "do-not-reply",
-        "donotreply",
-        "hello",
-        "help",
-        "hostmaster",
-        "info",
-        "list",
-        "mailer-daemon",
-        "marketing",
-        "news",
-        "newsletter",
-        "no-reply",
-        "noreply",
-        "notification",
-        "notifications",
-        "office",
-        "postmaster",
-        "sales",
-        "security",
-        "service",
-        "support",
-        "webmaster",
-    ];
-    let mailbox = email.split(['@', '+']).next().unwrap_or_default();
-    ROLES.contains(&mailbox) || mailbox.starts_with("no-reply") || mailbox.starts_with("noreply")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,15 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_nobody_and_a_person_who_is_called_like_one_is_somebody() {
-        for role in [
-            "info@example.org",
-            "no-reply+7@example.org",
-            "noreply-x@example.org",
-        ] {
-            assert!(is_role(role), "{role}");
-        }
-        assert!(!is_role("infanta@example.org"));
+    fn a_mailbox_has_one_spelling_and_what_is_none_is_dropped() {
         assert_eq!(
             email(" MAILTO:Sam@Example.org?subject=x ").as_deref(),
             Some("sam@example.org")

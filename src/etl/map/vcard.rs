@@ -5,7 +5,7 @@
 
 use calcard::vcard::{VCard, VCardEntry, VCardKind, VCardProperty, VCardValue};
 use serde_json::{Value, json};
-use spine::ports::Identifier;
+use spine::ports::{Identifier, Target};
 
 use super::{Enclosure, Hints, Meaning, identified, set, text};
 
@@ -126,7 +126,6 @@ impl Contact {
             Some(parts.join(" ")),
             self.nickname.clone(),
             self.organization.clone(),
-            self.emails.first().cloned(),
         ];
         candidates
             .into_iter()
@@ -242,6 +241,8 @@ fn organization_named(name: &str) -> spine::ports::EntityChange {
         .into_iter()
         .collect();
     let mut organization = identified("Organization", Some(name.to_owned()), id);
+    // Other cards name it, too, and each says a part.
+    organization.target = Target::Identified;
     set(&mut organization.props, "name", Some(name));
     organization
 }

@@ -43,9 +43,17 @@ impl Work<'_> {
         if joins {
             self.hold_bearers(tx, kind, change).await?;
         }
+        let is_subject = matches!(change.target, Target::Record);
         let applied = match self.target(tx, kind, change).await? {
-            (_, Some(held)) => self.update(tx, kind, held, change).await?,
-            (id, None) => self.create(tx, kind, id, change).await?,
+            (node, Some(held)) => {
+                self.spoken_of.push((node.0, is_subject));
+                self.update(tx, kind, held, change).await?
+            }
+            (id, None) => {
+                // What a record made names it.
+                self.spoken_of.extend(is_subject.then_some((id.0, true)));
+                self.create(tx, kind, id, change).await?
+            }
         };
         if joins {
             return self.join_bearers(tx, kind, applied, change).await;
@@ -62,7 +70,7 @@ impl Work<'_> {
         let node = match change.target {
             Target::New(id) => return Ok((id, None)),
             Target::Existing(id) => id,
-            Target::Identified => {
+            Target::Identified | Target::Record => {
                 let rows = self.rows(identity::recognised_by(&kind.name, check::strong(change)));
                 let bearers = store::bearer_list(tx, &kind.name, &rows).await?;
                 match bearers.iter().find(|one| !one.deleted).or(bearers.first()) {
@@ -105,7 +113,13 @@ impl Work<'_> {
             store::claim_insert(tx, &self.claim(tx, id, content.clone()), self.raw).await?;
         }
         let rows = self.rows(change.identifiers.iter());
-        store::identifier_link(tx, id, &[id.0], &rows, &self.asserter).await?;
+        let link = store::Link {
+            entity: id,
+            members: &[id.0],
+            identifiers: &rows,
+            is_all: false,
+        };
+        store::identifier_link(tx, &link, &self.asserter).await?;
         on_timeline(tx, id, &kind.name, &Content::default(), row.content).await?;
         let payload = EntityCreated {
             entity: id,
@@ -134,14 +148,17 @@ impl Work<'_> {
             )));
         }
         let members = members(tx, &root).await?;
-        let said = said(change);
+        let (said, nothing) = (said(change), Content::default());
+        let is_all = matches!(change.target, Target::Record);
         let mut words = None;
-        let after = if said == Content::default() {
+        let after = if said == nothing {
             root.content.clone()
         } else if !root.folded && root.asserter == self.asserter {
-            assert_on(&root.content, &said)
+            assert_on(if is_all { &nothing } else { &root.content }, &said)
         } else {
-            let asserted = self.assert_claim(tx, node, &root, &members, &said).await?;
+            let asserted = self
+                .assert_claim(tx, node, &root, &members, (&said, is_all))
+                .await?;
             words.insert(asserted).after.clone()
         };
         let folded = root.folded || words.is_some();
@@ -156,7 +173,13 @@ impl Work<'_> {
             store::claims_replace(tx, node, &self.asserter, &words.replaced).await?;
         }
         let rows = self.rows(change.identifiers.iter());
-        if store::identifier_link(tx, node, &members, &rows, &self.asserter).await? > 0 {
+        let link = store::Link {
+            entity: node,
+            members: &members,
+            identifiers: &rows,
+            is_all,
+        };
+        if store::identifier_link(tx, &link, &self.asserter).await? > 0 {
             changed.push("identifiers".to_owned());
         }
         self.show(tx, root, &after, folded, changed).await
@@ -197,7 +220,11 @@ impl Work<'_> {
         }
         let version = root.version + 1;
         store::entity_update(tx, id, after, version, folded).await?;
-        on_timeline(tx, id, &root.kind, &root.content, after).await?;
+        if root.content.starts_at.is_some() == after.starts_at.is_some() {
+            on_timeline(tx, id, &root.kind, &root.content, after).await?;
+        } else {
+            timeline_anew(tx, id, &root.kind, after).await?;
+        }
         let kind = root.kind;
         if restored {
             store::entity_delete(tx, id, version, None).await?;
@@ -226,15 +253,15 @@ impl Work<'_> {
         })
     }
 
-    /// What this source asserts beside the others' claims, and the fold of all of them, which the root will show. Writes
-    /// nothing.
+    /// What this source asserts, in place of or on top of what it asserted before, beside the others' claims, and the fold
+    /// of all of them, which the root will show. Writes nothing.
     async fn assert_claim(
         &self,
         tx: &mut ScopedTx,
         node: EntityId,
         root: &StoredEntity,
         members: &[Uuid],
-        said: &Content,
+        (said, is_all): (&Content, bool),
     ) -> Result<Words, GraphError> {
         let mut claims = store::claim_current_list(tx, members).await?;
         let mut replaced = store::Replaced::default();
@@ -251,7 +278,12 @@ impl Work<'_> {
         let before = mine
             .as_ref()
             .map_or_else(Content::default, |claim| claim.content.clone());
-        let mut after = assert_on(&before, said);
+        let base = if is_all {
+            Content::default()
+        } else {
+            before.clone()
+        };
+        let mut after = assert_on(&base, said);
         let under = match self.until {
             [] => Content::default(),
             _ => fold_under(root.id, &claims, &self.claim(tx, node, Content::default())),
@@ -307,6 +339,25 @@ async fn on_timeline(
     }
     if !is.is_empty() {
         store::timeline_participants_add(tx, id, kind, at, &is).await?;
+    }
+    Ok(())
+}
+
+/// Puts an entity on timelines as it is now, with all that were merged into it, wherever it or they stood before.
+pub(crate) async fn timeline_anew(
+    tx: &mut ScopedTx,
+    root: EntityId,
+    kind: &str,
+    shown: &Content,
+) -> Result<(), GraphError> {
+    let members = store::entity_members(tx, root).await?;
+    store::timeline_remove(tx, &members).await?;
+    if let Some(at) = shown.starts_at {
+        let named = participants(&shown.props);
+        if !named.is_empty() {
+            store::timeline_participants_add(tx, root, kind, at, &named).await?;
+        }
+        store::timeline_relations_add(tx, root, &members).await?;
     }
     Ok(())
 }

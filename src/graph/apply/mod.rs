@@ -1,7 +1,7 @@
 //! Applies a change: raw record, entities with their claims and identifiers, relations; then tells what happened.
 //!
 //! Events out: `connector.DataReceived`, `data.EntityCreated`, `data.EntityUpdated`, `data.EntityRestored`,
-//! `data.EntityMerged`, `data.RelationAdded`.
+//! `data.EntityMerged`, `data.RelationAdded`, `data.RelationRemoved`.
 //! Invariant: all of it or, when it is refused, nothing, so that the caller may park the record in the same
 //! transaction. Two deliveries at once wait for each other at the raw record or at an identifier's row.
 //! Begin with [`Work::run`], then `entity`.
@@ -9,6 +9,7 @@
 pub(crate) mod entity;
 mod new;
 mod relation;
+mod removal;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
 use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, Target, Until,
+    Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, RelationChange,
+    Target, Until,
 };
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
@@ -39,15 +41,18 @@ impl GraphWrite for Graph {
     ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
-        let mut work = Work::new(types, change.by, &change.source);
-        work.until = until;
-        if let [entity] = change.entities.as_slice()
+        if until.is_empty()
+            && let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target
             && new::fits(&change)
+            && let Some(applied) = Work::new(types, change.by, &change.source)
+                .add(self, tx, &change, id)
+                .await?
         {
-            let added = work.add(self, tx, &change, id).await?;
-            return added.ok_or_else(|| GraphError::Invalid(format!("there is an entity {id} already")));
+            return Ok(applied);
         }
+        let mut work = Work::new(types, change.by, &change.source);
+        work.until = until;
         if is_refused_unwritten(&change) {
             // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;
@@ -56,6 +61,20 @@ impl GraphWrite for Graph {
         }
         store::savepoint(tx).await?;
         let outcome = work.run(self, tx, &change).await;
+        work.end(tx, outcome).await
+    }
+
+    async fn unrelate(
+        &self,
+        tx: &mut ScopedTx,
+        by: AssertedBy,
+        source: &str,
+        edge: &RelationChange,
+    ) -> Result<bool, GraphError> {
+        check::name("source", source).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(self.types(tx).await?, by, source);
+        store::savepoint(tx).await?;
+        let outcome = work.unrelate(tx, edge, None).await;
         work.end(tx, outcome).await
     }
 
@@ -107,6 +126,8 @@ pub(crate) struct Work<'a> {
     identifiers: BTreeMap<(String, String), Uuid>,
     /// What is said only until the other sources' word changes.
     until: &'a [Until],
+    /// Of which entities the record speaks that don't name it themselves, with whether it is all that its source says.
+    pub(crate) spoken_of: Vec<(Uuid, bool)>,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
 }
@@ -122,6 +143,7 @@ impl<'a> Work<'a> {
             raw: None,
             identifiers: BTreeMap::new(),
             until: &[],
+            spoken_of: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -201,8 +223,11 @@ impl<'a> Work<'a> {
         for entity in &change.entities {
             applied.entities.push(self.entity(tx, entity).await?);
         }
+        if let Some(record) = self.raw.filter(|_| !self.spoken_of.is_empty()) {
+            store::record_link(tx, record, &std::mem::take(&mut self.spoken_of)).await?;
+        }
         for relation in &change.relations {
-            applied.relations.push(self.relation(tx, relation).await?);
+            applied.relations.extend(self.relation(tx, relation).await?);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One edge of a change.
 //!
-//! Invariant: an edge that the owner took away stays away whoever repeats it; an edge between entities that were
-//! merged is one with the same edge of what they were merged into.
+//! Invariant: an edge that the owner took away stays away whoever repeats it, as does one of an entity that was deleted;
+//! an edge between entities that were merged is one with the same edge of what they were merged into.
 
 use contracts::events::data::RelationAdded;
 use contracts::{NewEvent, RelationId};
@@ -16,16 +16,21 @@ impl Work<'_> {
         &mut self,
         tx: &mut ScopedTx,
         change: &RelationChange,
-    ) -> Result<RelationId, GraphError> {
+    ) -> Result<Option<RelationId>, GraphError> {
         let RelationChange { from, predicate, to } = change.clone();
         // The lock makes two sources that say the same at once wait for each other, so that it is told once.
         let near = store::entity_root_lock(tx, from)
             .await?
-            .filter(|near| near.deleted_by.is_none())
             .ok_or(GraphError::NotFound(from))?;
-        let far = store::entity_root(tx, to)
-            .await?
-            .ok_or(GraphError::NotFound(to))?;
+        let far = store::entity_root(tx, to).await?;
+        // Sources may go on talking of what was deleted, and nothing comes of it.
+        if self.follows_record() && (near.deleted_by.is_some() || far.is_none()) {
+            return Ok(None);
+        }
+        let far = far.ok_or(GraphError::NotFound(to))?;
+        if near.deleted_by.is_some() {
+            return Err(GraphError::NotFound(from));
+        }
         let edge = store::Edge {
             from: &store::entity_members(tx, near.id).await?,
             predicate: &predicate,
@@ -34,13 +39,13 @@ impl Work<'_> {
         let rows = store::relation_rows(tx, &edge).await?;
         let by_user = self.asserter.by == AssertedBy::User;
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
-            return Ok(refused.id);
+            return Ok(Some(refused.id));
         }
         if let Some(mine) = rows
             .iter()
             .find(|row| row.live && row.source == self.asserter.source)
         {
-            return Ok(mine.id);
+            return Ok(Some(mine.id));
         }
         // Like claims, what a record says stays with the entity that it is about, whatever that was merged into.
         let (from, to) = if self.follows_record() {
@@ -69,7 +74,7 @@ impl Work<'_> {
             self.events
                 .push(NewEvent::of(&payload).map_err(AccessError::Payload)?.about(id));
         }
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Connectors and peers speak of things of their own; the owner, rules and agents of what they see.

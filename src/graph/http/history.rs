@@ -50,6 +50,44 @@ pub(crate) struct KnownThen {
     title: Option<String>,
     /// Its fields, `title` and `starts_at` among them. Empty: nothing was known of it.
     fields: BTreeMap<String, KnownField>,
+    /// What it was related to then, as it was said then, newest first, at most 200.
+    relations: Vec<KnownRelation>,
+}
+
+/// A relation that held at a moment.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct KnownRelation {
+    /// Its id.
+    id: Uuid,
+    /// From which entity.
+    from: Uuid,
+    /// What the second was to the first.
+    predicate: String,
+    /// To which entity.
+    to: Uuid,
+    /// `user`, `connector`, `rule`, `agent` or `peer`.
+    asserted_by: String,
+    /// Through what.
+    source: String,
+    /// Since when the graph knew.
+    recorded_at: DateTime<Utc>,
+    /// Until when it held; absent: it holds still.
+    removed_at: Option<DateTime<Utc>>,
+}
+
+impl From<store::PastRelation> for KnownRelation {
+    fn from(row: store::PastRelation) -> Self {
+        Self {
+            id: row.id,
+            from: row.from,
+            predicate: row.predicate,
+            to: row.to,
+            asserted_by: row.asserted_by,
+            source: row.source,
+            recorded_at: row.recorded_at,
+            removed_at: row.removed_at,
+        }
+    }
 }
 
 /// What was known of an entity at a moment, field by field, and who said so.
@@ -97,6 +135,7 @@ async fn known_at(
                 .filter(|claim| claim.recorded_from <= at),
         );
     }
+    let relations = store::relation_list_at(tx, &members, at).await?;
     let entity = fold(root, &claims);
     let mut fields = BTreeMap::new();
     for (name, claim) in provenance(root, &claims) {
@@ -122,5 +161,6 @@ async fn known_at(
         at,
         title: shown_title(&entity),
         fields,
+        relations: relations.into_iter().map(Into::into).collect(),
     }))
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use contracts::events::data::RelationRemoved;
 use contracts::{Problem, RelationId};
 use serde::{Deserialize, Serialize};
+use spine::AccessError;
 use spine::edge::{Caller, Json, Once, REPLAYED, once};
-use spine::ports::{GraphWrite, Relation, RelationChange};
-use spine::{AccessError, ScopedTx};
+use spine::ports::{AssertedBy, GraphWrite, Relation, RelationChange};
 
 use super::done;
 use super::entity_write::said;
+use crate::apply::Work;
 use crate::{Graph, store};
 
 /// What one entity is to another.
@@ -93,34 +93,11 @@ pub(crate) async fn remove(
         .await
         .map_err(AccessError::from)?
         .ok_or_else(|| Problem::not_found(format!("there is no relation {id}")))?;
-    let RelationChange { from, predicate, to } = refuse(&mut tx, edge).await.map_err(AccessError::from)?;
-    tx.publish_about(
-        id,
-        &RelationRemoved {
-            relation: id,
-            from,
-            predicate,
-            to,
-        },
-    )?;
+    let mut work = Work::new(graph.types(&mut tx).await?, AssertedBy::User, "user");
+    store::savepoint(&mut tx).await.map_err(AccessError::from)?;
+    let outcome = work.unrelate(&mut tx, &edge, Some(id)).await;
+    work.end(&mut tx, outcome).await?;
     done(tx, format!("relation/{id}")).await
-}
-
-/// Takes an edge away, whoever said it of either end or of what was merged into it; gives the ends that show it.
-async fn refuse(tx: &mut ScopedTx, edge: RelationChange) -> Result<RelationChange, sqlx::Error> {
-    // As in applying one: a source that says it at this moment waits, and then finds it refused.
-    let near = store::entity_root_lock(tx, edge.from).await?;
-    let from = near.map_or(edge.from, |near| near.id);
-    let to = store::entity_root(tx, edge.to).await?.unwrap_or(edge.to);
-    let ends = store::Edge {
-        from: &store::entity_members(tx, from).await?,
-        predicate: &edge.predicate,
-        to: &store::entity_members(tx, to).await?,
-    };
-    store::relation_refuse(tx, &ends).await?;
-    store::timeline_unrelate(tx, ends.from, ends.predicate, ends.to).await?;
-    let predicate = edge.predicate;
-    Ok(RelationChange { from, predicate, to })
 }
 
 fn view(id: RelationId, edge: RelationChange) -> Relation {

@@ -12,7 +12,7 @@ use spine::ports::{AppliedEntity, AssertedBy, GraphError, GraphRead};
 
 use crate::Graph;
 use crate::apply::Work;
-use crate::apply::entity::{claim_first_source, members};
+use crate::apply::entity::{claim_first_source, members, timeline_anew};
 use crate::model::{Content, changes, fold};
 use crate::store::{self, StoredEntity};
 
@@ -192,6 +192,14 @@ impl Work<'_> {
         let after = shown(tx, survivor.id).await?;
         let version = survivor.version + 1;
         store::entity_update(tx, survivor.id, &after, version, true).await?;
+        if survivor
+            .content
+            .starts_at
+            .or(absorbed.content.starts_at)
+            .is_some()
+        {
+            timeline_anew(tx, survivor.id, &survivor.kind, &after).await?;
+        }
         let payload = EntityMerged {
             entity: survivor.id,
             kind: survivor.kind,
@@ -221,6 +229,9 @@ impl Work<'_> {
         for (entity, version) in [(root.id, root.version), (id, absorbed.version)] {
             let after = shown(tx, entity).await?;
             store::entity_update(tx, entity, &after, version + 1, true).await?;
+            if root.content.starts_at.or(absorbed.content.starts_at).is_some() {
+                timeline_anew(tx, entity, &root.kind, &after).await?;
+            }
         }
         let one = store::entity_members(tx, root.id).await?;
         let other = store::entity_members(tx, id).await?;
@@ -228,16 +239,41 @@ impl Work<'_> {
         store::decision_set(tx, &distinct((root.id, id))).await?;
         let payload = EntityUnmerged {
             entity: root.id,
-            kind: root.kind,
+            kind: root.kind.clone(),
             version: root.version + 1,
             separated: id,
             separated_version: absorbed.version + 1,
         };
         self.tell(&payload, root.id, payload.version)?;
+        self.delete_if_forsaken(tx, (root.id, &root.kind, root.version + 1), &one)
+            .await?;
+        self.delete_if_forsaken(tx, (id, &root.kind, absorbed.version + 1), &other)
+            .await?;
         Ok(Separated {
             survivor: root.id,
             separated: id,
         })
+    }
+
+    /// What its source took back while it was merged stands for nothing when it stands alone: it is deleted in the name of
+    /// who spoke of it last, and comes back when that does.
+    async fn delete_if_forsaken(
+        &mut self,
+        tx: &mut ScopedTx,
+        (id, kind, version): (EntityId, &str, i64),
+        members: &[uuid::Uuid],
+    ) -> Result<(), GraphError> {
+        let last = store::claim_last_word(tx, members).await?;
+        let Some(by) = last.filter(|by| *by != AssertedBy::User) else {
+            return Ok(());
+        };
+        store::entity_delete(tx, id, version + 1, Some(by)).await?;
+        let payload = EntityDeleted {
+            entity: id,
+            kind: kind.to_owned(),
+            version: version + 1,
+        };
+        self.tell(&payload, id, payload.version)
     }
 
     async fn delete(&mut self, tx: &mut ScopedTx, id: EntityId) -> Result<(), GraphError> {

@@ -2,8 +2,9 @@
 //!
 //! Events in: `data.EntityCreated`, `data.EntityUpdated`, `data.EntityMerged`. Events out: `data.EntityMerged`,
 //! `data.EntityUnmerged`, `data.MergeSuggested`.
-//! Invariant: nobody is merged by an address that many share, or after the owner said that they are not the same. A
-//! merge redirects and rewrites no row, so that it can be taken back.
+//! Invariant: nobody is merged by an address that many share, or after the owner said that they are not the same; nor
+//! unless everybody of the one side may be everybody of the other by their names, and nobody else could be meant. A merge
+//! redirects and rewrites no row, so that it can be taken back.
 //! Begin with [`Work::join_bearers`], then `merge`.
 
 mod merge;
@@ -18,19 +19,22 @@ pub(crate) use names::compatible as compatible_names;
 use contracts::{EntityId, NewEvent};
 use spine::ports::{AppliedEntity, EntityChange, GraphError, Identifier, Target};
 use spine::{AccessError, ScopedTx};
+use uuid::Uuid;
 
 use crate::apply::Work;
 use crate::apply::entity::members;
-use crate::check;
-use crate::model::shown_title;
+use crate::model::{fold, shown_title};
 use crate::schema::EntityType;
 use crate::store::{self, StoredEntity};
+use crate::{check, normalise};
 
 /// Schemes of addresses: what a person gives to others. Any other scheme names a record of some source.
 const ADDRESSES: [&str; 6] = ["acct", "email", "matrix", "tel", "url", "xmpp"];
 
 /// Both names are spelt differently, yet the address is one: worth a question, not more.
 const SCORE_OTHER_NAME: f32 = 0.5;
+/// The names agree, but others, who are somebody else, bear the address under names that agree, too.
+const SCORE_SEVERAL: f32 = 0.7;
 
 /// Types whose entities are recognised across sources.
 pub(crate) fn is_somebody(kind: &str) -> bool {
@@ -49,6 +53,27 @@ pub(crate) fn recognised_by<'i>(
 ) -> impl Iterator<Item = &'i Identifier> {
     let by_record = is_somebody(kind) && identifiers.clone().any(|identifier| !is_address(identifier));
     identifiers.filter(move |identifier| !by_record || !is_address(identifier))
+}
+
+/// Somebody who bears an address, with all that were merged into them.
+struct Candidate {
+    root: StoredEntity,
+    members: Vec<Uuid>,
+    /// What each of them is called by itself, where it has a name.
+    names: Vec<String>,
+    /// By which address they were found, as people write it.
+    address: String,
+}
+
+impl Candidate {
+    /// Whether everybody of the one may be everybody of the other: "Anna" may be Anna Schmidt and Anna Weber, who are two.
+    fn agrees(&self, other: &Self) -> bool {
+        let mut pairs = self
+            .names
+            .iter()
+            .flat_map(|one| other.names.iter().map(move |two| (one, two)));
+        pairs.all(|(one, two)| names::compatible(Some(one), Some(two)))
+    }
 }
 
 impl Work<'_> {
@@ -85,67 +110,127 @@ impl Work<'_> {
         applied: AppliedEntity,
         change: &EntityChange,
     ) -> Result<AppliedEntity, GraphError> {
-        let rows = self.rows(check::strong(change).filter(|identifier| is_address(identifier)));
+        let own = |identifier: &&Identifier| is_address(identifier) && !normalise::is_shared(identifier);
+        let rows = self.rows(change.identifiers.iter().filter(own));
         if rows.is_empty() {
             return Ok(applied);
         }
-        let mut now = applied;
-        let mut seen = vec![now.id];
-        for bearer in store::bearer_list(tx, &kind.name, &rows).await? {
-            if bearer.deleted || seen.contains(&bearer.root) {
-                continue;
-            }
-            seen.push(bearer.root);
-            let (Some(mine), Some(other)) = (
-                store::entity_root_lock(tx, now.id).await?,
-                store::entity_root_lock(tx, bearer.root).await?,
-            ) else {
-                continue;
-            };
-            if mine.deleted_by.is_some() || other.deleted_by.is_some() || mine.id == other.id {
-                continue;
-            }
-            let address = self.address(bearer.identifier);
-            let created = now.created;
-            if let Some(survivor) = self.join(tx, mine, other, &address).await? {
-                seen.push(survivor.id);
-                now = AppliedEntity { created, ..survivor };
-            }
+        let bearers = store::bearer_list(tx, &kind.name, &rows).await?;
+        if bearers
+            .iter()
+            .all(|bearer| bearer.deleted || bearer.root == applied.id)
+        {
+            return Ok(applied);
         }
-        Ok(now)
+        let Some(mine) = self.candidate(tx, applied.id, None).await? else {
+            return Ok(applied);
+        };
+        let mut others: Vec<Candidate> = Vec::new();
+        for bearer in bearers.iter().filter(|bearer| !bearer.deleted) {
+            let is_met = |one: &Candidate| one.root.id == bearer.root;
+            if bearer.root == mine.root.id || others.iter().any(is_met) {
+                continue;
+            }
+            let other = self.candidate(tx, bearer.root, Some(bearer.identifier)).await?;
+            others.extend(other.filter(|one| one.root.id != mine.root.id));
+        }
+        self.join(tx, applied, mine, others).await
     }
 
-    /// Merges two who bear one address if their names allow it; else asks. The survivor, if they were merged.
+    /// The root of an entity, held, with who it stands for; `None`: it is deleted.
+    async fn candidate(
+        &self,
+        tx: &mut ScopedTx,
+        id: EntityId,
+        by: Option<Uuid>,
+    ) -> Result<Option<Candidate>, GraphError> {
+        let held = store::entity_root_lock(tx, id).await?;
+        let Some(root) = held.filter(|root| root.deleted_by.is_none()) else {
+            return Ok(None);
+        };
+        let members = members(tx, &root).await?;
+        let names = if root.absorbed == 0 {
+            shown_title(&root.content).into_iter().collect()
+        } else {
+            let claims = store::claim_current_list(tx, &members).await?;
+            let called = |member: &Uuid| {
+                let own = claims.iter().filter(|claim| claim.entity.0 == *member).cloned();
+                shown_title(&fold((*member).into(), &own.collect::<Vec<_>>()))
+            };
+            members.iter().filter_map(called).collect()
+        };
+        Ok(Some(Candidate {
+            root,
+            members,
+            names,
+            address: by.map(|row| self.address(row)).unwrap_or_default(),
+        }))
+    }
+
+    /// Merges those who bear one of its addresses if their names allow it and nobody else can be meant; else asks.
     async fn join(
         &mut self,
         tx: &mut ScopedTx,
-        mine: StoredEntity,
-        other: StoredEntity,
-        address: &str,
-    ) -> Result<Option<AppliedEntity>, GraphError> {
-        let (one, two) = (members(tx, &mine).await?, members(tx, &other).await?);
-        if store::decision_distinct(tx, &one, &two).await? {
-            return Ok(None);
+        applied: AppliedEntity,
+        mine: Candidate,
+        others: Vec<Candidate>,
+    ) -> Result<AppliedEntity, GraphError> {
+        let mut fits = Vec::new();
+        for other in others {
+            if store::decision_distinct(tx, &mine.members, &other.members).await? {
+                continue;
+            }
+            if mine.agrees(&other) {
+                fits.push(other);
+            } else {
+                let reason = format!("both have {}, under different names", other.address);
+                self.suggest(tx, (mine.root.id, other.root.id), &reason, SCORE_OTHER_NAME)
+                    .await?;
+            }
         }
-        let names = (shown_title(&mine.content), shown_title(&other.content));
-        if names::compatible(names.0.as_deref(), names.1.as_deref()) {
-            let (survivor, absorbed) = merge::elder_first(tx, mine, other).await?;
+        // Of two who can't be one, at most one can be meant, and nothing says which.
+        let mut meant = vec![true; fits.len()];
+        for one in 0..fits.len() {
+            for other in one + 1..fits.len() {
+                let (a, b) = (&fits[one], &fits[other]);
+                if !a.agrees(b) || store::decision_distinct(tx, &a.members, &b.members).await? {
+                    meant[one] = false;
+                    meant[other] = false;
+                }
+            }
+        }
+        let (mut now, mut root) = (applied, mine.root);
+        for (other, is_meant) in fits.into_iter().zip(meant) {
+            if !is_meant {
+                let reason = format!(
+                    "both have {}, as has somebody else whom the name fits",
+                    other.address
+                );
+                self.suggest(tx, (root.id, other.root.id), &reason, SCORE_SEVERAL)
+                    .await?;
+                continue;
+            }
+            let (survivor, absorbed) = merge::elder_first(tx, root, other.root).await?;
             let pair = (survivor.id, absorbed.id);
             let merged = self.merge_roots(tx, survivor, absorbed).await?;
             let decision = store::Decision {
                 pair,
                 standing: "merged",
-                reason: &format!("both have {address}, and the names agree"),
+                reason: &format!("both have {}, and the names agree", other.address),
                 score: 1.0,
                 by: "hub",
             };
             store::decision_set(tx, &decision).await?;
-            return Ok(Some(merged));
+            now = AppliedEntity {
+                created: now.created,
+                ..merged
+            };
+            let Some(held) = store::entity_root_lock(tx, now.id).await? else {
+                break;
+            };
+            root = held;
         }
-        let reason = format!("both have {address}, under different names");
-        self.suggest(tx, (mine.id, other.id), &reason, SCORE_OTHER_NAME)
-            .await?;
-        Ok(None)
+        Ok(now)
     }
 
     async fn suggest(

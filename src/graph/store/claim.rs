@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use contracts::{EntityId, RawRecordId};
 use serde_json::Value;
 use spine::ScopedTx;
+use spine::ports::AssertedBy;
 use uuid::Uuid;
 
 use super::object;
@@ -188,6 +189,27 @@ pub(crate) async fn claim_close(
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Who was the last to speak of entities of which nobody says anything any more; `None`: somebody does, or nobody ever did.
+pub(crate) async fn claim_last_word(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+) -> Result<Option<AssertedBy>, sqlx::Error> {
+    let account = tx.account();
+    let by = sqlx::query_scalar!(
+        r#"
+        SELECT asserted_by FROM graph.claim c
+        WHERE account = $1 AND entity = ANY($2) AND NOT EXISTS (SELECT FROM graph.claim now
+            WHERE now.account = $1 AND now.entity = ANY($2) AND now.recorded_to IS NULL)
+        ORDER BY recorded_to DESC, id DESC LIMIT 1
+        "#,
+        account.0,
+        members
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(by.as_deref().map(by_from_name))
 }
 
 /// What was ever asserted of these entities, newest first, at most 200.

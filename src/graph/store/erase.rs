@@ -25,6 +25,7 @@ pub(crate) async fn erase_names(tx: &mut ScopedTx, members: &[Uuid]) -> Result<V
             WHERE account = $1 AND id = ANY($2) AND raw_record IS NOT NULL
         UNION SELECT raw_record::text FROM graph.claim
             WHERE account = $1 AND entity = ANY($2) AND raw_record IS NOT NULL
+        UNION SELECT raw_record::text FROM graph.record_entity WHERE account = $1 AND entity = ANY($2)
         "#,
         account.0,
         members
@@ -97,6 +98,7 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
             UNION SELECT raw_record FROM graph.claim WHERE account = $1 AND entity = ANY($2)
             UNION SELECT raw_record FROM graph.relation
                 WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2))
+            UNION SELECT raw_record FROM graph.record_entity WHERE account = $1 AND entity = ANY($2)
         ) named WHERE raw_record IS NOT NULL
         "#,
         account.0,
@@ -104,6 +106,8 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
     )
     .fetch_all(tx.conn())
     .await?;
+    let links = records_unlink(tx, members).await?;
+    count(&mut rows, "graph.record_entity", links);
     let done = sqlx::query!(
         "DELETE FROM graph.relation WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2))",
         account.0,
@@ -183,13 +187,15 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
         "graph.entity",
         done.execute(tx.conn()).await?.rows_affected(),
     );
-    // A record of which something else was read, too, stays: it is that one's proof.
+    // A record of which something else was read, too, stays: it is that one's proof. One that was all about the erased is
+    // nobody's proof any more.
     let done = sqlx::query!(
         r#"
         DELETE FROM graph.raw_record r WHERE account = $1 AND id = ANY($2)
             AND NOT EXISTS (SELECT FROM graph.entity e WHERE e.account = $1 AND e.raw_record = r.id)
             AND NOT EXISTS (SELECT FROM graph.claim c WHERE c.account = $1 AND c.raw_record = r.id)
             AND NOT EXISTS (SELECT FROM graph.relation l WHERE l.account = $1 AND l.raw_record = r.id)
+            AND NOT EXISTS (SELECT FROM graph.record_entity o WHERE o.account = $1 AND o.raw_record = r.id)
         "#,
         account.0,
         &raws
@@ -200,4 +206,49 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
         done.execute(tx.conn()).await?.rows_affected(),
     );
     Ok(rows)
+}
+
+/// Removes what names these entities as spoken of by records; of the records that were all about one of them, also what
+/// names them as others' proof, so that nothing keeps them. How many links went.
+async fn records_unlink(tx: &mut ScopedTx, members: &[Uuid]) -> Result<u64, sqlx::Error> {
+    let account = tx.account();
+    let about = sqlx::query_scalar!(
+        "SELECT raw_record FROM graph.record_entity WHERE account = $1 AND entity = ANY($2) AND subject",
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    if !about.is_empty() {
+        sqlx::query!(
+            "UPDATE graph.entity SET raw_record = NULL WHERE account = $1 AND raw_record = ANY($2)",
+            account.0,
+            &about
+        )
+        .execute(tx.conn())
+        .await?;
+        sqlx::query!(
+            "UPDATE graph.claim SET raw_record = NULL WHERE account = $1 AND raw_record = ANY($2)",
+            account.0,
+            &about
+        )
+        .execute(tx.conn())
+        .await?;
+        sqlx::query!(
+            "UPDATE graph.relation SET raw_record = NULL WHERE account = $1 AND raw_record = ANY($2)",
+            account.0,
+            &about
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    let gone = sqlx::query!(
+        "DELETE FROM graph.record_entity WHERE account = $1 AND (entity = ANY($2) OR raw_record = ANY($3))",
+        account.0,
+        members,
+        &about
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(gone.rows_affected())
 }

@@ -110,7 +110,7 @@ pub(crate) async fn export_records(
     let rows = sqlx::query_scalar!(
         r#"
         SELECT id FROM graph.raw_record
-        WHERE account = $1 AND id > $2 AND ($3::text IS NULL OR source = $3)
+        WHERE account = $1 AND id > $2 AND ($3::text IS NULL OR source = $3) AND superseded_at IS NULL
             AND lower(trim(split_part(media_type, ';', 1))) = ANY ($4)
         ORDER BY id LIMIT $5
         "#,

@@ -157,39 +157,58 @@ pub(crate) async fn bearer_list(
         .collect())
 }
 
-/// Says that the entity bears these. Returns how many of them nobody had said of any of `members`: of the one that
-/// shows it, with all that were merged into that.
+/// What a source says that an entity bears.
+#[derive(Debug)]
+pub(crate) struct Link<'a> {
+    pub(crate) entity: EntityId,
+    /// The one that shows it, with all that were merged into that.
+    pub(crate) members: &'a [Uuid],
+    pub(crate) identifiers: &'a [Uuid],
+    /// The source says no others of it: those that it said before are over.
+    pub(crate) is_all: bool,
+}
+
+/// Says that the entity bears these. Returns how many more or fewer `members` bear by that.
 pub(crate) async fn identifier_link(
     tx: &mut ScopedTx,
-    entity: EntityId,
-    members: &[Uuid],
-    identifiers: &[Uuid],
+    link: &Link<'_>,
     asserter: &Asserter,
 ) -> Result<i64, sqlx::Error> {
-    if identifiers.is_empty() {
+    if link.identifiers.is_empty() {
         return Ok(0);
     }
     let (account, now) = (tx.account(), tx.now());
     sqlx::query_scalar!(
         r#"
         WITH before AS (
-            SELECT identifier FROM graph.entity_identifier WHERE account = $1 AND entity = ANY($7)
+            SELECT identifier, entity, source FROM graph.entity_identifier
+            WHERE account = $1 AND entity = ANY($7) AND valid_to IS NULL
         ), fresh AS (
-            INSERT INTO graph.entity_identifier (account, entity, identifier, asserted_by, source, confidence, recorded_at)
+            INSERT INTO graph.entity_identifier AS b
+                (account, entity, identifier, asserted_by, source, confidence, recorded_at)
             SELECT DISTINCT $1::uuid, $2::uuid, said.id, $4::text, $5::text, 1::real, $6::timestamptz
             FROM unnest($3::uuid[]) AS said (id)
-            ON CONFLICT DO NOTHING
+            ON CONFLICT (account, entity, identifier, source) DO UPDATE
+                SET valid_to = NULL, recorded_at = excluded.recorded_at WHERE b.valid_to IS NOT NULL
+            RETURNING identifier
+        ), gone AS (
+            UPDATE graph.entity_identifier SET valid_to = $6
+            WHERE $8 AND account = $1 AND entity = $2 AND asserted_by = $4 AND source = $5 AND valid_to IS NULL
+                AND identifier <> ALL($3)
             RETURNING identifier
         )
-        SELECT count(*) AS "count!" FROM fresh WHERE identifier NOT IN (SELECT identifier FROM before)
+        SELECT (SELECT count(*) FROM fresh WHERE identifier NOT IN (SELECT identifier FROM before))
+            + (SELECT count(*) FROM gone WHERE NOT EXISTS (SELECT FROM before
+                WHERE before.identifier = gone.identifier AND (before.entity, before.source) <> ($2, $5))) AS "count!"
         "#,
         account.0,
-        entity.0,
-        identifiers,
+        link.entity.0,
+        link.identifiers,
         by_name(asserter.by),
         asserter.source,
         now,
-        members
+        link.members,
+        link.is_all
     )
     .fetch_one(tx.conn())
     .await

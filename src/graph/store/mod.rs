@@ -3,6 +3,7 @@
 //! Invariant: each statement names the account although row-level security would hide the others' rows: the indexes
 //! begin with it.
 
+mod addition;
 mod claim;
 mod entity;
 mod erase;
@@ -17,6 +18,7 @@ mod timeline_gap;
 
 use spine::ScopedTx;
 
+pub(crate) use addition::*;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use erase::*;

@@ -30,6 +30,8 @@ pub(crate) struct RawRow {
 pub(crate) struct KnownRaw {
     pub(crate) id: RawRecordId,
     pub(crate) parked: bool,
+    /// Another revision took its place.
+    pub(crate) superseded: bool,
     pub(crate) reason: Option<String>,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct SealedRaw {
     pub(crate) remote_id: Vec<u8>,
     pub(crate) body: Vec<u8>,
     pub(crate) reason: Option<String>,
+    pub(crate) superseded: bool,
 }
 
 /// A record without its bytes.
@@ -74,15 +77,28 @@ impl From<RawHead> for ParkedRecord {
     }
 }
 
-/// False: the record is there already. Waits for another transaction that is writing it.
-pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, sqlx::Error> {
+/// Writes a record down, as its source's word from now on. `None`: it is there already; else the one whose place it takes,
+/// if there was another revision. Waits for another transaction that is writing it.
+pub(crate) async fn raw_insert(
+    tx: &mut ScopedTx,
+    row: &RawRow,
+) -> Result<Option<Option<RawRecordId>>, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     let done = sqlx::query!(
         r#"
-        INSERT INTO graph.raw_record (account, id, connection, source, stream, remote_key, revision, media_type,
-            remote_id, body, body_key, received_at, status, reason, settled_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $12)
-        ON CONFLICT (account, source, stream, remote_key, revision) DO NOTHING
+        WITH fresh AS (
+            INSERT INTO graph.raw_record (account, id, connection, source, stream, remote_key, revision, media_type,
+                remote_id, body, body_key, received_at, status, reason, settled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $12)
+            ON CONFLICT (account, source, stream, remote_key, revision) DO NOTHING
+            RETURNING id
+        ), before AS (
+            UPDATE graph.raw_record SET superseded_at = $12
+            WHERE EXISTS (SELECT FROM fresh) AND account = $1 AND source = $4 AND stream = $5 AND remote_key = $6
+                AND superseded_at IS NULL
+            RETURNING id
+        )
+        SELECT EXISTS (SELECT FROM fresh) AS "fresh!", (SELECT id FROM before ORDER BY id DESC LIMIT 1) AS before
         "#,
         account.0,
         row.id.0,
@@ -99,9 +115,37 @@ pub(crate) async fn raw_insert(tx: &mut ScopedTx, row: &RawRow) -> Result<bool, 
         row.status,
         row.reason
     )
-    .execute(tx.conn())
+    .fetch_one(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.fresh.then(|| done.before.map(Into::into)))
+}
+
+/// Makes a revision that is there the word of its source again; the one whose place it takes.
+pub(crate) async fn raw_reinstate(
+    tx: &mut ScopedTx,
+    id: RawRecordId,
+) -> Result<Option<RawRecordId>, sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    let before = sqlx::query_scalar!(
+        r#"
+        WITH again AS (
+            UPDATE graph.raw_record SET superseded_at = NULL WHERE account = $1 AND id = $2
+            RETURNING source, stream, remote_key
+        ), before AS (
+            UPDATE graph.raw_record r SET superseded_at = $3 FROM again
+            WHERE r.account = $1 AND r.source = again.source AND r.stream = again.stream
+                AND r.remote_key = again.remote_key AND r.id <> $2 AND r.superseded_at IS NULL
+            RETURNING r.id
+        )
+        SELECT (SELECT id FROM before ORDER BY id DESC LIMIT 1)
+        "#,
+        account.0,
+        id.0,
+        now
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(before.map(Into::into))
 }
 
 /// The record that stands in the way of this one, held.
@@ -109,7 +153,8 @@ pub(crate) async fn raw_by_key(tx: &mut ScopedTx, row: &RawRow) -> Result<KnownR
     let account = tx.account();
     let found = sqlx::query!(
         r#"
-        SELECT id, status = 'parked' AS "parked!", reason FROM graph.raw_record
+        SELECT id, status = 'parked' AS "parked!", superseded_at IS NOT NULL AS "superseded!", reason
+        FROM graph.raw_record
         WHERE account = $1 AND source = $2 AND stream = $3 AND remote_key = $4 AND revision = $5
         FOR NO KEY UPDATE
         "#,
@@ -124,6 +169,7 @@ pub(crate) async fn raw_by_key(tx: &mut ScopedTx, row: &RawRow) -> Result<KnownR
     Ok(KnownRaw {
         id: found.id.into(),
         parked: found.parked,
+        superseded: found.superseded,
         reason: found.reason,
     })
 }
@@ -205,12 +251,38 @@ pub(crate) async fn raw_park_again(
     Ok(())
 }
 
+/// Which entities a record spoke of, each with whether the record is all that its source says of it.
+pub(crate) async fn record_link(
+    tx: &mut ScopedTx,
+    record: RawRecordId,
+    entities: &[(Uuid, bool)],
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    let (ids, subjects): (Vec<Uuid>, Vec<bool>) = entities.iter().copied().unzip();
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.record_entity AS link (account, raw_record, entity, subject)
+        SELECT $1, $2, said.entity, bool_or(said.subject) FROM unnest($3::uuid[], $4::bool[]) AS said (entity, subject)
+        GROUP BY said.entity
+        ON CONFLICT (account, entity, raw_record) DO UPDATE SET subject = true WHERE excluded.subject AND NOT link.subject
+        "#,
+        account.0,
+        record.0,
+        &ids,
+        &subjects
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn raw_by_id(tx: &mut ScopedTx, id: RawRecordId) -> Result<Option<SealedRaw>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
         SealedRaw,
         r#"
-        SELECT connection, source, stream, revision, media_type, remote_id, body, reason
+        SELECT connection, source, stream, revision, media_type, remote_id, body, reason,
+            superseded_at IS NOT NULL AS "superseded!"
         FROM graph.raw_record WHERE account = $1 AND id = $2
         "#,
         account.0,

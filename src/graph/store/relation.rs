@@ -134,6 +134,68 @@ pub(crate) async fn relation_refuse(tx: &mut ScopedTx, edge: &Edge<'_>) -> Resul
     Ok(())
 }
 
+/// A source doesn't say an edge any more; it may say it again.
+pub(crate) async fn relation_withdraw(
+    tx: &mut ScopedTx,
+    edge: &Edge<'_>,
+    source: &str,
+) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query!(
+        r#"
+        UPDATE graph.relation SET removed_at = $6
+        WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4 AND source = $5
+            AND removed_at IS NULL
+        "#,
+        account.0,
+        edge.from,
+        edge.to,
+        edge.predicate,
+        source,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A relation that held at a moment.
+#[derive(Debug)]
+pub(crate) struct PastRelation {
+    pub(crate) id: Uuid,
+    pub(crate) from: Uuid,
+    pub(crate) predicate: String,
+    pub(crate) to: Uuid,
+    pub(crate) asserted_by: String,
+    pub(crate) source: String,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) removed_at: Option<DateTime<Utc>>,
+}
+
+/// What entities were related to at a moment, as it was said then, newest first, at most 200.
+pub(crate) async fn relation_list_at(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<Vec<PastRelation>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        PastRelation,
+        r#"
+        SELECT id, from_entity AS "from", predicate, to_entity AS "to", asserted_by, source, recorded_at, removed_at
+        FROM graph.relation
+        WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2)) AND recorded_at <= $3
+            AND (removed_at IS NULL OR removed_at > $3)
+        ORDER BY recorded_at DESC, id DESC LIMIT 200
+        "#,
+        account.0,
+        members,
+        at
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
 /// The edge of a relation that holds.
 pub(crate) async fn relation_by_id(
     tx: &mut ScopedTx,
@@ -170,12 +232,17 @@ pub(crate) async fn relation_list(
         SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
             other.title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
             r.recorded_at AS "recorded_at!"
-        FROM (
-            (SELECT *, true AS outgoing, to_entity AS far FROM graph.relation
-                WHERE account = $1 AND from_entity = ANY($2) AND removed_at IS NULL)
+        FROM unnest($2::uuid[]) AS member (id)
+        CROSS JOIN LATERAL (
+            (SELECT r.*, true AS outgoing, r.to_entity AS far FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity AND far.deleted_at IS NULL
+                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND r.to_entity <> ALL($2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
             UNION ALL
-            (SELECT *, false AS outgoing, from_entity AS far FROM graph.relation
-                WHERE account = $1 AND to_entity = ANY($2) AND removed_at IS NULL)
+            (SELECT r.*, false AS outgoing, r.from_entity AS far FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity AND far.deleted_at IS NULL
+                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND r.from_entity <> ALL($2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
         ) r
         JOIN graph.entity far ON far.account = $1 AND far.id = r.far
         LEFT JOIN LATERAL (

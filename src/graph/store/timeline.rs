@@ -109,6 +109,73 @@ pub(crate) async fn timeline_participants_remove(
     Ok(())
 }
 
+/// Takes items off all timelines.
+pub(crate) async fn timeline_remove(tx: &mut ScopedTx, items: &[Uuid]) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "DELETE FROM graph.timeline WHERE account = $1 AND item = ANY($2)",
+        account.0,
+        items
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Puts an item on the timelines of all that it, or what was merged into it, is related to.
+pub(crate) async fn timeline_relations_add(
+    tx: &mut ScopedTx,
+    item: EntityId,
+    members: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.timeline (account, item, about, role, kind, at)
+        SELECT $1, item.id, ends.about, ends.predicate, item.type, item.starts_at
+        FROM (
+            SELECT to_entity AS about, predicate FROM graph.relation
+                WHERE account = $1 AND from_entity = ANY($3) AND removed_at IS NULL
+            UNION SELECT from_entity, predicate FROM graph.relation
+                WHERE account = $1 AND to_entity = ANY($3) AND removed_at IS NULL
+        ) ends
+        JOIN graph.entity item ON item.account = $1 AND item.id = $2 AND item.starts_at IS NOT NULL
+        WHERE ends.about <> ALL($3)
+        ON CONFLICT (account, item, about, role) DO NOTHING
+        "#,
+        account.0,
+        item.0,
+        members
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Living or not, the roots of what stands about an entity, other than itself: for erasing them.
+pub(crate) async fn timeline_items(
+    tx: &mut ScopedTx,
+    abouts: &[Uuid],
+    members: &[Uuid],
+    limit: i64,
+) -> Result<Vec<EntityId>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT CASE WHEN item.merged_into IS NULL THEN item.id ELSE graph.entity_root($1, item.id) END AS "id!"
+        FROM graph.timeline t JOIN graph.entity item ON item.account = $1 AND item.id = t.item
+        WHERE t.account = $1 AND t.about = ANY($2) AND t.item <> ALL($3) LIMIT $4
+        "#,
+        account.0,
+        abouts,
+        members,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
 /// An item happened at another time than was thought.
 pub(crate) async fn timeline_move(
     tx: &mut ScopedTx,
@@ -140,7 +207,9 @@ pub(crate) async fn timeline_relate(
         INSERT INTO graph.timeline (account, item, about, role, kind, at)
         SELECT $1, item.id, ends.about, $4, item.type, item.starts_at
         FROM (VALUES ($2::uuid, $3::uuid), ($3::uuid, $2::uuid)) AS ends (item, about)
-        JOIN graph.entity item ON item.account = $1 AND item.id = ends.item AND item.starts_at IS NOT NULL
+        JOIN graph.entity named ON named.account = $1 AND named.id = ends.item
+        JOIN graph.entity item ON item.account = $1 AND item.starts_at IS NOT NULL
+            AND item.id = CASE WHEN named.merged_into IS NULL THEN named.id ELSE graph.entity_root($1, named.id) END
         ON CONFLICT (account, item, about, role) DO NOTHING
         "#,
         account.0,
@@ -206,7 +275,7 @@ pub(crate) async fn timeline_about(
         EntityRow,
         r#"
         SELECT DISTINCT ON (found.at, e.id) e.id AS "id!", e.type AS "kind!", e.title, e.props AS "props!",
-            e.version AS "version!", e.starts_at, e.created_at AS "created_at!", e.updated_at AS "updated_at!"
+            e.version AS "version!", found.at AS starts_at, e.created_at AS "created_at!", e.updated_at AS "updated_at!"
         FROM unnest($2::uuid[]) AS one (about)
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (t.at, t.item) t.at, t.item

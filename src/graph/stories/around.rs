@@ -220,3 +220,105 @@ async fn neighbours_come_nearest_first_once_a_way_and_in_pages_that_miss_nobody(
         404
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_stays_on_timelines_through_merge_and_unmerge_and_when_its_time_comes_late() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = alice_and_sam(&hub, &alice).await;
+    let meeting = |uid: &str, who: &str, minute| {
+        let mut entity = identified(
+            "Event",
+            "ical.uid",
+            uid,
+            json!({"name": "Lunch", "attendees": [who]}),
+        );
+        entity.starts_at = minute;
+        change(AssertedBy::Connector, "dav/1", vec![entity])
+    };
+    let ann = identified("Person", "email", "ann@example.org", json!({"name": "Ann"}));
+    let ann = apply(&hub, &alice, change(AssertedBy::User, "user", vec![ann]))
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    let kept = apply(&hub, &alice, meeting("1", "bob@example.org", Some(at(1))))
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    let other = apply(&hub, &alice, meeting("2", "ann@example.org", Some(at(2))))
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    relate(&hub, &alice, other, "about", sam).await;
+    let around = async |who: EntityId| {
+        let (_, page) = get(&hub, &alice, &format!("/timeline?about={who}&type=Event")).await;
+        ids(&page)
+    };
+    assert_eq!(around(ann).await, [other.to_string()]);
+
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).merge(&mut tx, kept, other).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        around(sam).await,
+        [kept.to_string()],
+        "what was said of the other is the survivor's"
+    );
+    assert!(
+        around(ann).await.is_empty(),
+        "as one, it has the survivor's attendees"
+    );
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).unmerge(&mut tx, other).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        (around(sam).await, around(ann).await),
+        (vec![other.to_string()], vec![other.to_string()])
+    );
+
+    let late = apply(&hub, &alice, meeting("3", "ann@example.org", None))
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    relate(&hub, &alice, late, "about", sam).await;
+    apply(&hub, &alice, meeting("3", "ann@example.org", Some(at(3))))
+        .await
+        .unwrap();
+    assert_eq!(around(sam).await, [late.to_string(), other.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_is_read_page_by_page_also_where_it_goes_back_before_1970() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    for year in [1912, 1944, 1969, 1970, 2026] {
+        let mut photo = identified("MediaObject", "photo.id", &year.to_string(), json!({}));
+        photo.title = Some(year.to_string());
+        photo.starts_at = format!("{year}-01-01T00:00:00Z").parse().ok();
+        apply(
+            &hub,
+            &alice,
+            change(AssertedBy::Connector, "photos/1", vec![photo]),
+        )
+        .await
+        .unwrap();
+    }
+    let items = pages(&hub, &alice, "/timeline?limit=2").await;
+    let years: Vec<_> = items.iter().map(|item| item["title"].as_str().unwrap()).collect();
+    assert_eq!(years, ["2026", "1970", "1969", "1944", "1912"]);
+    for bad in [
+        "none_00000000000000000000000000000000",
+        "x",
+        "-8000000000000000000_00000000000000000000000000000000",
+    ] {
+        assert_eq!(
+            get(&hub, &alice, &format!("/timeline?cursor={bad}")).await.0,
+            400,
+            "{bad}"
+        );
+    }
+}

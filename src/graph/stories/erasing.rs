@@ -113,3 +113,65 @@ async fn erasing_sam_leaves_nothing_of_her_but_a_receipt_and_touches_nobody_else
         "a second time there is nothing"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_hidden_before_goes_with_her_timeline_and_joanns_address_is_not_anns() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = alice_and_sam(&hub, &alice).await;
+    let mut mail = identified(
+        "Message",
+        "mail.message-id",
+        "1",
+        json!({"direction": "in", "status": "received", "from": "ann@example.org", "text": "secretly"}),
+    );
+    mail.starts_at = Some(at(1));
+    mail.props.insert("channel".to_owned(), "email".into());
+    let mut change = change(AssertedBy::Connector, "import/mbox", vec![mail]);
+    change.raw = Some(record("mails", "1", "a"));
+    let hidden = apply(&hub, &alice, change).await.unwrap().entities[0].id;
+    let mut address = entity("Person", Target::Existing(sam), json!({}));
+    address
+        .identifiers
+        .push(Identifier::new("email", "ann@example.org"));
+    apply(
+        &hub,
+        &alice,
+        super::change(AssertedBy::User, "user", vec![address]),
+    )
+    .await
+    .unwrap();
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).delete(&mut tx, hidden).await.unwrap();
+    for named in [
+        "joann@example.org",
+        "ann@example.org.uk",
+        "x.ann@example.org",
+        "to ann@example.org.",
+    ] {
+        tx.audit("read", named, None).unwrap();
+    }
+    tx.commit().await.unwrap();
+    hub.settle().await;
+
+    assert_eq!(order(&hub, &alice, sam, r#"{"with_timeline": true}"#).await, 202);
+    hub.eventually("the erasure", async || {
+        let all = everything(&hub).await;
+        (!all.contains("secretly") && !all.contains(&hidden.to_string())).then_some(())
+    })
+    .await;
+    hub.eventually("the receipt", async || {
+        let events = told(&hub, &alice).await;
+        let mut erased = events
+            .iter()
+            .filter_map(|event| event.payload::<EntityErased>()?.ok());
+        erased.find(|erased| erased.entity == sam)
+    })
+    .await;
+    let after = everything(&hub).await;
+    for others in ["joann@example.org", "ann@example.org.uk", "x.ann@example.org"] {
+        assert!(after.contains(others), "{others} is somebody else's");
+    }
+    assert!(!after.contains("to ann@example.org."));
+    assert_eq!(count(&hub, "raw_record").await, 0);
+}

@@ -75,7 +75,8 @@ async fn a_record_is_understood_again_after_its_mapping_improved_without_doubles
         receive(&hub, &alice, "1", "a").await,
         Received {
             id: first.id,
-            known: true
+            known: true,
+            before: None
         },
         "the same revision is not written twice"
     );

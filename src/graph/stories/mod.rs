@@ -3,13 +3,17 @@
 
 mod access;
 mod around;
+mod calls;
 mod erasing;
 mod histories;
 mod identity;
 mod import;
 mod intake;
+mod laws;
 mod people;
+mod revisions;
 mod routes;
+mod strangers;
 mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};

@@ -324,3 +324,80 @@ async fn a_relation_is_told_once_whoever_says_it_and_never_comes_back_once_the_o
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_takes_its_word_about_a_relation_back_and_history_keeps_it() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (me, sam) = alice_and_sam(&hub, &alice).await;
+    let colleague = RelationChange {
+        from: me,
+        predicate: "colleague".to_owned(),
+        to: sam,
+    };
+    for source in ["dav/1", "dav/2"] {
+        let mut said = change(AssertedBy::Connector, source, vec![]);
+        said.relations.push(colleague.clone());
+        apply(&hub, &alice, said).await.unwrap();
+    }
+    let unrelate = async |by: AssertedBy, source: &str| {
+        let mut tx = hub.begin(&alice).await;
+        let write = hub.context.ports.graph_write();
+        let held = write.unrelate(&mut tx, by, source, &colleague).await.unwrap();
+        tx.commit().await.unwrap();
+        held
+    };
+    let removed = async || {
+        let events = told(&hub, &alice).await;
+        kinds(&events)
+            .iter()
+            .filter(|kind| **kind == "data.RelationRemoved")
+            .count()
+    };
+    let colleagues = async |at: Option<DateTime<Utc>>| {
+        let at = at.map(|at| format!("?at={}", at.to_rfc3339().replace('+', "%2B")));
+        let path = format!("/entities/{sam}/history{}", at.unwrap_or_default());
+        let (status, known) = around::get(&hub, &alice, &path).await;
+        assert_eq!(status, 200, "{known}");
+        let relations = known["relations"].as_array().unwrap().clone();
+        relations
+            .iter()
+            .filter(|one| one["predicate"] == "colleague")
+            .count()
+    };
+    assert!(unrelate(AssertedBy::Connector, "dav/1").await);
+    assert!(
+        !unrelate(AssertedBy::Connector, "dav/1").await,
+        "it said so no more"
+    );
+    assert_eq!(
+        (removed().await, colleagues(None).await),
+        (0, 1),
+        "the other one still does"
+    );
+    let then = hub.context.clock.now();
+    assert!(unrelate(AssertedBy::Connector, "dav/2").await);
+    assert_eq!((removed().await, colleagues(None).await), (1, 0));
+    assert_eq!(colleagues(Some(then)).await, 1, "it was known then");
+
+    // A source may say it again; the owner's no is for good.
+    let again = async || {
+        let mut said = change(AssertedBy::Connector, "dav/1", vec![]);
+        said.relations.push(colleague.clone());
+        apply(&hub, &alice, said).await.unwrap();
+        colleagues(None).await
+    };
+    assert_eq!(again().await, 1);
+    assert!(unrelate(AssertedBy::User, "user").await);
+    assert_eq!(again().await, 0);
+    assert_eq!(removed().await, 2);
+    let mallory = hub.somebody();
+    let mut tx = hub.begin(&mallory).await;
+    let write = hub.context.ports.graph_write();
+    assert!(
+        !write
+            .unrelate(&mut tx, AssertedBy::User, "user", &colleague)
+            .await
+            .unwrap()
+    );
+}

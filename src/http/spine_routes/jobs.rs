@@ -9,7 +9,7 @@ use spine::edge::{Caller, Json};
 use spine::queue::{JobFilter, JobState, JobView, QueueError, RetryOutcome};
 use utoipa::ToSchema;
 
-use super::{number, record, unknown_parameter};
+use super::{number, unknown_parameter};
 use crate::State;
 
 const PAGE_JOBS: u32 = 50;
@@ -120,8 +120,7 @@ pub(super) async fn job_retry(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<Json<Requeued>, Problem> {
-    record_for(&state, &caller, job, "/retry").await?;
-    match state.admin.queue().retry(&caller.0, job).await.map_err(told)? {
+    match state.admin.queue().retry(&caller.0, job).await? {
         RetryOutcome::Queued(queued) => Ok(Json(Requeued { job: queued })),
         RetryOutcome::NotFound => Err(no_job()),
         RetryOutcome::Refused => Err(Problem::conflict(
@@ -141,8 +140,7 @@ pub(super) async fn job_cancel(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
-    record_for(&state, &caller, job, "/cancel").await?;
-    if !state.admin.queue().cancel(&caller.0, job).await.map_err(told)? {
+    if !state.admin.queue().cancel(&caller.0, job).await? {
         return Err(no_job());
     }
     Ok(StatusCode::NO_CONTENT)
@@ -159,26 +157,10 @@ pub(super) async fn job_delete(
     caller: Caller,
     Path(job): Path<JobId>,
 ) -> Result<StatusCode, Problem> {
-    record_for(&state, &caller, job, "").await?;
-    if !state.admin.queue().delete(&caller.0, job).await.map_err(told)? {
+    if !state.admin.queue().delete(&caller.0, job).await? {
         return Err(no_job());
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The audit's entry of what is about to be done to a job, if the caller has such a one.
-async fn record_for(state: &State, caller: &Caller, job: JobId, what: &str) -> Result<(), Problem> {
-    if state
-        .admin
-        .queue()
-        .get(&caller.0, job)
-        .await
-        .map_err(told)?
-        .is_none()
-    {
-        return Err(no_job());
-    }
-    Ok(record(state, caller, format!("job/{job}{what}")).await?)
 }
 
 fn no_job() -> Problem {

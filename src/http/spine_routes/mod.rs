@@ -34,8 +34,8 @@ pub(crate) fn api(state: State) -> OpenApiRouter {
         .with_state(state)
 }
 
-/// Records in the audit what a caller is about to do. The deed itself is another transaction, of the queue or of a
-/// consumer: so this one goes first. No deed is without its entry; an entry may be of a deed that then failed.
+/// Records in the audit what a caller is about to do. The deed itself is another transaction, of a consumer: so this
+/// one goes first. No deed is without its entry; an entry may be of a deed that then failed.
 async fn record(state: &State, caller: &Caller, on: String) -> Result<(), AccessError> {
     let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
     tx.audit("act", on, None)?;

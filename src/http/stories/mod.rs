@@ -44,8 +44,8 @@ fn hub_behind(mut services: Vec<Service>, proxies: TrustedProxies) -> (tempfile:
         recipes_dir: dir.path().into(),
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
-        media: spine::service::MediaSettings::default(),
         upload_bytes_max: 1 << 20,
+        media: spine::service::MediaSettings::default(),
     };
     let vault = Vault::open_or_create(&dir.path().join("key")).unwrap();
     let clock = Arc::new(ManualClock::at(chrono::DateTime::UNIX_EPOCH));

@@ -57,8 +57,8 @@ async fn house(metrics: Option<Metrics>) -> House {
         recipes_dir: dir.path().into(),
         public_url: "https://hub.example".into(),
         extra_ca_pem: Vec::new(),
-        media: spine::service::MediaSettings::default(),
         upload_bytes_max: 1 << 20,
+        media: spine::service::MediaSettings::default(),
     };
     let clock = Arc::new(contracts::SystemClock);
     let (app, pool) = (database.db.app().clone(), database.db.spine().clone());

@@ -86,9 +86,20 @@ pub(crate) enum Goal {
         /// When: a day, a local time or an instant.
         #[arg(long, value_name = "TIME")]
         due: Option<String>,
-        /// 0 to 1, by hand [default: the share of its tasks that are done].
+        /// 0 to 1, by hand [default: counted from its tasks and goals].
         #[arg(long)]
         progress: Option<f64>,
+        /// The goal that it is part of.
+        #[arg(long, value_name = "GOAL")]
+        parent: Option<String>,
+    },
+    /// Make a goal part of another one, or of none.
+    Move {
+        /// The goal's id.
+        id: String,
+        /// The goal that it is part of from now on [default: none].
+        #[arg(long, value_name = "GOAL")]
+        parent: Option<String>,
     },
     /// List goals with their progress.
     List {

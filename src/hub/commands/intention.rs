@@ -117,8 +117,10 @@ pub(super) async fn goal(session: &Session, command: Goal) -> Result<(), Command
             description,
             due,
             progress,
+            parent,
         } => {
             let body = object([
+                ("parent", parent.map(Value::from)),
                 ("title", Some(title.into())),
                 ("description", description.map(Value::from)),
                 ("due_at", due.map(Value::from)),
@@ -126,6 +128,11 @@ pub(super) async fn goal(session: &Session, command: Goal) -> Result<(), Command
             ]);
             let answer = client.post("/goals", &body).await?;
             session.show(&answer, |answer| said("added", answer));
+        }
+        Goal::Move { id, parent } => {
+            let path = format!("/goals/{}", checked("goal", &id, "allod goal list")?);
+            let answer = client.patch(&path, &json!({ "parent": parent })).await?;
+            session.show(&answer, |answer| said("moved", answer));
         }
         Goal::List { status } => {
             let answer = client

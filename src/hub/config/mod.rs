@@ -51,10 +51,10 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     /// Outgoing requests.
     pub(crate) fetch: Fetch,
-    /// Contents: pictures, documents, recordings.
-    pub(crate) media: Media,
     /// Files that are imported.
     pub(crate) imports: Imports,
+    /// Contents: pictures, documents, recordings.
+    pub(crate) media: Media,
 }
 
 /// `[log]`
@@ -198,8 +198,8 @@ impl Default for Config {
             database: Database::default(),
             jobs: Jobs::default(),
             fetch: Fetch::default(),
-            media: Media::default(),
             imports: Imports::default(),
+            media: Media::default(),
         }
     }
 }

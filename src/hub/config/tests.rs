@@ -190,3 +190,41 @@ fn what_is_named_and_not_there_is_told_to_who_asks() {
     );
     assert!(load_text("", &[], &[]).unwrap().missing().is_empty());
 }
+
+#[test]
+fn a_bucket_needs_its_key_and_the_key_is_never_shown() {
+    let text =
+        "[media]\nbucket = \"hub-media\"\nendpoint = \"http://10.0.0.5:9000\"\naccess_key_id = \"me\"\n";
+    let error = load_text(text, &[], &[]).unwrap_err();
+    assert!(error.contains("ALLOD_MEDIA_SECRET_ACCESS_KEY"), "{error}");
+    let config = load_text(text, &[("ALLOD_MEDIA_SECRET_ACCESS_KEY", "hunter2")], &[]).unwrap();
+    assert_eq!(config.media.secret_access_key.as_deref(), Some("hunter2"));
+    let shown = toml::to_string(&config.without_secrets()).unwrap();
+    assert!(
+        shown.contains("hub-media") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (key, value, why) in [
+        ("endpoint", "\"ftp://x\"", "https://"),
+        ("endpoint", "\"https://me:hunter2@x\"", "https://"),
+        ("bucket", "\"a b\"", "bucket"),
+        ("prefix", "\"/x\"", "prefix"),
+        ("file_bytes_max", "6000000000", "file_bytes_max"),
+        ("grace_days", "99999", "grace_days"),
+    ] {
+        let text =
+            "[media]\nbucket = \"hub-media\"\naccess_key_id = \"me\"\nsecret_access_key = \"hunter2\"\n";
+        let text = if key == "bucket" {
+            text.replace("\"hub-media\"", value)
+        } else {
+            format!("{text}{key} = {value}\n")
+        };
+        let error = load_text(&text, &[], &[]).unwrap_err();
+        assert!(error.contains(why) && !error.contains("hunter2"), "{error}");
+    }
+    assert!(
+        load_text("[media]\nendpoint = \"https://x.example\"\n", &[], &[]).is_err(),
+        "no bucket"
+    );
+}

@@ -55,11 +55,11 @@ impl Search {
         .map_err(failed)?;
         let mut found = Found::new();
         for table in tables {
-            // The name comes from the catalogue, quoted.
+            // The name comes from the catalogue, quoted. No column ends in `_`, so that none is taken for its row.
             let look = format!(
-                "SELECT text FROM unnest($1::text[]) AS text WHERE EXISTS (
-                    SELECT FROM ONLY {table} AS line WHERE strpos(lower(line::text), lower(text)) > 0
-                        OR strpos(line::text, encode(convert_to(text, 'UTF8'), 'hex')) > 0)"
+                "SELECT sought_.text_ FROM unnest($1::text[]) AS sought_ (text_) WHERE EXISTS (
+                    SELECT FROM ONLY {table} AS row_ WHERE strpos(lower(row_::text), lower(sought_.text_)) > 0
+                        OR strpos(row_::text, encode(convert_to(sought_.text_, 'UTF8'), 'hex')) > 0)"
             );
             let here: Vec<String> = sqlx::query_scalar(&look)
                 .bind(texts)

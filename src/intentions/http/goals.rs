@@ -1,22 +1,25 @@
-//! Goals: reading and writing them, with their tasks and their progress.
+//! Goals: reading and writing them, with their parts and their progress.
 
+mod whole;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use spine::ScopedTx;
-use spine::edge::{Caller, Cursor, Json, Once, REPLAYED, once, page, page_size};
+use spine::edge::{Caller, Cursor, Json, Once, once, page, page_size};
 use spine::ports::{EntityChange, Target};
 use uuid::Uuid;
 
-use super::tasks::{TaskView, statuses, views};
+use super::tasks::{Named, TaskView, statuses, views};
 use super::words::{Words, given, title};
-use super::{Desk, SERVICE, entity_id};
+use super::{Desk, SERVICE, entity_id, made, made_before};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
 use crate::planner::{Done, said};
@@ -49,8 +52,11 @@ pub(crate) struct GoalView {
     status: String,
     /// 0 to 1.
     progress: f64,
-    /// True if the owner gave the progress; else it is the share of its tasks that are done.
+    /// True if the owner gave the progress; else it is the share of its tasks that are done, and of its goals how far
+    /// they are.
     progress_by_hand: bool,
+    /// What it is part of.
+    goals: Vec<Named>,
     /// When it should be reached, as it was said.
     due: Option<String>,
     /// The due moment, in the owner's zone.
@@ -81,6 +87,8 @@ pub(crate) struct GoalDetail {
     done: i64,
     /// How many it has; cancelled ones don't count.
     total: i64,
+    /// The goals that are part of it, by due moment, at most 200.
+    parts: Vec<GoalView>,
     /// Its tasks by due moment, at most 200; `GET /tasks?goal=` has all.
     tasks: Vec<TaskView>,
 }
@@ -95,8 +103,10 @@ pub(crate) struct NewGoal {
     description: Option<String>,
     /// When: an instant, or a local time or day in the owner's zone.
     due_at: Option<String>,
-    /// 0 to 1, by hand; if not said, the share of its tasks that are done.
+    /// 0 to 1, by hand; if not said, it is counted from its tasks and goals.
     progress: Option<f64>,
+    /// The goal that it is part of.
+    parent: Option<EntityId>,
 }
 
 /// What changes of a goal. What isn't there stays; null takes back.
@@ -115,10 +125,14 @@ pub(crate) struct GoalPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     due_at: Option<Option<String>>,
-    /// 0 to 1, by hand; null counts its tasks again.
+    /// 0 to 1, by hand; null counts its parts again.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f64>)]
     progress: Option<Option<f64>>,
+    /// The goal that it is part of, in the place of any other; null: of none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    parent: Option<Option<EntityId>>,
 }
 
 /// Lists goals, by their due moment.
@@ -143,9 +157,9 @@ pub(crate) async fn list(
     let mut tx = desk.begin(&caller).await?;
     let plans = store::plan::plan_list(&mut tx, &filter).await?;
     let (plans, next_cursor) = page(plans, size, |plan| (plan.due_at, plan.entity));
-    tx.audit("read", "goals", Some(plans.len() as u64))?;
+    let items = goal_views(&mut tx, plans).await?;
+    tx.audit("read", "goals", Some(items.len() as u64))?;
     tx.commit().await?;
-    let items = plans.into_iter().map(view).collect();
     Ok(Json(GoalPage { items, next_cursor }))
 }
 
@@ -175,6 +189,7 @@ pub(crate) async fn detail(
     responses(
         (status = 201, description = "It was made", body = GoalDetail),
         (status = 200, description = "This is a repetition", body = GoalDetail),
+        (status = 404, description = "The goal that it is part of is not there", body = Problem),
         (status = 422, description = "It can't be taken; says what would be right", body = Problem),
     ))]
 pub(crate) async fn create(
@@ -188,9 +203,7 @@ pub(crate) async fn create(
         Once::First(key) => key,
         Once::Again(id) => {
             let detail = desk.goal_detail(&mut tx, id.into()).await?;
-            tx.audit("read", format!("goal/{id}"), Some(1))?;
-            tx.commit().await?;
-            return Ok((StatusCode::OK, REPLAYED, Json(detail)).into_response());
+            return made_before(tx, format!("goal/{id}"), detail).await;
         }
     };
     let id = EntityId::new();
@@ -200,14 +213,12 @@ pub(crate) async fn create(
         status: None,
         due_at: new.due_at.map(Some),
         progress: new.progress.map(Some),
+        parent: new.parent.map(Some),
     };
     desk.write_goal(&mut tx, Target::New(id), id, &Map::new(), patch)
         .await?;
-    key.answer(&mut tx, id.0).await?;
     let detail = desk.goal_detail(&mut tx, id).await?;
-    tx.audit("write", format!("goal/{id}"), None)?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(detail)).into_response())
+    made(tx, key, (id.0, format!("goal/{id}")), detail).await
 }
 
 /// Changes a goal, or says how far it is.
@@ -215,7 +226,8 @@ pub(crate) async fn create(
     params(("id" = String, Path, description = "The Goal in the graph")),
     responses(
         (status = 200, body = GoalDetail),
-        (status = 404, description = "There is no such goal", body = Problem),
+        (status = 404, description = "It, or the goal that it is part of, is not there", body = Problem),
+        (status = 409, description = "The goals would be part of each other", body = Problem),
         (status = 422, description = "It can't be taken; says what would be right", body = Problem),
     ))]
 pub(crate) async fn update(
@@ -275,7 +287,11 @@ impl Desk {
             .graph_write()
             .apply(tx, said(vec![change]))
             .await?;
-        Ok(self.planner.fold(tx, id, Done::Stays).await?)
+        self.planner.fold(tx, id, Done::Stays).await?;
+        match patch.parent {
+            Some(parent) => self.become_part(tx, id, parent).await,
+            None => Ok(()),
+        }
     }
 
     async fn goal_detail(&self, tx: &mut ScopedTx, id: EntityId) -> Result<GoalDetail, Problem> {
@@ -290,8 +306,18 @@ impl Desk {
             ..PlanFilter::default()
         };
         let tasks = store::plan::plan_list(tx, &filter).await?;
+        let filter = PlanFilter {
+            kind: Kind::Goal.as_str(),
+            ..filter
+        };
+        let parts = store::plan::plan_list(tx, &filter).await?;
+        let mut goal = goal_views(tx, vec![plan]).await?;
+        let goal = goal
+            .pop()
+            .ok_or_else(|| Problem::not_found(format!("there is no goal {id}")))?;
         Ok(GoalDetail {
-            goal: view(plan),
+            goal,
+            parts: goal_views(tx, parts).await?,
             description: props
                 .get("description")
                 .and_then(Value::as_str)
@@ -303,8 +329,18 @@ impl Desk {
     }
 }
 
-fn view(plan: Plan) -> GoalView {
-    GoalView {
+/// Goals as they are shown.
+async fn goal_views(tx: &mut ScopedTx, plans: Vec<Plan>) -> Result<Vec<GoalView>, Problem> {
+    let ids: Vec<Uuid> = plans.iter().map(|plan| plan.entity).collect();
+    let mut wholes: HashMap<Uuid, Vec<Named>> = HashMap::new();
+    for link in store::link::part_list(tx, &ids).await? {
+        wholes.entry(link.from).or_default().push(Named {
+            id: link.to,
+            title: link.title,
+        });
+    }
+    let view = |plan: Plan| GoalView {
+        goals: wholes.remove(&plan.entity).unwrap_or_default(),
         id: plan.entity,
         title: plan.title,
         status: plan.status,
@@ -313,5 +349,6 @@ fn view(plan: Plan) -> GoalView {
         due: plan.due,
         due_at: plan.due_at,
         problem: plan.problem,
-    }
+    };
+    Ok(plans.into_iter().map(view).collect())
 }

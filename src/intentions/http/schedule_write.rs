@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{NaiveTime, Timelike};
 use chrono_tz::Tz;
 use contracts::{Problem, ScheduleId};
 use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json, Once, REPLAYED, once};
+use spine::edge::{Caller, Json, Once, once};
 
 use super::schedules::{CatchUp, ScheduleView, named};
 use super::words::{given, wrong};
-use super::{Desk, SERVICE};
+use super::{Desk, SERVICE, made, made_before};
 use crate::model::planned::rule_start;
 use crate::model::when::When;
 use crate::schedules::{planned, zone_of};
@@ -79,9 +79,7 @@ pub(crate) async fn create(
         Once::First(key) => key,
         Once::Again(id) => {
             let schedule = named(&mut tx, &id.to_string()).await?;
-            tx.audit("read", format!("schedule/{id}"), Some(1))?;
-            tx.commit().await?;
-            return Ok((StatusCode::OK, REPLAYED, Json(ScheduleView::from(schedule))).into_response());
+            return made_before(tx, format!("schedule/{id}"), ScheduleView::from(schedule)).await;
         }
     };
     let now = tx.now();
@@ -106,10 +104,8 @@ pub(crate) async fn create(
                 .hint("take another name, or change that one"),
         );
     }
-    key.answer(&mut tx, schedule.id).await?;
-    tx.audit("write", format!("schedule/{}", schedule.id), None)?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(ScheduleView::from(schedule))).into_response())
+    let audited = format!("schedule/{}", schedule.id);
+    made(tx, key, (schedule.id, audited), ScheduleView::from(schedule)).await
 }
 
 /// Changes when a schedule fires.

@@ -11,12 +11,12 @@ use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json, Once, REPLAYED, once};
+use spine::edge::{Caller, Json, Once, once};
 use spine::ports::{GraphError, Target};
 
 use super::tasks::TaskDetail;
 use super::words::{turned, wrong};
-use super::{Desk, SERVICE, entity_id};
+use super::{Desk, SERVICE, entity_id, made_before};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
 use crate::planner::{Done, YIELDING, of_task, said};
@@ -116,9 +116,7 @@ pub(crate) async fn complete(
         Once::First(key) => key,
         Once::Again(_) => {
             let detail = desk.task_detail(&mut tx, id).await?;
-            tx.audit("read", format!("task/{id}"), Some(1))?;
-            tx.commit().await?;
-            return Ok((StatusCode::OK, REPLAYED, Json(detail)).into_response());
+            return made_before(tx, format!("task/{id}"), detail).await;
         }
     };
     store::plan::account_lock(&mut tx).await?;

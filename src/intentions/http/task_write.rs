@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use contracts::{EntityId, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json, Once, REPLAYED, once};
+use spine::edge::{Caller, Json, Once, once};
 use spine::ports::{EntityChange, RelationChange, Target};
 
 use super::tasks::TaskDetail;
 use super::words::{Words, given, merged, title, turned, whole_task, wrong};
-use super::{Desk, SERVICE, entity_id};
+use super::{Desk, SERVICE, entity_id, made, made_before};
 use crate::links::{DEPENDS_ON, PART_OF, waits_for};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
@@ -134,19 +134,14 @@ pub(crate) async fn create(
         Once::First(key) => key,
         Once::Again(id) => {
             let detail = desk.task_detail(&mut tx, id.into()).await?;
-            tx.audit("read", format!("task/{id}"), Some(1))?;
-            tx.commit().await?;
-            return Ok((StatusCode::OK, REPLAYED, Json(detail)).into_response());
+            return made_before(tx, format!("task/{id}"), detail).await;
         }
     };
     let id = EntityId::new();
     desk.write_task(&mut tx, Target::New(id), Map::new(), new.into())
         .await?;
-    key.answer(&mut tx, id.0).await?;
     let detail = desk.task_detail(&mut tx, id).await?;
-    tx.audit("write", format!("task/{id}"), None)?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(detail)).into_response())
+    made(tx, key, (id.0, format!("task/{id}")), detail).await
 }
 
 /// Changes a task. What the owner says here outlives every import.
@@ -223,7 +218,9 @@ impl Desk {
             .and_then(|text| When::parse(text).ok());
         let id = match target {
             Target::New(id) | Target::Existing(id) => id,
-            Target::Identified => return Err(Problem::unprocessable("a task is named by its id")),
+            Target::Identified | Target::Record => {
+                return Err(Problem::unprocessable("a task is named by its id"));
+            }
         };
         let starts_at = start.map(|start| start.instant(zone));
         let change = EntityChange {
@@ -278,7 +275,7 @@ impl Desk {
     }
 
     /// Relates two entities in the graph, and plans with it at once.
-    async fn relate(
+    pub(super) async fn relate(
         &self,
         tx: &mut ScopedTx,
         from: EntityId,

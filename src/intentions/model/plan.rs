@@ -288,9 +288,9 @@ pub(crate) struct Moment {
     pub(crate) said: Option<String>,
 }
 
-/// When to speak of an intention: of an open task only, and of each moment once.
+/// When to speak of an intention: of an open one only, and of each moment once. Of a goal nobody is reminded.
 pub(crate) fn moments(intention: &Intention, zone: Tz) -> Vec<Moment> {
-    if intention.kind == Kind::Goal || !intention.status.is_open() {
+    if !intention.status.is_open() {
         return Vec::new();
     }
     let said_due = intention.due.map(|due| due.to_string()).unwrap_or_default();
@@ -306,7 +306,9 @@ pub(crate) fn moments(intention: &Intention, zone: Tz) -> Vec<Moment> {
     let overdue = intention
         .overdue_at(zone)
         .map(|at| moment(MomentKind::Overdue, &said_due, at));
-    let reminders = intention.reminders.iter().filter_map(|(said, reminder)| {
+    let is_task = intention.kind == Kind::Task;
+    let reminders = intention.reminders.iter().filter(|_| is_task);
+    let reminders = reminders.filter_map(|(said, reminder)| {
         let from = intention.due.or(intention.start);
         let occasion = match (reminder, from) {
             (Reminder::Offset { .. }, Some(from)) => format!("{said} of {from}"),

@@ -105,14 +105,15 @@ pub(crate) async fn end_root(tx: &mut ScopedTx, end: EntityId, root: EntityId) -
     Ok(())
 }
 
-/// The goals that a task is part of.
+/// The goals that a task or goal is part of.
 pub(crate) async fn goal_list(tx: &mut ScopedTx, task: EntityId) -> Result<Vec<GoalPart>, AccessError> {
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
         SELECT DISTINCT p.entity, p.title, p.created_at FROM intentions.link AS l
         JOIN intentions.plan AS p ON p.account = l.account AND p.entity = l.to_root
-        WHERE l.account = $1 AND l.from_root = $2 AND l.predicate = 'part-of' AND l.live AND p.kind = 'Goal' AND NOT p.gone
+        WHERE l.account = $1 AND l.from_root = $2 AND l.to_root <> $2 AND l.predicate = 'part-of' AND l.live
+            AND p.kind = 'Goal' AND NOT p.gone
         ORDER BY p.created_at, p.entity LIMIT 100
         "#,
         account.0,
@@ -145,6 +146,26 @@ pub(crate) async fn goal_count(tx: &mut ScopedTx, goal: EntityId) -> Result<(i64
     .fetch_one(tx.conn())
     .await?;
     Ok((row.done, row.total))
+}
+
+/// How far the goals are that are part of a goal, each 0 to 1. Cancelled ones don't count; what is completed is all the
+/// way.
+pub(crate) async fn part_progress(tx: &mut ScopedTx, goal: EntityId) -> Result<Vec<f64>, AccessError> {
+    let account = tx.account();
+    Ok(sqlx::query_scalar!(
+        r#"
+        SELECT CASE WHEN p.status = 'completed' THEN 1 ELSE p.progress END AS "progress!"
+        FROM intentions.plan AS p
+        WHERE p.account = $1 AND p.kind = 'Goal' AND NOT p.gone AND p.status <> 'cancelled' AND p.entity <> $2
+            AND p.entity IN (SELECT l.from_root FROM intentions.link AS l
+                WHERE l.account = $1 AND l.to_root = $2 AND l.predicate = 'part-of' AND l.live)
+        ORDER BY p.entity LIMIT 1000
+        "#,
+        account.0,
+        goal.0
+    )
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// The near end of a link, seen from a task.

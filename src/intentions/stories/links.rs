@@ -144,3 +144,92 @@ async fn tasks_that_would_wait_for_each_other_are_refused_by_name() {
     world.ok("PATCH", &path, json!({"depends_on": [three]})).await;
     assert_eq!(world.show(&one).await["blocked"], true);
 }
+
+#[tokio::test]
+async fn a_goal_is_as_far_as_its_tasks_and_the_goals_in_it() {
+    let world = World::at("2026-05-01T06:00").await;
+    let goal = async |body: serde_json::Value| {
+        let made = world.ok("POST", "/goals", body).await;
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let progress =
+        async |id: &str| world.ok("GET", &format!("/goals/{id}"), json!(null)).await["progress"].clone();
+    let move_house = goal(json!({"title": "Move house"})).await;
+    let kitchen = goal(json!({"title": "Kitchen", "parent": move_house})).await;
+    let oven = goal(json!({"title": "Oven", "parent": kitchen})).await;
+    world.task(json!({"title": "Sign", "goal": move_house})).await;
+    let buy = world.task(json!({"title": "Buy", "goal": oven})).await;
+    world.task(json!({"title": "Paint", "goal": kitchen})).await;
+    world
+        .ok("POST", &format!("/tasks/{buy}/complete"), json!({}))
+        .await;
+    assert_eq!(progress(&oven).await, 1.0);
+    assert_eq!(progress(&kitchen).await, 0.5, "a goal that is done of two parts");
+    assert_eq!(progress(&move_house).await, 0.25, "a goal half done of two parts");
+    let told = world.told(&["GoalProgressed"]).await;
+    let titles: Vec<_> = told.iter().map(|(_, _, body)| body["title"].clone()).collect();
+    assert_eq!(titles, ["Oven", "Kitchen", "Move house"], "each is told once");
+    let shown = world.ok("GET", &format!("/goals/{kitchen}"), json!(null)).await;
+    assert_eq!(shown["parts"][0]["title"], "Oven");
+    assert_eq!(shown["goals"][0]["title"], "Move house");
+
+    let refused = async |id: &str, parent: &str| {
+        let (status, detail) = world
+            .refused("PATCH", &format!("/goals/{id}"), json!({"parent": parent}))
+            .await;
+        assert_eq!(status, 409, "{detail}");
+        detail
+    };
+    let ring = refused(&move_house, &oven).await;
+    assert!(ring.contains("`Oven` of `Kitchen`"), "{ring}");
+    refused(&oven, &oven).await;
+    assert_eq!(progress(&move_house).await, 0.25, "nothing was changed");
+
+    // The oven becomes a goal of its own; a kitchen that is given up counts no more.
+    world
+        .ok("PATCH", &format!("/goals/{oven}"), json!({"parent": null}))
+        .await;
+    assert_eq!(progress(&kitchen).await, 0.0);
+    world
+        .ok("PATCH", &format!("/goals/{oven}"), json!({"parent": move_house}))
+        .await;
+    assert_eq!(progress(&move_house).await, json!(1.0 / 3.0));
+    world
+        .ok(
+            "PATCH",
+            &format!("/goals/{kitchen}"),
+            json!({"status": "cancelled"}),
+        )
+        .await;
+    assert_eq!(progress(&move_house).await, 0.5);
+    let (status, _) = world
+        .refused(
+            "POST",
+            "/goals",
+            json!({"title": "X", "parent": contracts::EntityId::new()}),
+        )
+        .await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn goals_of_a_source_that_are_part_of_each_other_stand_still() {
+    let world = World::at("2026-05-01T06:00").await;
+    let mut ids = Vec::new();
+    for title in ["Chicken", "Egg"] {
+        let made = world.ok("POST", "/goals", json!({"title": title})).await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    world.relate(&ids[0], "part-of", &ids[1]).await;
+    world.relate(&ids[1], "part-of", &ids[0]).await;
+    let task = world.task(json!({"title": "Hatch", "goal": ids[1]})).await;
+    world
+        .ok("POST", &format!("/tasks/{task}/complete"), json!({}))
+        .await;
+    world.hub.settle().await;
+    for id in &ids {
+        let shown = world.ok("GET", &format!("/goals/{id}"), json!(null)).await;
+        assert!(shown["progress"].as_f64().unwrap() > 0.0, "{shown}");
+    }
+    assert!(world.told(&["GoalProgressed"]).await.len() < 20);
+}

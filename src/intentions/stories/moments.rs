@@ -283,3 +283,54 @@ async fn who_moves_to_another_zone_is_told_by_its_clock_and_of_nothing_twice() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_goal_comes_due_and_is_overdue_once_unless_it_is_reached() {
+    let world = World::at("2026-05-01T06:00").await;
+    let mut ids = Vec::new();
+    for (title, due) in [("Move", "2026-05-02"), ("Learn", "2026-05-02T10:00")] {
+        let made = world
+            .ok("POST", "/goals", json!({"title": title, "due_at": due}))
+            .await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    assert!(world.told(&["GoalDue", "GoalOverdue"]).await.is_empty());
+    world.until("2026-05-02T09:00").await;
+    let told = world.told(&["GoalDue", "GoalOverdue"]).await;
+    let heard: Vec<_> = told
+        .iter()
+        .map(|(name, at, body)| (name.as_str(), *at, body["title"].clone()))
+        .collect();
+    assert_eq!(
+        heard,
+        [
+            ("GoalDue", utc("2026-05-01T22:00"), json!("Move")),
+            ("GoalDue", utc("2026-05-02T08:00"), json!("Learn")),
+        ]
+    );
+    assert_eq!(
+        (&told[0].2["progress"], &told[0].2["due"]),
+        (&json!(0.0), &json!("2026-05-02"))
+    );
+    world
+        .ok(
+            "PATCH",
+            &format!("/goals/{}", ids[1]),
+            json!({"status": "completed"}),
+        )
+        .await;
+    world.until("2026-05-03T12:00").await;
+    world.replay().await;
+    let told = world.told(&["GoalOverdue"]).await;
+    assert_eq!(
+        told.len(),
+        1,
+        "what is reached isn't overdue, and nothing is told twice"
+    );
+    assert_eq!(
+        (told[0].1, &told[0].2["title"]),
+        (utc("2026-05-02T22:00"), &json!("Move"))
+    );
+    let task_events = world.told(&["TaskDue", "TaskOverdue"]).await;
+    assert!(task_events.is_empty(), "a goal is no task");
+}

@@ -241,8 +241,15 @@ async fn nobody_reaches_what_another_account_means_to_do() {
     assert_eq!(status.as_u16(), 404);
     // With the application's own database role, in SQL.
     let mut tx = world.hub.begin(&mallory).await;
-    for table in ["plan", "moment", "link", "completion", "schedule", "request"] {
-        let count: i64 = sqlx::query_scalar(&format!("SELECT count(*) FROM intentions.{table}"))
+    for table in [
+        "intentions.plan",
+        "intentions.moment",
+        "intentions.link",
+        "intentions.completion",
+        "intentions.schedule",
+        "spine.request",
+    ] {
+        let count: i64 = sqlx::query_scalar(&format!("SELECT count(*) FROM {table}"))
             .fetch_one(tx.conn())
             .await
             .unwrap();
@@ -279,8 +286,15 @@ async fn erasing_an_account_leaves_nothing_planned() {
         .await
         .unwrap();
     let mut superuser = world.hub.database.superuser().await;
-    for table in ["plan", "moment", "link", "completion", "schedule", "request"] {
-        let count: i64 = sqlx::query_scalar(&format!("SELECT count(*) FROM intentions.{table}"))
+    for table in [
+        "intentions.plan",
+        "intentions.moment",
+        "intentions.link",
+        "intentions.completion",
+        "intentions.schedule",
+        "spine.request",
+    ] {
+        let count: i64 = sqlx::query_scalar(&format!("SELECT count(*) FROM {table}"))
             .fetch_one(&mut superuser)
             .await
             .unwrap();

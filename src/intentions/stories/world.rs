@@ -19,7 +19,7 @@ use spine::access::{AccessError, ScopedTx};
 use spine::edge::Caller;
 use spine::ports::{
     AccountDirectory, Applied, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
-    Identifier, RawRecord, Target,
+    Identifier, RawRecord, RelationChange, Target,
 };
 use spine::testing::{MemoryGraph, TestHub, hub_at};
 use tower::ServiceExt;
@@ -71,6 +71,24 @@ impl GraphWrite for Graph {
             )?;
         }
         Ok(applied)
+    }
+
+    async fn unrelate(
+        &self,
+        tx: &mut ScopedTx,
+        _: AssertedBy,
+        _: &str,
+        edge: &RelationChange,
+    ) -> Result<bool, GraphError> {
+        let relation = RelationId::new();
+        let removed = RelationRemoved {
+            relation,
+            from: edge.from,
+            predicate: edge.predicate.clone(),
+            to: edge.to,
+        };
+        tx.publish_about(relation, &removed)?;
+        Ok(true)
     }
 
     async fn park(
@@ -371,6 +389,17 @@ impl World {
             account: self.alice.account(),
         };
         self.publish(NewEvent::of(&moved).unwrap()).await;
+    }
+
+    /// A source says that an entity is something to another.
+    pub(super) async fn relate(&self, from: &str, predicate: &str, to: &str) {
+        let added = RelationAdded {
+            relation: RelationId::new(),
+            from: from.parse().unwrap(),
+            predicate: predicate.to_owned(),
+            to: to.parse().unwrap(),
+        };
+        self.publish(NewEvent::of(&added).unwrap()).await;
     }
 
     /// The owner takes a relation away in the graph.

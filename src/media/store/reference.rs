@@ -82,7 +82,7 @@ pub(crate) async fn references_end(
     .map(drop)
 }
 
-/// Holders were deleted (`at`), or came back.
+/// A holder is deleted (since `at`, unless that is known), or lives.
 pub(crate) async fn holder_release(
     tx: &mut ScopedTx,
     root: Uuid,
@@ -90,7 +90,8 @@ pub(crate) async fn holder_release(
 ) -> Result<(), sqlx::Error> {
     let account = tx.account();
     sqlx::query!(
-        "UPDATE media.reference SET released_at = $3 WHERE account = $1 AND root = $2",
+        "UPDATE media.reference SET released_at = CASE WHEN $3::timestamptz IS NOT NULL THEN coalesce(released_at, $3) END
+            WHERE account = $1 AND root = $2",
         account.0,
         root,
         at

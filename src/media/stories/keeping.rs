@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use contracts::EventPayload;
 use contracts::events::media::{MediaProcessed, MediaRemoved, MediaStored};
+use contracts::{EntityId, EventPayload};
+use spine::ports::{KeepMedia, MediaError};
 
 use super::world::{FILE_BYTES_MAX, World, files_below, pieces};
 use crate::blobs::FOLDER;
@@ -131,6 +132,23 @@ async fn an_account_that_keeps_all_that_it_may_is_told_so() {
         full.json()["detail"].as_str().unwrap().contains("53687091200"),
         "{full:?}"
     );
+    // What comes with a mail is refused likewise, but for what is there already.
+    let store = world.hub.context.ports.media_store();
+    let with_a_mail = |bytes: &[u8]| KeepMedia {
+        bytes: bytes.to_vec(),
+        filename: None,
+        declared_type: None,
+        holder: EntityId::new(),
+    };
+    let mut tx = world.hub.begin(&world.alice).await;
+    let refused = store.keep(&mut tx, with_a_mail(b"second")).await.unwrap_err();
+    assert!(matches!(refused, MediaError::Refused(_)), "{refused}");
+    assert!(matches!(
+        store.keep(&mut tx, with_a_mail(b"")).await,
+        Err(MediaError::Refused(_))
+    ));
+    assert!(!store.keep(&mut tx, with_a_mail(b"first")).await.unwrap().created);
+    drop(tx);
     assert_eq!(world.upload(&world.hub.somebody(), b"second").await.status, 201);
 }
 

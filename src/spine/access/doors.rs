@@ -141,6 +141,18 @@ impl Access {
         Ok(accounts.into_iter().map(scope).collect())
     }
 
+    /// The scopes of accounts with a gap in their timelines, for the graph, which fills it. At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_timeline_gaps(&self) -> Result<Vec<Scope>, AccessError> {
+        let accounts = sqlx::query_scalar!(r#"SELECT account AS "account!" FROM graph.accounts_with_gaps()"#)
+            .fetch_all(&self.inner.app)
+            .await?;
+        let scope = |account| Scope::new(AccountId(account), Principal::System("graph".to_owned()));
+        Ok(accounts.into_iter().map(scope).collect())
+    }
+
     /// The scopes of accounts that keep contents which nobody needs since a moment, or whose part of the store was not
     /// searched since another: for the hub's own caretaker. At most 1,000.
     ///
@@ -159,18 +171,6 @@ impl Access {
         .fetch_all(&self.inner.app)
         .await?;
         let scope = |account| Scope::new(AccountId(account), Principal::System("media".to_owned()));
-        Ok(accounts.into_iter().map(scope).collect())
-    }
-
-    /// The scopes of accounts with a gap in their timelines, for the graph, which fills it. At most 1,000.
-    ///
-    /// # Errors
-    /// [`AccessError::Database`] when the database is away.
-    pub async fn scopes_of_timeline_gaps(&self) -> Result<Vec<Scope>, AccessError> {
-        let accounts = sqlx::query_scalar!(r#"SELECT account AS "account!" FROM graph.accounts_with_gaps()"#)
-            .fetch_all(&self.inner.app)
-            .await?;
-        let scope = |account| Scope::new(AccountId(account), Principal::System("graph".to_owned()));
         Ok(accounts.into_iter().map(scope).collect())
     }
 

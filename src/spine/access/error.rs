@@ -23,6 +23,9 @@ pub enum AccessError {
     /// The account was erased.
     #[error("the account was erased")]
     Erased,
+    /// What is secret could not be sealed, and so not be kept.
+    #[error("what is secret can't be sealed: {0}")]
+    Vault(crate::vault::VaultError),
     /// Where contents are kept can't be reached, or is full.
     #[error("the media store is not available: {0}")]
     Store(String),
@@ -37,7 +40,7 @@ impl AccessError {
         match self {
             Self::Database(error) => database_is_away(error),
             Self::Queue(error) => error.is_transient(),
-            Self::Store(_) => true,
+            Self::Vault(_) | Self::Store(_) => true,
             Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }

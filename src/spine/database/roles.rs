@@ -45,6 +45,8 @@ pub(super) async fn are_complete(conn: &mut PgConnection, database: &str) -> Res
         "SELECT current_database() = $1
             AND (SELECT count(*) = 4 FROM pg_catalog.pg_roles
                  WHERE rolname IN ('allod_owner', 'allod_app', 'allod_spine', 'allod_definer'))
+            AND has_parameter_privilege((SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'allod_definer'),
+                    'session_replication_role', 'SET')
             AND (SELECT count(*) = 2 FROM pg_catalog.pg_default_acl a JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
                  WHERE a.defaclobjtype = 'f' AND a.defaclnamespace = 0
                    AND r.rolname IN ('allod_owner', 'allod_definer'))",

@@ -295,4 +295,47 @@ mod tests {
         assert_eq!(until(&types, 16, 90), 16, "forgotten by now");
         assert_eq!(until(&types, 30, 90), 90);
     }
+
+    fn event(position: Position, lane: Lane, kind: &str) -> Arc<Event> {
+        let body = serde_json::json!({
+            "position": position, "id": uuid::Uuid::now_v7(), "type": kind, "version": 1,
+            "account": uuid::Uuid::nil(), "lane": lane, "subject": null, "subject_version": null, "actor": "operator",
+            "occurred_at": "2026-11-21T10:00:00Z", "recorded_at": "2026-11-21T10:00:00Z",
+            "correlation": uuid::Uuid::nil(), "causation": null, "depth": 0, "body": { "n": position },
+        });
+        Arc::new(serde_json::from_value(body).unwrap())
+    }
+
+    #[test]
+    fn what_was_sealed_here_just_now_is_handed_on_and_nothing_after_an_erasure_or_a_gap() {
+        let wake = Wake::new();
+        let (live, old) = (Lane::Live, Lane::Backfill);
+        let batch = |after: Position, events: Vec<Arc<Event>>| {
+            let last = after + events.len() as i64;
+            let holds = events.iter().map(|one| (one.lane, one.kind.clone())).collect();
+            SealedBatch::new(after, last, holds, Some(events))
+        };
+        wake.batch_sealed(batch(
+            10,
+            vec![
+                event(11, live, "call"),
+                event(12, old, "call"),
+                event(13, live, "audit"),
+            ],
+        ));
+        wake.batch_sealed(batch(13, vec![event(14, live, "call")]));
+        let types = ["call".to_owned()];
+        let told = |from, to| -> Option<Vec<Position>> {
+            let events = wake.events(live, &types, from, to)?;
+            Some(events.iter().map(|one| one.position).collect())
+        };
+        assert_eq!(told(10, 14), Some(vec![11, 14]), "its type, its lane, in order");
+        assert_eq!(told(11, 14), Some(vec![14]));
+        assert_eq!(told(10, 13), Some(vec![11]));
+        assert_eq!(told(9, 14), None, "10 was sealed by another");
+        assert_eq!(told(10, 15), None, "and 15 will be");
+        wake.bodies_erased();
+        assert_eq!(told(10, 14), None, "the log tells what is left");
+        assert_eq!(wake.nothing_until(live, &["other".to_owned()], 10, 14), 14);
+    }
 }

@@ -55,6 +55,9 @@ pub enum Target {
     New(EntityId),
     /// The one of that type that bears any of the change's identifiers; a new one if none does.
     Identified,
+    /// The one that the change's record is about, found as by [`Target::Identified`]. The record is all that its source
+    /// says of it: properties and identifiers that the source gave before and doesn't give now are taken back.
+    Record,
 }
 
 /// A change of one entity.
@@ -120,7 +123,7 @@ pub struct Applied {
     pub duplicate: bool,
     /// In the order of the change's entities.
     pub entities: Vec<AppliedEntity>,
-    /// In the order of the change's relations.
+    /// In the order of the change's relations, without those of a source about what is deleted.
     pub relations: Vec<RelationId>,
 }
 
@@ -150,6 +153,25 @@ pub trait GraphWrite: Send + Sync {
     /// Applies the change: raw record, entities, claims, identifiers, relations, and the `data.*` events.
     async fn apply(&self, tx: &mut ScopedTx, change: Change) -> Result<Applied, GraphError>;
 
+    /// Takes a source's word back that one thing is something to another; as the owner's, says that it isn't, whoever
+    /// said it was, and no later import brings it back. History keeps from when until when it held. False: nothing
+    /// held, as always in a graph that keeps no relations.
+    async fn unrelate(
+        &self,
+        _tx: &mut ScopedTx,
+        _by: AssertedBy,
+        _source: &str,
+        _edge: &RelationChange,
+    ) -> Result<bool, GraphError> {
+        Ok(false)
+    }
+
+    /// As [`GraphWrite::apply`], if the change is of one entity and record, entity and identifiers are all new. `None`:
+    /// something of it is there already, and nothing was written; or the graph can't tell so shortly.
+    async fn apply_new(&self, _tx: &mut ScopedTx, _change: &Change) -> Result<Option<Applied>, GraphError> {
+        Ok(None)
+    }
+
     /// As [`Self::apply`], but some fields hold only until what the other sources say changes: for what follows from
     /// their word, such as the next occurrence of a calendar's series.
     async fn apply_until(
@@ -161,12 +183,6 @@ pub trait GraphWrite: Send + Sync {
         // Where one source speaks alone, nothing of others can change.
         let _ = until;
         self.apply(tx, change).await
-    }
-
-    /// As [`GraphWrite::apply`], if the change is of one entity and record, entity and identifiers are all new. `None`:
-    /// something of it is there already, and nothing was written; or the graph can't tell so shortly.
-    async fn apply_new(&self, _tx: &mut ScopedTx, _change: &Change) -> Result<Option<Applied>, GraphError> {
-        Ok(None)
     }
 
     /// Keeps a record that can't be understood, with its reason, and publishes `connector.RecordParked`.
@@ -238,7 +254,7 @@ pub trait GraphRead: Send + Sync {
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError>;
 
-    /// Entities of a type, oldest first, at most 1,000.
+    /// All entities of a type, oldest first: for types of which an account has few, such as Place and Device.
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError>;
 
     /// The addresses and ids of an entity.

@@ -50,6 +50,8 @@ pub struct KeptRecord {
     pub source: String,
     /// Why it is parked; `None`: it was processed.
     pub parked: Option<String>,
+    /// True if its source says something newer of the same thing: understood again, it would put the past back.
+    pub superseded: bool,
     /// The record. Given to [`super::GraphWrite::apply`] again, a parked one becomes processed.
     pub record: RawRecord,
 }
@@ -69,8 +71,10 @@ pub trait RawRecords: Send + Sync {
 pub struct Received {
     /// The record.
     pub id: RawRecordId,
-    /// True if this revision of it was there already: nothing was written.
+    /// True if this revision of it was there already, and is what the source says: nothing was written.
     pub known: bool,
+    /// The revision whose place it takes, if there was another one.
+    pub before: Option<RawRecordId>,
 }
 
 /// What a source says that it no longer has.
@@ -90,7 +94,8 @@ pub struct Withdrawal {
 /// [`super::GraphWrite::apply`] instead, in one commit.
 #[async_trait]
 pub trait RecordIntake: Send + Sync {
-    /// Writes a record down as received and publishes `connector.DataReceived`, in the lane of the transaction.
+    /// Writes a record down as received and publishes `connector.DataReceived`, in the lane of the transaction. It is its
+    /// source's word from then on, in place of other revisions; also one that had been so before.
     async fn receive(
         &self,
         tx: &mut ScopedTx,
@@ -113,6 +118,15 @@ pub trait RecordIntake: Send + Sync {
         tx: &mut ScopedTx,
         record: RawRecordId,
         reason: &str,
+    ) -> Result<(), GraphError>;
+
+    /// Leaves a received record without any consequence: its source said something newer. It counts as processed.
+    /// `newer`: the revision that is the source's word again, if this one had taken its place.
+    async fn pass_over(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        newer: Option<RawRecordId>,
     ) -> Result<(), GraphError>;
 
     /// Takes a source's word about an entity back. The entity stays while anybody else speaks of it; else it is

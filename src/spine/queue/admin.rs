@@ -2,15 +2,17 @@
 //! operator of the instance all.
 
 use chrono::{DateTime, Utc};
-use contracts::{AccountId, CorrelationId, JobId};
+use contracts::events::audit::AccessRecorded;
+use contracts::{AccountId, CorrelationId, JobId, NewEvent};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::model::{Envelope, JobState, QueueError};
 use super::store;
 use super::wake::wake;
-use crate::access::{Principal, Scope};
+use crate::access::{Access, AccessError, Cause, Principal, Scope};
+use crate::log::outbox::Outbox;
 
 mod admin_store;
 use admin_store::Row;
@@ -101,9 +103,12 @@ pub enum RetryOutcome {
 }
 
 /// The queue as people see it.
+///
+/// What is done to a job stands in the audit, in the same commit.
 #[derive(Debug, Clone)]
 pub struct QueueAdmin {
     pool: PgPool,
+    access: Access,
 }
 
 /// `None`: the operator of the instance, who sees all.
@@ -114,8 +119,8 @@ fn only(scope: &Scope) -> Option<Uuid> {
 
 impl QueueAdmin {
     /// `pool` is of role `allod_spine`.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool, access: Access) -> Self {
+        Self { pool, access }
     }
 
     /// Jobs, newest first.
@@ -151,39 +156,75 @@ impl QueueAdmin {
     /// Tries a failed job or a dead letter again, at once, with one more attempt than it had.
     ///
     /// # Errors
-    /// [`QueueError::Database`].
-    pub async fn retry(&self, scope: &Scope, job: JobId) -> Result<RetryOutcome, QueueError> {
+    /// [`AccessError::Database`].
+    pub async fn retry(&self, scope: &Scope, job: JobId) -> Result<RetryOutcome, AccessError> {
         let Some(row) = admin_store::job_by_id(&self.pool, only(scope), job.0).await? else {
             return Ok(RetryOutcome::NotFound);
         };
-        let queued = match admin_store::job_retry(&self.pool, &row.name, row.id).await {
+        let mut tx = self.pool.begin().await?;
+        let queued = match admin_store::job_retry(&mut tx, &row.name, row.id).await {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => None,
             queued => queued?,
         };
-        Ok(queued.map_or(RetryOutcome::Refused, |id| {
-            wake();
-            RetryOutcome::Queued(JobId(id))
-        }))
+        let Some(queued) = queued else {
+            return Ok(RetryOutcome::Refused);
+        };
+        self.commit(tx, scope, format!("job/{job}/retry")).await?;
+        wake();
+        Ok(RetryOutcome::Queued(JobId(queued)))
     }
 
     /// Calls a job off that is not over; a running one is told to stop. False: there is no such job for this scope.
     ///
     /// # Errors
-    /// [`QueueError::Database`].
-    pub async fn cancel(&self, scope: &Scope, job: JobId) -> Result<bool, QueueError> {
-        let cancelled = admin_store::job_cancel(&self.pool, only(scope), job.0).await?;
-        if cancelled {
-            store::notify(&self.pool, store::CANCELLED).await?;
+    /// [`AccessError::Database`].
+    pub async fn cancel(&self, scope: &Scope, job: JobId) -> Result<bool, AccessError> {
+        let mut tx = self.pool.begin().await?;
+        if !admin_store::job_cancel(&mut tx, only(scope), job.0).await? {
+            return Ok(false);
         }
-        Ok(cancelled)
+        store::notify(&mut *tx, store::CANCELLED).await?;
+        self.commit(tx, scope, format!("job/{job}/cancel")).await?;
+        Ok(true)
     }
 
     /// Removes a job that doesn't run. False: there is no such job for this scope.
     ///
     /// # Errors
-    /// [`QueueError::Database`].
-    pub async fn delete(&self, scope: &Scope, job: JobId) -> Result<bool, QueueError> {
-        Ok(admin_store::job_delete(&self.pool, only(scope), job.0).await?)
+    /// [`AccessError::Database`].
+    pub async fn delete(&self, scope: &Scope, job: JobId) -> Result<bool, AccessError> {
+        let mut tx = self.pool.begin().await?;
+        if !admin_store::job_delete(&mut tx, only(scope), job.0).await? {
+            return Ok(false);
+        }
+        self.commit(tx, scope, format!("job/{job}")).await?;
+        Ok(true)
+    }
+
+    /// Commits a deed with its entry in the audit of whoever did it.
+    async fn commit(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        by: &Scope,
+        on: String,
+    ) -> Result<(), AccessError> {
+        let now = self.access.now();
+        let mut told = Outbox::default();
+        let done = AccessRecorded {
+            action: "act".to_owned(),
+            on,
+            count: None,
+        };
+        told.push(
+            NewEvent::of(&done)?,
+            by.principal().to_string(),
+            &Cause::outside(),
+            now,
+        )?;
+        told.insert(&mut tx, by.account(), now, None).await?;
+        tx.commit().await?;
+        self.access.wake().sealer();
+        Ok(())
     }
 
     /// How many jobs are in which state.

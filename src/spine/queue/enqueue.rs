@@ -42,7 +42,7 @@ pub async fn enqueue_all<P: JobPayload>(
     check(&options)?;
     let mut data = Vec::with_capacity(payloads.len());
     for payload in payloads {
-        data.push(Envelope::write(account, cause, serde_json::to_value(payload)?));
+        data.push(Envelope::write(account, cause, payload)?);
     }
     let ids: Vec<_> = payloads.iter().map(|_| JobId::new().0).collect();
     let retry = options.retry.unwrap_or(P::RETRY);

@@ -5,11 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, CorrelationId, EventId, JobId, JobPayload, Lane, RetryPolicy};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::runner::settle::{Fence, Verdict};
+use super::store::Text;
 use crate::access::{Cause, Principal, Scope};
 
 /// Why the queue could not do what it was asked.
@@ -244,19 +245,73 @@ pub(super) struct Envelope {
 
 const NAMES: [&str; 5] = ["account", "correlation", "causation", "depth", "lane"];
 
+/// An envelope that the hub itself writes.
+#[derive(serde::Serialize)]
+struct Sealed<'a, P> {
+    account: AccountId,
+    correlation: CorrelationId,
+    causation: Option<EventId>,
+    depth: i16,
+    lane: Lane,
+    payload: &'a P,
+}
+
+/// The same, read back.
+#[derive(serde::Deserialize)]
+struct Opened {
+    account: AccountId,
+    correlation: CorrelationId,
+    causation: Option<EventId>,
+    depth: i16,
+    lane: Lane,
+    payload: Value,
+}
+
 impl Envelope {
-    pub(super) fn write(account: AccountId, cause: Cause, payload: Value) -> Value {
-        json!({
-            "account": account,
-            "correlation": cause.correlation,
-            "causation": cause.causation,
-            "depth": cause.depth,
-            "lane": cause.lane,
-            "payload": payload,
+    pub(super) fn write(
+        account: AccountId,
+        cause: Cause,
+        payload: &impl serde::Serialize,
+    ) -> Result<Text, serde_json::Error> {
+        Text::of(&Sealed {
+            account,
+            correlation: cause.correlation,
+            causation: cause.causation,
+            depth: cause.depth,
+            lane: cause.lane,
+            payload,
         })
     }
 
-    /// Reads what may come from another program; says what is wrong with it.
+    /// Reads what a hub wrote at once, and anything else as [`Self::read`] does.
+    pub(super) fn open(data: Option<&Text>) -> Result<Self, String> {
+        let Some(Text(data)) = data else {
+            return Self::read(None);
+        };
+        if let Ok(opened) = serde_json::from_str::<Opened>(data) {
+            let Opened {
+                account,
+                correlation,
+                causation,
+                depth,
+                lane,
+                payload,
+            } = opened;
+            return Ok(Self {
+                account,
+                correlation,
+                causation,
+                depth,
+                lane,
+                payload,
+            });
+        }
+        let data =
+            serde_json::from_str(data).map_err(|error| format!("the job's data can't be read: {error}"))?;
+        Self::read(Some(data))
+    }
+
+    /// Reads what may come from another program name by name; says what is wrong with it.
     pub(super) fn read(data: Option<Value>) -> Result<Self, String> {
         let mut data = match data {
             None | Some(Value::Null) => Map::new(),
@@ -303,6 +358,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_envelope_reads_back_as_it_was_written() {
@@ -313,7 +369,8 @@ mod tests {
                 ..Cause::outside()
             },
         );
-        let read = Envelope::read(Some(Envelope::write(account, cause, json!({"x": 1})))).unwrap();
+        let written = Envelope::write(account, cause, &json!({"x": 1})).unwrap();
+        let read = Envelope::open(Some(&written)).unwrap();
         assert_eq!(
             (read.account, read.correlation, read.depth),
             (account, cause.correlation, 3)

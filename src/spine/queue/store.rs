@@ -5,6 +5,9 @@
 //! active, would otherwise go through all active ones for each that is meant.
 
 mod upkeep;
+mod wire;
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,6 +18,7 @@ use super::enqueue::Retry;
 use super::model::RateLimit;
 use super::runner::settle::Fence;
 pub(super) use upkeep::*;
+pub(super) use wire::{Place, Text};
 
 /// The channel on which hubs tell each other of new work.
 pub(super) const CHANNEL: &str = "allod_jobs";
@@ -25,7 +29,8 @@ pub(super) const CANCELLED: &str = "cancelled";
 pub(super) struct Send<'a> {
     pub(super) queue: &'a str,
     pub(super) ids: &'a [Uuid],
-    pub(super) data: &'a [Value],
+    /// JSON, as it goes over the wire.
+    pub(super) data: &'a [Text],
     pub(super) priority: i32,
     pub(super) start_after: Option<DateTime<Utc>>,
     pub(super) singleton_key: Option<&'a str>,
@@ -41,7 +46,7 @@ pub(super) async fn send(conn: &mut PgConnection, send: Send<'_>) -> Result<Vec<
         r#"SELECT id AS "id!" FROM mq.send($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS id"#,
         send.queue,
         send.ids,
-        send.data,
+        send.data as _,
         send.priority,
         send.start_after,
         send.singleton_key,
@@ -89,12 +94,13 @@ pub(super) async fn queue_create(
 pub(super) struct Fetched {
     pub(super) id: Uuid,
     pub(super) name: String,
-    pub(super) data: Option<Value>,
+    pub(super) data: Option<Text>,
     pub(super) priority: i32,
     pub(super) retry_count: i32,
     pub(super) retry_limit: i32,
     pub(super) expire_seconds: i32,
     pub(super) started_on: DateTime<Utc>,
+    pub(super) place: Place,
 }
 
 /// Makes up to `limit` jobs of these queues active, most urgent and oldest first, and marks them as this hub's.
@@ -107,10 +113,11 @@ pub(super) async fn fetch(
     sqlx::query_as!(
         Fetched,
         r#"WITH due AS (
-            SELECT c.name, c.id, c.attempt
+            SELECT c.part, c.place, c.attempt
             FROM unnest($1::text[]) AS q (name)
             CROSS JOIN LATERAL (
-                SELECT j.name, j.id, j.priority, j.created_on, j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
+                SELECT j.tableoid AS part, j.ctid AS place, j.priority, j.created_on,
+                    j.retry_count + (j.started_on IS NOT NULL)::int AS attempt
                 FROM pgboss.job j
                 WHERE j.name = q.name AND j.state < 'active' AND NOT j.blocked AND j.start_after <= now()
                     -- Policies that a Node program may have given to a queue: one active a key; strictly in order.
@@ -140,9 +147,9 @@ pub(super) async fn fetch(
         SET state = 'active', started_on = now(), heartbeat_on = now(), retry_count = due.attempt,
             output = jsonb_build_object('hub', $3::int, 'attempt', due.attempt)
         FROM due
-        WHERE j.name = due.name AND j.id = due.id
-        RETURNING j.id, j.name, j.data, j.priority, j.retry_count, j.retry_limit, j.expire_seconds,
-            j.started_on AS "started_on!""#,
+        WHERE j.tableoid = due.part AND j.ctid = due.place
+        RETURNING j.id, j.name, j.data AS "data: Text", j.priority, j.retry_count, j.retry_limit, j.expire_seconds,
+            j.started_on AS "started_on!", j.ctid AS "place!: Place""#,
         queues,
         limit,
         hub,
@@ -157,6 +164,7 @@ struct Fences {
     ids: Vec<Uuid>,
     attempts: Vec<i32>,
     started: Vec<DateTime<Utc>>,
+    places: Vec<Place>,
 }
 
 impl<'a> FromIterator<&'a Fence> for Fences {
@@ -166,12 +174,14 @@ impl<'a> FromIterator<&'a Fence> for Fences {
             ids: vec![],
             attempts: vec![],
             started: vec![],
+            places: vec![],
         };
         for fence in fences {
             all.queues.push(fence.queue.to_string());
             all.ids.push(fence.id);
             all.attempts.push(fence.attempt);
             all.started.push(fence.started_on);
+            all.places.push(fence.place);
         }
         all
     }
@@ -179,8 +189,45 @@ impl<'a> FromIterator<&'a Fence> for Fences {
 
 /// Completes what still runs under these fences; returns the ids of what did.
 pub(super) async fn complete(pool: &PgPool, done: &[(Fence, Value)]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut held = complete_in_place(pool, done).await?;
+    if held.len() < done.len() {
+        let found: HashSet<Uuid> = held.iter().copied().collect();
+        let moved: Vec<_> = done
+            .iter()
+            .filter(|(fence, _)| !found.contains(&fence.id))
+            .cloned()
+            .collect();
+        held.extend(complete_anywhere(pool, &moved).await?);
+    }
+    Ok(held)
+}
+
+/// Of those whose row is where the fetch left it, which needs no index: all but what made progress or beat meanwhile.
+async fn complete_in_place(pool: &PgPool, done: &[(Fence, Value)]) -> Result<Vec<Uuid>, sqlx::Error> {
     let fences: Fences = done.iter().map(|(fence, _)| fence).collect();
-    let outputs: Vec<Value> = done.iter().map(|(_, output)| output.clone()).collect();
+    let outputs: Vec<&Value> = done.iter().map(|(_, output)| output).collect();
+    sqlx::query_scalar!(
+        "UPDATE pgboss.job j
+        SET state = 'completed', completed_on = now(), output = nullif(d.output, 'null'::jsonb)
+        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::tid[])
+            AS d (name, id, attempt, started_on, output, place)
+        WHERE j.ctid = d.place AND j.name = d.name AND j.id = d.id AND j.state::text = 'active'
+            AND j.retry_count = d.attempt AND j.started_on = d.started_on
+        RETURNING j.id",
+        &fences.queues,
+        &fences.ids,
+        &fences.attempts,
+        &fences.started,
+        outputs as _,
+        fences.places as _,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn complete_anywhere(pool: &PgPool, done: &[(Fence, Value)]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let fences: Fences = done.iter().map(|(fence, _)| fence).collect();
+    let outputs: Vec<&Value> = done.iter().map(|(_, output)| output).collect();
     sqlx::query_scalar!(
         "UPDATE pgboss.job j
         SET state = 'completed', completed_on = now(), output = nullif(d.output, 'null'::jsonb)
@@ -193,7 +240,7 @@ pub(super) async fn complete(pool: &PgPool, done: &[(Fence, Value)]) -> Result<V
         &fences.ids,
         &fences.attempts,
         &fences.started,
-        &outputs,
+        outputs as _,
     )
     .fetch_all(pool)
     .await

@@ -16,6 +16,7 @@ use super::*;
 use crate::access::{Cause, Principal, Scope};
 
 mod attempts;
+mod bulk;
 mod hubs;
 mod orders;
 mod people;

@@ -80,7 +80,9 @@ impl Inner {
                 return Err(GraphError::NotFound(id));
             }
             Target::Existing(id) | Target::New(id) => id,
-            Target::Identified => change.identifiers.iter().find_map(known).unwrap_or_default(),
+            Target::Identified | Target::Record => {
+                change.identifiers.iter().find_map(known).unwrap_or_default()
+            }
         };
         let created = !self.entities.contains_key(&(account, id));
         let entity = self.entities.entry((account, id)).or_insert_with(|| Entity {
@@ -181,6 +183,7 @@ impl RawRecords for MemoryGraph {
         let inner = self.lock();
         let found = inner.parked.iter().find(|(each, ..)| *each == id);
         Ok(found.map(|(_, source, reason, record)| KeptRecord {
+            superseded: false,
             source: source.clone(),
             parked: Some(reason.clone()),
             record: record.clone(),

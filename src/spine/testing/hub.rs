@@ -60,8 +60,8 @@ async fn hub_with(
         recipes_dir: tree.join("rules/recipes"),
         public_url: "https://hub.example".to_owned(),
         extra_ca_pem: Vec::new(),
-        media: crate::service::MediaSettings::default(),
         upload_bytes_max: 64 * 1024 * 1024,
+        media: crate::service::MediaSettings::default(),
     };
     let (spine, gate) = opened(&database, vault, clock, settings);
     let (context, admin) = (spine.context().clone(), spine.admin().clone());

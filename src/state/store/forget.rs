@@ -1,4 +1,4 @@
-//! Forgetting: what was erased, and what nobody says any more.
+//! Forgetting what was erased.
 
 use contracts::EntityId;
 use serde_json::Value;

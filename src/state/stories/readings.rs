@@ -219,6 +219,7 @@ async fn of_two_sources_the_surer_one_is_believed_until_it_falls_silent() {
     told.minutes(25);
     let fallen = async || told.now(KEY).await.filter(|value| *value == json!(15));
     told.story.hub.eventually("the roof is believed", fallen).await;
+    told.story.hub.settle().await;
     assert_eq!(
         told.values(KEY).await,
         [(Value::Null, json!(21)), (json!(21), json!(15))]

@@ -71,6 +71,7 @@ async fn an_administrator_who_is_no_superuser_prepares_a_server_and_the_hub_logs
         .unwrap();
     for sql in [
         "DROP DATABASE allod",
+        "DROP OWNED BY allod_definer",
         "DROP ROLE allod_owner, allod_app, allod_spine, allod_definer",
         "CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'boss'",
     ] {

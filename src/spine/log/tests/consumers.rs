@@ -151,7 +151,15 @@ async fn what_does_not_concern_a_consumer_is_passed_over_without_a_commit_and_wh
         fn types(&self) -> Vec<String> {
             vec![RuleChanged::TYPE.to_owned()]
         }
+        fn may_concern(&self, event: &Event) -> bool {
+            event.subject.as_deref() != Some("his")
+        }
         async fn concerns(&self, _: &mut ScopedTx, event: &Event) -> Result<bool, HandleError> {
+            assert_ne!(
+                event.subject.as_deref(),
+                Some("his"),
+                "no transaction was begun for it"
+            );
             Ok(event.subject.as_deref() == Some("mine"))
         }
         async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
@@ -330,8 +338,8 @@ async fn a_hub_with_two_parts_of_one_name_does_not_start() {
                 recipes_dir: dir.path().to_owned(),
                 public_url: String::new(),
                 extra_ca_pem: Vec::new(),
-                media: crate::service::MediaSettings::default(),
                 upload_bytes_max: 1 << 20,
+                media: crate::service::MediaSettings::default(),
             },
         );
         let services = vec![build("first", "one"), build("second", "two")];

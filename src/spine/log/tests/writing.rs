@@ -8,6 +8,8 @@ use sqlx::{Connection, Executor};
 
 use super::super::sealer::seal;
 use super::{marking_hub, marks, rule_changed, rules_change};
+use crate::access::Scope;
+use crate::testing::TestHub;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_many_writers_get_gapless_positions_and_none_is_lost() {
@@ -244,4 +246,33 @@ async fn what_committed_late_is_sealed_by_the_next_look_from_the_start() {
     assert_eq!((sealed.rows, sealed.head), (1, 1));
     assert_eq!(seal(pool, &key, clock, 0).await.unwrap().rows, 0, "once");
     assert!(hub.admin.verify().await.unwrap().faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_sealers_at_once_each_event_is_sealed_by_one_and_the_chain_holds() {
+    let (mut hub, _) = marking_hub().await;
+    hub.stop().await; // its own sealer
+    let alice = hub.somebody();
+    let (pool, key) = (hub.database.db.spine(), hub.context.vault.chain_key());
+    let clock = hub.context.clock.as_ref();
+    let mut sealed = 0;
+    for round in 0..20 {
+        rules_publish(&hub, &alice, round).await;
+        let (one, other) = tokio::join!(seal(pool, &key, clock, 0), seal(pool, &key, clock, 0));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.rows + other.rows, 3, "all of them, each once");
+        sealed += one.rows + other.rows;
+        assert_eq!(one.head.max(other.head), sealed);
+    }
+    let report = hub.admin.verify().await.unwrap();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+    assert_eq!(report.head, 60);
+}
+
+async fn rules_publish(hub: &TestHub, scope: &Scope, round: i32) {
+    for nth in 0..3 {
+        let mut tx = hub.begin(scope).await;
+        tx.publish(rule_changed(&format!("rule-{round}-{nth}"))).unwrap();
+        tx.commit().await.unwrap();
+    }
 }

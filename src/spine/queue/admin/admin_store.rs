@@ -85,8 +85,11 @@ pub(super) async fn job_by_id(
 
 /// Of a dead letter: the failed job runs again if it is still there, else a new one takes the dead letter's place.
 /// Of a failed job: it runs again, and its dead letter goes. The id of what runs, if anything does.
-pub(super) async fn job_retry(pool: &PgPool, queue: &str, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn job_retry(
+    conn: &mut PgConnection,
+    queue: &str,
+    id: Uuid,
+) -> Result<Option<Uuid>, sqlx::Error> {
     let again = sqlx::query_scalar!(
         "WITH letter AS (
             SELECT source_name, source_id FROM pgboss.job
@@ -101,7 +104,7 @@ pub(super) async fn job_retry(pool: &PgPool, queue: &str, id: Uuid) -> Result<Op
         queue,
         id,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *conn)
     .await?;
     let again = if again.is_some() {
         again
@@ -120,7 +123,7 @@ pub(super) async fn job_retry(pool: &PgPool, queue: &str, id: Uuid) -> Result<Op
             queue,
             id,
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *conn)
         .await?
     };
     if let Some(again) = again {
@@ -131,14 +134,17 @@ pub(super) async fn job_retry(pool: &PgPool, queue: &str, id: Uuid) -> Result<Op
             again,
             id,
         )
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
     }
-    tx.commit().await?;
     Ok(again)
 }
 
-pub(super) async fn job_cancel(pool: &PgPool, account: Option<Uuid>, id: Uuid) -> Result<bool, sqlx::Error> {
+pub(super) async fn job_cancel(
+    conn: &mut PgConnection,
+    account: Option<Uuid>,
+    id: Uuid,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "UPDATE pgboss.job SET state = 'cancelled', completed_on = now()
         WHERE name IN (SELECT name FROM pgboss.queue) AND id = $1 AND state < 'completed'
@@ -146,12 +152,16 @@ pub(super) async fn job_cancel(pool: &PgPool, account: Option<Uuid>, id: Uuid) -
         id,
         account,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-pub(super) async fn job_delete(pool: &PgPool, account: Option<Uuid>, id: Uuid) -> Result<bool, sqlx::Error> {
+pub(super) async fn job_delete(
+    conn: &mut PgConnection,
+    account: Option<Uuid>,
+    id: Uuid,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "DELETE FROM pgboss.job
         WHERE name IN (SELECT name FROM pgboss.queue) AND id = $1 AND state <> 'active'
@@ -159,7 +169,7 @@ pub(super) async fn job_delete(pool: &PgPool, account: Option<Uuid>, id: Uuid) -
         id,
         account,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
 }

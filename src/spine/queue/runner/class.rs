@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::{JobClass, JobId, failpoint};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,8 @@ use crate::queue::wake;
 
 /// While there is a backlog, slots are gathered for so long before the next fetch, so that it isn't for one job.
 const GATHER: Duration = Duration::from_millis(2);
+/// From so many slots on, a backlog is fetched in two halves that overlap.
+const MANY: usize = 96;
 
 pub(super) struct Fetcher {
     class: JobClass,
@@ -49,20 +53,23 @@ impl Fetcher {
     pub(super) async fn run(self) {
         let who = format!("queue {}", self.class.as_str());
         let (mut bell, mut backoff) = (wake::listen(self.class), Backoff::default());
-        let mut backlog = false;
-        while let Some(mut slots) = self.free_slots(backlog).await {
-            bell.mark_unchanged();
-            let asked = slots.num_permits();
-            let limit = i64::try_from(asked).unwrap_or(i64::MAX);
-            let fetched =
-                store::fetch(&self.shared.claims, &self.queues, self.shared.hub.number(), limit).await;
+        let (mut backlog, mut under_way) = (false, FuturesUnordered::new());
+        loop {
+            let (fetched, mut slots) = tokio::select! {
+                biased;
+                Some(ended) = under_way.next() => ended,
+                slots = self.free_slots(backlog), if under_way.len() < self.at_once(backlog) => {
+                    let Some(slots) = slots else { break };
+                    bell.mark_unchanged();
+                    under_way.push(self.fetch(slots));
+                    continue;
+                }
+            };
             match fetched {
                 Ok(jobs) => {
                     backoff.succeeded(&who);
-                    backlog = jobs.len() == asked;
-                    jobs.into_iter()
-                        .zip(std::iter::from_fn(|| slots.split(1)))
-                        .for_each(|(job, slot)| self.spawn(job, slot));
+                    backlog = jobs.len() == slots.num_permits();
+                    self.start(jobs, &mut slots);
                 }
                 // Another runner made a job of the same key active at the same moment: look again.
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => backlog = true,
@@ -73,7 +80,7 @@ impl Fetcher {
                 }
             }
             drop(slots);
-            if !backlog {
+            if !backlog && under_way.is_empty() {
                 tokio::select! {
                     _ = bell.changed() => {}
                     () = tokio::time::sleep(self.options.poll) => {}
@@ -81,9 +88,38 @@ impl Fetcher {
                 }
             }
         }
+        // What was fetched is run.
+        while let Some((fetched, mut slots)) = under_way.next().await {
+            self.start(fetched.unwrap_or_default(), &mut slots);
+        }
     }
 
-    /// At least one slot, and all others that are free; `None` when it is time to stop.
+    /// How many fetches may be under way together. While there is a backlog of many jobs, the database makes the next
+    /// ones active while the last ones are started here; the price is that each fetch is smaller.
+    fn at_once(&self, backlog: bool) -> usize {
+        let many = self.options.concurrency.of(self.class) >= MANY;
+        if backlog && many { 2 } else { 1 }
+    }
+
+    async fn fetch(
+        &self,
+        slots: OwnedSemaphorePermit,
+    ) -> (Result<Vec<Fetched>, sqlx::Error>, OwnedSemaphorePermit) {
+        let limit = i64::try_from(slots.num_permits()).unwrap_or(i64::MAX);
+        let hub = self.shared.hub.number();
+        (
+            store::fetch(&self.shared.claims, &self.queues, hub, limit).await,
+            slots,
+        )
+    }
+
+    fn start(&self, jobs: Vec<Fetched>, slots: &mut OwnedSemaphorePermit) {
+        jobs.into_iter()
+            .zip(std::iter::from_fn(|| slots.split(1)))
+            .for_each(|(job, slot)| self.spawn(job, slot));
+    }
+
+    /// At least one slot, and the others that are free, up to this fetch's share; `None` when it is time to stop.
     async fn free_slots(&self, backlog: bool) -> Option<OwnedSemaphorePermit> {
         let acquire = self.slots.clone().acquire_owned();
         let mut slots = tokio::select! {
@@ -91,8 +127,9 @@ impl Fetcher {
             () = self.shared.stop.cancelled() => return None,
             slot = acquire => slot.ok()?,
         };
+        let all = self.options.concurrency.of(self.class);
         if backlog {
-            let half = self.options.concurrency.of(self.class).div_ceil(2) - 1;
+            let half = all.div_ceil(2) - 1;
             let more = self
                 .slots
                 .clone()
@@ -101,7 +138,12 @@ impl Fetcher {
                 slots.merge(more);
             }
         }
-        let free = u32::try_from(self.slots.available_permits()).unwrap_or(0);
+        let share = all.div_ceil(self.at_once(backlog));
+        let free = self
+            .slots
+            .available_permits()
+            .min(share.saturating_sub(slots.num_permits()));
+        let free = u32::try_from(free).unwrap_or(0);
         if let Ok(more) = self.slots.clone().try_acquire_many_owned(free) {
             slots.merge(more);
         }
@@ -114,6 +156,7 @@ impl Fetcher {
             id: job.id,
             attempt: job.retry_count,
             started_on: job.started_on,
+            place: job.place,
         };
         let (shared, verdicts, cancelled) = (
             self.shared.clone(),
@@ -183,7 +226,7 @@ async fn run_handler(
     let Some(handler) = shared.registry.handler(&job.name) else {
         return Err(JobError::retry("no handler for this queue"));
     };
-    let envelope = Envelope::read(job.data).map_err(JobError::fail)?;
+    let envelope = Envelope::open(job.data.as_ref()).map_err(JobError::fail)?;
     let scope = envelope.scope(&job.name);
     let context = JobContext {
         job: JobId(job.id),

@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::presence::Hub;
 use self::running::Running;
-use super::admin::QueueAdmin;
 use super::enqueue::Retry;
 use super::model::QueueError;
 use super::registry::JobRegistry;
@@ -122,8 +121,8 @@ impl std::fmt::Debug for QueueRunner {
 
 /// Connections: settler of each class, watch, supervisor, and two for the API.
 const CONNECTIONS: u32 = 7;
-/// A fetcher of each class.
-const FETCHERS: u32 = 3;
+/// A fetcher of each class, which may have two fetches under way.
+const FETCHERS: u32 = 6;
 
 /// A fetch is not waited for on disk. What a crash of PostgreSQL forgets of it is fetched again, and before anything
 /// of an attempt is on disk, its fetch is, since the log of the database is written in order.
@@ -221,11 +220,6 @@ impl QueueRunner {
             helpers,
             end,
         })
-    }
-
-    /// For the API and the command line.
-    pub fn admin(&self) -> QueueAdmin {
-        QueueAdmin::new(self.shared.pool.clone())
     }
 
     /// How many jobs run in this process.

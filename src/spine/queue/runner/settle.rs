@@ -26,6 +26,8 @@ pub(in crate::queue) struct Fence {
     pub(in crate::queue) attempt: i32,
     /// `started_on` as it was fetched: an attempt that was given back does not count, so the count alone can repeat.
     pub(in crate::queue) started_on: DateTime<Utc>,
+    /// Where the fetch left the job's row: a hint, not a part of the fence.
+    pub(in crate::queue) place: store::Place,
 }
 
 /// What an attempt has to say.

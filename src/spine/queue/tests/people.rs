@@ -247,3 +247,44 @@ async fn lists_go_page_by_page_newest_first() {
     };
     assert_eq!(counts, [expected]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_to_a_job_and_its_entry_in_the_audit_are_one_commit() {
+    let hub = crate::testing::hub(|_| Vec::new()).await;
+    let alice = hub.somebody();
+    let mut tx = hub.begin(&alice).await;
+    let later = JobOptions {
+        start_after: Some(tx.now() + chrono::TimeDelta::days(1)),
+        ..JobOptions::default()
+    };
+    let job = tx.enqueue(&Errand { n: 1 }, later).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let queue = hub.admin.queue();
+    let acts = async || {
+        hub.settle().await;
+        let on = |event: &contracts::Event| {
+            let body = event.body.as_ref().filter(|body| body["action"] == "act")?;
+            Some(body["on"].as_str()?.to_owned())
+        };
+        hub.events(&alice).await.iter().filter_map(on).collect::<Vec<_>>()
+    };
+    // Nothing is done, so nothing is told.
+    assert!(!queue.cancel(&alice, JobId::new()).await.unwrap());
+    assert_eq!(queue.retry(&alice, job).await.unwrap(), RetryOutcome::Refused);
+    assert!(acts().await.is_empty());
+    // The entry can't be written, so nothing is done.
+    let mut superuser = hub.database.superuser().await;
+    let full = "ALTER TABLE spine.outbox ADD CONSTRAINT full_up CHECK (false) NOT VALID";
+    sqlx::query(full).execute(&mut superuser).await.unwrap();
+    queue.cancel(&alice, job).await.unwrap_err();
+    queue.delete(&alice, job).await.unwrap_err();
+    assert_eq!(
+        queue.get(&alice, job).await.unwrap().unwrap().state,
+        JobState::Created
+    );
+    let empty = "ALTER TABLE spine.outbox DROP CONSTRAINT full_up";
+    sqlx::query(empty).execute(&mut superuser).await.unwrap();
+    assert!(queue.cancel(&alice, job).await.unwrap());
+    assert!(queue.delete(&alice, job).await.unwrap());
+    assert_eq!(acts().await, [format!("job/{job}/cancel"), format!("job/{job}")]);
+}

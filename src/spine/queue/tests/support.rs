@@ -1,14 +1,17 @@
 //! A database of its own for each test, and who is in the stories.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::AccountId;
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 
-use crate::access::{Principal, Scope};
+use crate::access::{Access, Principal, Scope};
+use crate::log::wake::Wake;
 use crate::queue::QueueAdmin;
-use crate::testing::{TestDatabase, database};
+use crate::testing::{TempDir, TestDatabase, database};
+use crate::vault::Vault;
 
 pub(super) struct Db {
     pub(super) app: PgPool,
@@ -32,7 +35,11 @@ impl Db {
     }
 
     pub(super) fn admin(&self) -> QueueAdmin {
-        QueueAdmin::new(self.spine.clone())
+        let dir = TempDir::new();
+        let vault = Vault::open_or_create(&dir.path().join("keys/master")).unwrap();
+        let clock = Arc::new(contracts::SystemClock);
+        let access = Access::new(self.app.clone(), clock, vault, Wake::new());
+        QueueAdmin::new(self.spine.clone(), access)
     }
 
     pub(super) fn operator(&self) -> Scope {
