@@ -8,7 +8,9 @@ mod exporting;
 mod importing;
 mod mailbox;
 mod meaning;
+mod own;
 mod refusing;
+mod uploads;
 
 use axum::body::Body;
 use axum::http::Request;

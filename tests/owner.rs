@@ -69,3 +69,82 @@ fn a_rotated_secret_counts_from_then_on_and_the_one_before_no_more() {
     let refused = story.hub.try_cli(&unknown, "x\n").unwrap_err();
     assert!(refused.contains("auth_tokn"), "{refused}");
 }
+
+#[test]
+fn what_an_import_parked_is_read_again_by_its_id() {
+    let story = story_with(&[]);
+    let file = story.hub.dir().join("nobody.csv");
+    std::fs::write(&file, "a,b\n1,2\n").unwrap();
+    story.hub.cli(&["import", file.to_str().unwrap(), "--wait"]);
+    let parked = story.hub.cli(&["record", "parked"]);
+    let id = parked["items"][0]["id"].as_str().unwrap().to_owned();
+    let again = story.hub.cli(&["record", "retry", &id]);
+    assert!(
+        again["parked"].as_str().unwrap().contains("names nobody"),
+        "{again}"
+    );
+    let none = "018f0000-0000-7000-8000-000000000000";
+    let refused = story.hub.try_cli(&["record", "retry", none], "").unwrap_err();
+    assert!(refused.contains("no parked record"), "{refused}");
+}
+
+#[test]
+fn what_was_deleted_can_be_erased() {
+    let story = story_with(&[]);
+    let kim = story.hub.cli(&["entity", "add", "Person", "Kim"]);
+    let id = kim["id"].as_str().unwrap();
+    story.hub.cli(&["entity", "delete", id]);
+    let erased = story.hub.cli(&["entity", "erase", id, "--yes"]);
+    assert!(erased["job"].is_string(), "{erased}");
+    let none = "018f0000-0000-7000-8000-000000000000";
+    assert!(
+        story
+            .hub
+            .try_cli(&["entity", "erase", none, "--yes"], "")
+            .is_err()
+    );
+}
+
+#[test]
+fn an_export_is_its_owners_alone_whoever_could_read_the_file_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = story_with(&[]);
+    let folder = story.hub.dir().join("exports");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("allod.jsonld");
+    std::fs::write(&file, "old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let export = |format: &str| {
+        let output = file.to_str().unwrap();
+        std::process::Command::new(crate::support::binary())
+            .args([
+                "--data-dir",
+                story.hub.dir().to_str().unwrap(),
+                "export",
+                "--format",
+                format,
+                "-o",
+                output,
+            ])
+            .status()
+            .unwrap()
+    };
+    assert!(export("jsonld").success());
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(whole.starts_with("{\"@context\""), "{whole}");
+    assert!(!export("zip").success());
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        whole,
+        "a refused one leaves it"
+    );
+    assert_eq!(
+        std::fs::read_dir(&folder).unwrap().count(),
+        1,
+        "and nothing beside it"
+    );
+}

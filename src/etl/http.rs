@@ -97,14 +97,14 @@ struct Reprocess {
 
 /// A job that does it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Ordered {
+struct ReprocessOrdered {
     /// Its id; absent: one that does the same is waiting or running.
     job: Option<Uuid>,
 }
 
 /// Understands all records again, in the background.
 #[utoipa::path(post, path = "/raw-records/process", tag = "imports", request_body = Reprocess,
-    responses((status = ACCEPTED, body = Ordered), (status = 401, body = Problem), (status = 503, body = Problem)))]
+    responses((status = ACCEPTED, body = ReprocessOrdered), (status = 401, body = Problem), (status = 503, body = Problem)))]
 async fn record_reprocess(
     State(context): State<Context>,
     Caller(scope): Caller,
@@ -128,7 +128,7 @@ async fn record_reprocess(
     tx.commit().await?;
     Ok((
         StatusCode::ACCEPTED,
-        Json(Ordered {
+        Json(ReprocessOrdered {
             job: job.map(Into::into),
         }),
     )

@@ -330,7 +330,7 @@ impl Work<'_> {
         };
         if here.kind != entity.kind {
             return Ok(Some(entity));
-        };
+        }
         let is_whole = entity.identifiers.remove(at).scheme == map::EXPORTED_ID;
         if is_whole
             && here.title == entity.title
@@ -464,15 +464,15 @@ mod tests {
 
     #[test]
     fn somebody_is_at_home_where_she_lives_if_she_has_a_number_there() {
-        let home = |lives_in, numbers: &[&str]| {
+        let at_home = |lives_in, numbers: &[&str]| {
             let numbers = numbers.iter().filter_map(|tel| country(tel)).collect();
-            super::home(lives_in, numbers)
+            home(lives_in, numbers)
         };
         let both = ["+14155552671", "+4930901820"];
-        assert_eq!(home(Some("DE"), &both).as_deref(), Some("DE"));
-        assert_eq!(home(Some("FR"), &both).as_deref(), Some("US"));
-        assert_eq!(home(None, &both).as_deref(), Some("US"));
-        assert_eq!(home(Some("FR"), &[]).as_deref(), Some("FR"));
+        assert_eq!(at_home(Some("DE"), &both).as_deref(), Some("DE"));
+        assert_eq!(at_home(Some("FR"), &both).as_deref(), Some("US"));
+        assert_eq!(at_home(None, &both).as_deref(), Some("US"));
+        assert_eq!(at_home(Some("FR"), &[]).as_deref(), Some("FR"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use contracts::AccountId;
 use futures::stream::{self, Stream, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -287,10 +287,18 @@ impl Blobs {
     }
 
     /// A whole content, which the caller knows to be small enough.
-    pub(crate) async fn whole(&self, account: AccountId, key: &Key) -> Result<Bytes, AccessError> {
-        let found = self.objects.get(&self.blob(account, key)).await;
-        let found = found.map_err(|error| failed(&error))?;
-        found.bytes().await.map_err(|error| failed(&error))
+    pub(crate) async fn whole(
+        &self,
+        account: AccountId,
+        key: &Key,
+        bytes: u64,
+    ) -> Result<Bytes, AccessError> {
+        let mut whole = BytesMut::new();
+        let mut pieces = std::pin::pin!(self.read(account, key, None, 0..bytes));
+        while let Some(piece) = pieces.try_next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
     }
 
     /// Removes a content with everything that was made of it. The caller holds the lock. Nothing there is as good.

@@ -100,7 +100,8 @@ impl Process {
             });
         }
         let _place = self.places.acquire().await.map_err(JobError::retry)?;
-        let bytes = self.keeper.blobs.whole(job.account(), &blob.key()).await;
+        let size = blob.bytes.unsigned_abs();
+        let bytes = self.keeper.blobs.whole(job.account(), &blob.key(), size).await;
         let bytes = bytes.map_err(JobError::retry)?;
         let media_type = blob.media_type.clone();
         let made = tokio::task::spawn_blocking(move || look_into(&bytes, &media_type)).await;

@@ -304,7 +304,7 @@ pub(crate) struct Erasure {
 
 /// An order that is being carried out.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub(crate) struct Ordered {
+pub(crate) struct EraseOrdered {
     /// The job that does it: `/jobs/{id}` tells how far it is, and at the end which rows went.
     job: Option<Uuid>,
 }
@@ -315,7 +315,7 @@ pub(crate) struct Ordered {
 #[utoipa::path(post, path = "/entities/{id}/erase", tag = "graph", request_body = Erasure,
     params(("id" = Uuid, Path, description = "The entity's id")),
     responses(
-        (status = 202, description = "It is being erased", body = Ordered),
+        (status = 202, description = "It is being erased", body = EraseOrdered),
         (status = 404, description = "There is no such entity", body = Problem),
         (status = 422, description = "Your own Person goes with the account only", body = Problem),
     )
@@ -325,7 +325,7 @@ pub(crate) async fn erase(
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(Erasure { with_timeline }): Json<Erasure>,
-) -> Result<(StatusCode, Json<Ordered>), Problem> {
+) -> Result<(StatusCode, Json<EraseOrdered>), Problem> {
     let mut tx = graph.begin(&caller).await?;
     let root = store::entity_root_lock(&mut tx, id.into())
         .await
@@ -344,5 +344,5 @@ pub(crate) async fn erase(
     tx.audit("write", "entity/erase", None)?;
     tx.commit().await?;
     let job = job.map(|job| job.0);
-    Ok((StatusCode::ACCEPTED, Json(Ordered { job })))
+    Ok((StatusCode::ACCEPTED, Json(EraseOrdered { job })))
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use contracts::events::data::{EntityCreated, EntityMerged, EntityUpdated};
 use contracts::{EntityId, Event, EventPayload};
 use serde::Deserialize;
+use serde_json::Value;
 use spine::ports::{AssertedBy, Entity, GraphError, GraphRead};
 use spine::{Consumer, HandleError, ScopedTx};
 use std::sync::Arc;
@@ -38,6 +39,19 @@ const PUBLIC_MAIL: [&str; 14] = [
     "yahoo.com",
 ];
 
+/// What of somebody, when it changes, may make a pair worth asking about.
+const TELLING: [&str; 9] = [
+    "birthday",
+    "family_name",
+    "given_name",
+    "handle",
+    "identifiers",
+    "job_title",
+    "name",
+    "organization",
+    "title",
+];
+
 /// The consumer `graph.identity`.
 #[derive(Debug)]
 pub(crate) struct SuggestMerges {
@@ -65,11 +79,7 @@ impl Consumer for SuggestMerges {
     }
 
     fn may_concern(&self, event: &Event) -> bool {
-        let of_somebody = |body: &serde_json::Value| {
-            let kind = body.get("type").and_then(serde_json::Value::as_str);
-            kind.is_none_or(is_somebody)
-        };
-        event.body.as_ref().is_some_and(of_somebody)
+        event.body.as_ref().is_some_and(may_matter)
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
@@ -91,6 +101,14 @@ impl Consumer for SuggestMerges {
     }
 }
 
+/// False: it is of nobody, or nothing changed by which people are told apart.
+fn may_matter(body: &Value) -> bool {
+    let tells = |name: &Value| name.as_str().is_none_or(|name| TELLING.contains(&name));
+    let kind = body.get("type").and_then(Value::as_str);
+    let changed = body.get("changed").and_then(Value::as_array);
+    kind.is_none_or(is_somebody) && changed.is_none_or(|changed| changed.iter().any(tells))
+}
+
 impl SuggestMerges {
     async fn look(
         &self,
@@ -108,6 +126,7 @@ impl SuggestMerges {
             return Ok(());
         };
         let me = self.graph.me(tx).await.ok();
+        let mine = Known::of(tx, one.id).await?;
         for id in store::name_sound_alike(tx, &subject.kind, one.id, &sound).await? {
             let Some(other) = store::entity_by_id(tx, id).await? else {
                 continue;
@@ -119,7 +138,7 @@ impl SuggestMerges {
             if alike < names::ALIKE {
                 continue;
             }
-            let signals = signals(tx, &one, &other, me).await?;
+            let signals = signals(tx, (&one, &mine), &other, me).await?;
             if let Some(reason) = signals.reason() {
                 let score = SIGNAL.mul_add(signals.0.len() as f64, alike * 0.9).min(SCORE_MAX);
                 work.suggest(tx, (one.id, other.id), &reason, score as f32)
@@ -139,15 +158,29 @@ impl Signals {
     }
 }
 
+/// Somebody with all that were merged into them, and what all of these are known by.
+struct Known {
+    members: Vec<Uuid>,
+    addresses: Vec<(String, String)>,
+}
+
+impl Known {
+    async fn of(tx: &mut ScopedTx, id: EntityId) -> Result<Self, GraphError> {
+        let members = store::entity_members(tx, id).await?;
+        let rows = store::identifier_list(tx, &members).await?;
+        let addresses = rows.into_iter().map(|row| (row.scheme, row.value)).collect();
+        Ok(Self { members, addresses })
+    }
+}
+
 async fn signals(
     tx: &mut ScopedTx,
-    one: &Entity,
+    (one, mine): (&Entity, &Known),
     other: &Entity,
     me: Option<EntityId>,
 ) -> Result<Signals, GraphError> {
-    let mine = store::entity_members(tx, one.id).await?;
-    let theirs = store::entity_members(tx, other.id).await?;
-    if store::decision_distinct(tx, &mine, &theirs).await? {
+    let theirs = Known::of(tx, other.id).await?;
+    if store::decision_distinct(tx, &mine.members, &theirs.members).await? {
         return Ok(Signals(Vec::new()));
     }
     let mut found = Vec::new();
@@ -157,21 +190,16 @@ async fn signals(
             found.push(format!("the {} is the same", property.replace('_', " ")));
         }
     }
-    let (a, b) = (addresses(tx, &mine).await?, addresses(tx, &theirs).await?);
+    let (a, b) = (&mine.addresses, &theirs.addresses);
     if let Some((scheme, value)) = a.iter().find(|each| b.contains(each)) {
         found.push(format!("both have {scheme} {value}"));
-    } else if let Some(domain) = domains(&a).find(|domain| domains(&b).any(|other| other == *domain)) {
+    } else if let Some(domain) = domains(a).find(|domain| domains(b).any(|other| other == *domain)) {
         found.push(format!("both have mail at {domain}"));
     }
-    if store::have_neighbour_in_common(tx, &mine, &theirs, me.map(Uuid::from)).await? {
+    if store::have_neighbour_in_common(tx, &mine.members, &theirs.members, me.map(Uuid::from)).await? {
         found.push("they are related to the same".to_owned());
     }
     Ok(Signals(found))
-}
-
-async fn addresses(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Vec<(String, String)>, GraphError> {
-    let rows = store::identifier_list(tx, members).await?;
-    Ok(rows.into_iter().map(|row| (row.scheme, row.value)).collect())
 }
 
 fn domains(addresses: &[(String, String)]) -> impl Iterator<Item = &str> {
@@ -187,5 +215,25 @@ fn refused(error: GraphError) -> HandleError {
     match error {
         GraphError::Access(error) => HandleError::Access(error),
         other => HandleError::Poison(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_note_is_no_reason_to_compare_somebody_with_everybody() {
+        for (body, expected) in [
+            (json!({"type": "Person", "changed": ["note", "url"]}), false),
+            (json!({"type": "Person", "changed": ["note", "title"]}), true),
+            (json!({"type": "Person", "changed": ["identifiers"]}), true),
+            (json!({"type": "Person"}), true),
+            (json!({"type": "Event", "changed": ["title"]}), false),
+        ] {
+            assert_eq!(may_matter(&body), expected, "{body}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use toml::Value;
 
 use super::environment::KEYS;
 use super::load::load_from;
-use super::{Config, Database, Flags};
+use super::{Config, Database, Flags, Media};
 
 fn load_text(
     text: &str,
@@ -105,6 +105,14 @@ fn every_key_can_be_set_from_the_environment() {
         database: Database {
             url: Some("x".into()),
             ..Database::default()
+        },
+        media: Media {
+            bucket: Some("x".into()),
+            endpoint: Some("x".into()),
+            access_key_id: Some("x".into()),
+            secret_access_key: Some("x".into()),
+            secret_access_key_file: Some("x".into()),
+            ..Media::default()
         },
         ..Config::default()
     })

@@ -44,6 +44,15 @@ impl RecordIntake for NoIntake {
         Ok(())
     }
 
+    async fn pass_over(
+        &self,
+        _: &mut ScopedTx,
+        _: RawRecordId,
+        _: Option<RawRecordId>,
+    ) -> Result<(), GraphError> {
+        Ok(())
+    }
+
     async fn withdraw(&self, _: &mut ScopedTx, _: Withdrawal) -> Result<Option<AppliedEntity>, GraphError> {
         Ok(None)
     }

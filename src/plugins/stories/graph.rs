@@ -236,6 +236,7 @@ impl RawRecords for Memory {
         Ok(found.map(|(_, record, reason)| KeptRecord {
             source: "twilio/any".to_owned(),
             parked: Some(reason.clone()),
+            superseded: false,
             record: record.clone(),
         }))
     }

@@ -66,6 +66,7 @@ enum Act {
     Nap,
     BadOutput,
     Progress,
+    Tell,
 }
 
 struct Handler<P> {
@@ -110,6 +111,10 @@ impl<P: Numbered> JobHandler for Handler<P> {
                 assert!(job.progress(json!(40)).await);
                 job.cancelled().cancelled().await;
                 Ok(Value::Null)
+            }
+            Act::Tell => {
+                assert!(job.progress(json!(40)).await);
+                Ok(json!({ "n": payload.n() }))
             }
             Act::Hang => {
                 job.cancelled().cancelled().await;

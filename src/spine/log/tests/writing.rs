@@ -154,7 +154,7 @@ async fn an_erasure_is_told_once_by_who_asked_when_the_last_late_writer_has_been
     // As if killed right after the first sweep.
     hub.restart(|_| Vec::new()).await;
     tokio::time::sleep(std::time::Duration::from_secs(7)).await;
-    let told = async |hub: &crate::testing::TestHub| -> Vec<_> {
+    let told = async |hub: &TestHub| -> Vec<_> {
         let mut events = hub.events(&instance).await;
         events.retain(|event| event.kind == AccountErased::TYPE);
         events

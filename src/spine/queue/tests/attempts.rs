@@ -92,3 +92,14 @@ async fn a_payload_of_another_shape_fails_with_the_reason() {
             .contains("missing field `n`")
     );
 }
+
+/// What is written to a job's row moves it away from where the fetch left it.
+#[tokio::test]
+async fn a_job_that_told_its_progress_completes_like_any_other() {
+    let db = Db::new().await;
+    let rig = rig(&db, Act::Tell).await;
+    let job = queue(&db, 1).await;
+    let view = until(&db, job, JobState::Completed).await;
+    assert_eq!((view.output, view.attempts), (Some(json!({ "n": 1 })), 1));
+    rig.drain().await;
+}

@@ -46,9 +46,17 @@ async fn the_queue_of_many_jobs_stays_until_they_are_committed_and_cannot_go_whi
 }
 
 #[tokio::test]
-async fn many_jobs_of_one_call_all_run_and_for_their_own_account_only() {
+async fn many_jobs_of_one_call_run_once_each_and_for_their_own_account_only() {
     let db = Db::new().await;
-    let mut rig = rig(&db, Act::Succeed).await;
+    // So many slots that two fetches are under way together.
+    let options = RunnerOptions {
+        concurrency: Concurrency {
+            interactive: 128,
+            ..Concurrency::default()
+        },
+        ..RunnerOptions::default()
+    };
+    let mut rig = rig_with(&db, Act::Succeed, options, Arc::new(SystemClock)).await;
     let mut tx = db.app.begin().await.unwrap();
     support::bind(&mut tx, db.mallory).await;
     let errands: Vec<Errand> = (0..MANY).map(|n| Errand { n }).collect();
@@ -73,4 +81,5 @@ async fn many_jobs_of_one_call_all_run_and_for_their_own_account_only() {
     }
     begun.sort_unstable();
     assert_eq!(begun, (0..MANY).collect::<Vec<_>>());
+    rig.quiet(Duration::from_millis(700)).await;
 }
