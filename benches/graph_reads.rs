@@ -198,30 +198,30 @@ impl World {
 
             INSERT INTO graph.entity (account, id, type, title, props, version, folded, asserted_by, source, created_at,
                 updated_at)
-            SELECT '{account}', pg_temp.id(n), 'Person', 'Person ' || n,
+            SELECT '{account}'::uuid, pg_temp.id(n), 'Person', 'Person ' || n,
                 jsonb_build_object('name', 'Person ' || n, 'note', 'said ' || 1 + n % 3), 2, true, 'connector', '{SOURCE}',
                 pg_temp.at(n), pg_temp.at(n)
             FROM generate_series(1, {people}) n;
             INSERT INTO graph.claim (account, id, entity, asserted_by, source, title, props, confidence, recorded_from,
                 recorded_to)
-            SELECT '{account}', gen_random_uuid(), pg_temp.id(n), 'connector', '{SOURCE}', 'Person ' || n,
+            SELECT '{account}'::uuid, gen_random_uuid(), pg_temp.id(n), 'connector', '{SOURCE}', 'Person ' || n,
                 jsonb_build_object('name', 'Person ' || n, 'note', 'said ' || CASE WHEN was = 0 THEN 1 + n % 3 ELSE was END),
                 1, pg_temp.at(n - was), CASE WHEN was > 0 THEN pg_temp.at(n - was + 1) END
             FROM generate_series(1, {people}) n, generate_series(0, CASE WHEN n % 100 = 0 THEN 40 ELSE 1 END) was;
 
             INSERT INTO graph.entity (account, id, type, title, props, version, folded, asserted_by, source, created_at,
                 updated_at)
-            SELECT '{account}', pg_temp.id({CONVERSATION} + n), 'Conversation', 'Topic ' || n, '{{"channel": "email"}}', 1,
+            SELECT '{account}'::uuid, pg_temp.id({CONVERSATION} + n), 'Conversation', 'Topic ' || n, '{{"channel": "email"}}', 1,
                 true, 'connector', '{SOURCE}', pg_temp.at(n), pg_temp.at(n)
             FROM generate_series(1, {conversations}) n;
             INSERT INTO graph.claim (account, id, entity, asserted_by, source, title, props, confidence, recorded_from)
-            SELECT '{account}', gen_random_uuid(), pg_temp.id({CONVERSATION} + n), 'connector', '{SOURCE}', 'Topic ' || n,
+            SELECT '{account}'::uuid, gen_random_uuid(), pg_temp.id({CONVERSATION} + n), 'connector', '{SOURCE}', 'Topic ' || n,
                 '{{"channel": "email"}}', 1, pg_temp.at(n)
             FROM generate_series(1, {conversations}) n;
 
             INSERT INTO graph.entity (account, id, type, title, props, version, starts_at, folded, asserted_by, source,
                 created_at, updated_at)
-            SELECT '{account}', pg_temp.id({MESSAGE} + n), 'Message', 'Topic ' || 1 + n % {conversations}, jsonb_build_object(
+            SELECT '{account}'::uuid, pg_temp.id({MESSAGE} + n), 'Message', 'Topic ' || 1 + n % {conversations}, jsonb_build_object(
                     'direction', CASE WHEN n % 3 = 0 THEN 'out' ELSE 'in' END, 'channel', 'email',
                     'status', CASE WHEN n % 3 = 0 THEN 'sent' ELSE 'received' END,
                     'subject', 'Topic ' || 1 + n % {conversations},
@@ -232,37 +232,37 @@ impl World {
             FROM generate_series(1, {messages}) n;
 
             INSERT INTO graph.identifier (account, id, scheme, value)
-            SELECT '{account}', pg_temp.id(n), 'email', 'p' || n || '@bench.example' FROM generate_series(1, {people}) n
-            UNION ALL SELECT '{account}', pg_temp.id({CONVERSATION} + n), 'mail.thread', 'm' || n || '@bench.example'
+            SELECT '{account}'::uuid, pg_temp.id(n), 'email', 'p' || n || '@bench.example' FROM generate_series(1, {people}) n
+            UNION ALL SELECT '{account}'::uuid, pg_temp.id({CONVERSATION} + n), 'mail.thread', 'm' || n || '@bench.example'
                 FROM generate_series(1, {conversations}) n
-            UNION ALL SELECT '{account}', pg_temp.id({MESSAGE} + n), 'mail.message-id', 'm' || n || '@bench.example'
+            UNION ALL SELECT '{account}'::uuid, pg_temp.id({MESSAGE} + n), 'mail.message-id', 'm' || n || '@bench.example'
                 FROM generate_series(1, {messages}) n;
             INSERT INTO graph.entity_identifier (account, entity, identifier, asserted_by, source, confidence, recorded_at)
-            SELECT '{account}', id, id, 'connector', '{SOURCE}', 1, timestamptz '2026-05-01'
+            SELECT '{account}'::uuid, id, id, 'connector', '{SOURCE}', 1, timestamptz '2026-05-01'
             FROM graph.identifier WHERE account = '{account}' AND scheme IN ('mail.thread', 'mail.message-id')
                 OR value LIKE 'p%@bench.example';
 
             INSERT INTO graph.relation (account, id, from_entity, predicate, to_entity, asserted_by, source, recorded_at)
-            SELECT '{account}', gen_random_uuid(), '{me}', 'knows', pg_temp.id(n), 'user', 'user', pg_temp.at(n)
+            SELECT '{account}'::uuid, gen_random_uuid(), '{me}', 'knows', pg_temp.id(n), 'user', 'user', pg_temp.at(n)
             FROM generate_series(1, {neighbours}) n;
             INSERT INTO graph.relation (account, id, from_entity, predicate, to_entity, asserted_by, source, recorded_at)
-            SELECT '{account}', gen_random_uuid(), pg_temp.id({MESSAGE} + n), 'part-of',
+            SELECT '{account}'::uuid, gen_random_uuid(), pg_temp.id({MESSAGE} + n), 'part-of',
                 pg_temp.id({CONVERSATION} + 1 + n % {conversations}), 'connector', '{SOURCE}', pg_temp.at(n)
             FROM generate_series(1, {messages}) n;
             INSERT INTO graph.relation (account, id, from_entity, predicate, to_entity, asserted_by, source, recorded_at)
-            SELECT '{account}', gen_random_uuid(), pg_temp.id(1 + n % {people}), 'knows',
+            SELECT '{account}'::uuid, gen_random_uuid(), pg_temp.id(1 + n % {people}), 'knows',
                 pg_temp.id(1 + (n % {people} + 1 + n / {people} * {stride} + n % {people} * 31 % ({stride} - 1)) % {people}),
                 'connector', '{SOURCE}', pg_temp.at(n / 8)
             FROM generate_series(0, {between} - 1) n;
 
             INSERT INTO graph.timeline (account, item, about, role, kind, at)
-            SELECT '{account}', pg_temp.id({MESSAGE} + n), pg_temp.id(1 + n % {people}),
+            SELECT '{account}'::uuid, pg_temp.id({MESSAGE} + n), pg_temp.id(1 + n % {people}),
                 CASE WHEN n % 3 = 0 THEN 'to' ELSE 'from' END, 'Message', pg_temp.at(n)
             FROM generate_series(1, {messages}) n
-            UNION ALL SELECT '{account}', pg_temp.id({MESSAGE} + n), {own_mail},
+            UNION ALL SELECT '{account}'::uuid, pg_temp.id({MESSAGE} + n), {own_mail},
                 CASE WHEN n % 3 = 0 THEN 'from' ELSE 'to' END, 'Message', pg_temp.at(n)
             FROM generate_series(1, {messages}) n
-            UNION ALL SELECT '{account}', pg_temp.id({MESSAGE} + n), pg_temp.id({CONVERSATION} + 1 + n % {conversations}),
+            UNION ALL SELECT '{account}'::uuid, pg_temp.id({MESSAGE} + n), pg_temp.id({CONVERSATION} + 1 + n % {conversations}),
                 'part-of', 'Message', pg_temp.at(n)
             FROM generate_series(1, {messages}) n;
             "#,

@@ -83,23 +83,24 @@ impl Hub {
     /// Processor time that it has used, and that its database has, in seconds.
     pub(crate) fn cpu_seconds(&self) -> (f64, f64) {
         let own = self.child.id().unwrap();
-        let mut processes: Vec<(u32, u32, u64)> = std::fs::read_dir("/proc")
+        let all: Vec<Process> = std::fs::read_dir("/proc")
             .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(process)
+            .filter_map(|entry| process(entry.ok()?.file_name().to_str()?.parse().ok()?))
             .collect();
         let mut family = vec![own];
-        // A child's number may be lower than its parent's, so it is looked for until nobody is added.
-        while let Some(at) = processes
+        // A child may be listed before its parent: it is looked for until nobody is added.
+        while let Some(child) = all
             .iter()
-            .position(|(pid, parent, _)| family.contains(parent) || (*pid == own && family.len() == 1))
+            .find(|one| family.contains(&one.parent) && !family.contains(&one.pid))
         {
-            let (pid, _, _) = processes.remove(at);
-            family.push(pid);
+            family.push(child.pid);
         }
-        let ticks = |pid: u32| process(pid).map_or(0.0, |(_, _, ticks)| ticks as f64 / TICKS_PER_S);
-        let all: f64 = family[1..].iter().map(|pid| ticks(*pid)).sum();
-        (ticks(own), all - ticks(own))
+        let seconds = |of: &dyn Fn(&Process) -> bool| {
+            let ticks: u64 = all.iter().filter(|one| of(one)).map(|one| one.ticks).sum();
+            ticks as f64 / TICKS_PER_S
+        };
+        let others = |one: &Process| one.pid != own && family.contains(&one.pid);
+        (seconds(&|one| one.pid == own), seconds(&others))
     }
 
     /// Asks it to stop, and waits until it did.
@@ -111,16 +112,22 @@ impl Hub {
     }
 }
 
-/// A process: its number, its parent's, and the processor time of it and of its children that have ended, in ticks.
-fn process(pid: u32) -> Option<(u32, u32, u64)> {
+struct Process {
+    pid: u32,
+    parent: u32,
+    /// Processor time of it and of its children that have ended.
+    ticks: u64,
+}
+
+fn process(pid: u32) -> Option<Process> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields
-        .get(11..15)?
-        .iter()
-        .filter_map(|one| one.parse::<u64>().ok())
-        .sum();
-    Some((pid, fields.get(1)?.parse().ok()?, ticks))
+    let times = fields.get(11..15)?.iter();
+    Some(Process {
+        pid,
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: times.filter_map(|one| one.parse::<u64>().ok()).sum(),
+    })
 }
 
 /// `ALLOD_BENCH_HUB`, or what was built beside this program.
