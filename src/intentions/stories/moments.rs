@@ -295,7 +295,7 @@ async fn a_goal_comes_due_and_is_overdue_once_unless_it_is_reached() {
         ids.push(made["id"].as_str().unwrap().to_owned());
     }
     assert!(world.told(&["GoalDue", "GoalOverdue"]).await.is_empty());
-    world.until("2026-05-02T09:00").await;
+    world.until("2026-05-02T08:30").await;
     let told = world.told(&["GoalDue", "GoalOverdue"]).await;
     let heard: Vec<_> = told
         .iter()
