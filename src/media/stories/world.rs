@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use spine::edge::Caller;
 use spine::ports::{
-    Applied, AppliedEntity, Change, GraphError, RawRecord, Received, RecordIntake, Withdrawal,
+    Applied, AppliedEntity, Change, GraphError, IntakeBatch, RawRecord, Received, RecordIntake, Withdrawal,
 };
 use spine::testing::{MemoryGraph, TestHub};
 use spine::{Context, Scope, ScopedTx, Service};
@@ -51,6 +51,10 @@ impl RecordIntake for NoIntake {
         _: Option<RawRecordId>,
     ) -> Result<(), GraphError> {
         Ok(())
+    }
+
+    fn batch<'a>(&'a self, _: &str, _: usize) -> Box<dyn IntakeBatch + 'a> {
+        unreachable!("nothing is received here")
     }
 
     async fn withdraw(&self, _: &mut ScopedTx, _: Withdrawal) -> Result<Option<AppliedEntity>, GraphError> {
