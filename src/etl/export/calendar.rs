@@ -197,7 +197,7 @@ impl Component<'_> {
         let zone = self.zone.filter(|zone| *zone != Tz::UTC);
         match (when, zone) {
             (When::Day(day), _) => {
-                self.line(&format!("{name};VALUE=DATE"), &day.format("%Y%m%d").to_string())
+                self.line(&format!("{name};VALUE=DATE"), &day.format("%Y%m%d").to_string());
             }
             (_, Some(zone)) => {
                 self.is_zone_named = true;
