@@ -12,11 +12,13 @@ use spine::ports::GraphError;
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{AccessError, Context, ScopedTx};
 
-use crate::map::MEDIA_TYPES;
+use crate::map::{MEDIA_TYPES, Meaning};
 use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
 const PAGE: i64 = 100;
+/// Of a page so many bytes are understood together, since what they mean may be as large.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Understands one record.
 #[derive(Debug, Clone)]
@@ -56,6 +58,13 @@ pub(crate) async fn process(
     Ok(process_all(context, tx, work, &[id]).await?.pop())
 }
 
+/// A record that was read, and what it means.
+struct Read {
+    id: RawRecordId,
+    source: String,
+    meaning: Result<Meaning, String>,
+}
+
 /// Understands or parks records together; the outcome of each that is there.
 async fn process_all(
     context: &Context,
@@ -64,36 +73,54 @@ async fn process_all(
     ids: &[RawRecordId],
 ) -> Result<Vec<Outcome>, GraphError> {
     let intake = context.ports.record_intake();
-    let (mut read, mut outcomes) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
-    for id in ids {
-        let kept = match context.ports.raw_records().record(tx, *id).await {
+    let (mut outcomes, mut read, mut bytes) = (Vec::with_capacity(ids.len()), Vec::new(), 0);
+    for id in ids.iter().copied() {
+        let kept = match context.ports.raw_records().record(tx, id).await {
             Ok(Some(kept)) => kept,
             Ok(None) => continue,
             // It can't be opened; the others can.
             Err(GraphError::Invalid(reason)) => {
-                intake.park_received(tx, *id, &reason).await?;
+                intake.park_received(tx, id, &reason).await?;
                 outcomes.push(Outcome::Parked(reason));
                 continue;
             }
             Err(away) => return Err(away),
         };
         if kept.superseded {
-            intake.pass_over(tx, *id, None).await?;
+            intake.pass_over(tx, id, None).await?;
             outcomes.push(Outcome::Understood);
             continue;
         }
-        let (source, record, hints) = (kept.source, kept.record, work.hints.clone());
-        // A mail may have 32 MiB: whoever shares the thread doesn't wait for it. Of the bytes nothing is held.
+        let (record, hints, source) = (kept.record, work.hints.clone(), kept.source);
+        bytes += record.body.len();
+        // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
         let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
             .await
             .unwrap_or_else(|_| Err("the record can't be read".to_owned()));
-        read.push((*id, meaning, source));
+        read.push(Read { id, source, meaning });
+        if bytes > BYTES_MAX {
+            let read = std::mem::take(&mut read);
+            outcomes.extend(understand(context, tx, work, read).await?);
+            bytes = 0;
+        }
     }
+    outcomes.extend(understand(context, tx, work, read).await?);
+    Ok(outcomes)
+}
+
+async fn understand(
+    context: &Context,
+    tx: &mut ScopedTx,
+    work: &mut Understanding,
+    read: Vec<Read>,
+) -> Result<Vec<Outcome>, GraphError> {
+    let intake = context.ports.record_intake();
     // Nothing is received by it, so that it has no source of its own.
     let mut batch = intake.batch("", read.len());
-    let expected = work.expected(read.iter().filter_map(|(_, meaning, _)| meaning.as_ref().ok()));
+    let expected = work.expected(read.iter().filter_map(|read| read.meaning.as_ref().ok()));
     batch.expect(tx, expected).await?;
-    for (id, meaning, source) in read {
+    let mut outcomes = Vec::with_capacity(read.len());
+    for Read { id, source, meaning } in read {
         let outcome = work
             .record(&context.ports, batch.as_mut(), tx, id, &source, meaning)
             .await?;
@@ -106,33 +133,6 @@ async fn process_all(
 /// Understands all records of a source again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reprocess(pub(crate) Context);
-
-impl Reprocess {
-    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, AccessError> {
-        let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
-        tx.set_lane(Lane::Backfill);
-        Ok(tx)
-    }
-
-    /// One commit.
-    async fn page(
-        &self,
-        job: &JobContext,
-        ids: &[RawRecordId],
-        progress: &mut Progress,
-    ) -> Result<(), GraphError> {
-        let mut tx = self.begin(job).await?;
-        let mut work = Understanding::begin(&self.0.ports, &mut tx).await?;
-        let outcomes = process_all(&self.0, &mut tx, &mut work, ids).await?;
-        let parked = outcomes.iter().filter(|one| matches!(one, Outcome::Parked(_)));
-        progress.parked += i64::try_from(parked.count()).unwrap_or(i64::MAX);
-        progress.records += i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        progress.after = ids.last().copied().unwrap_or(progress.after);
-        store::reprocess_advance(&mut tx, job.job, progress).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-}
 
 #[async_trait]
 impl JobHandler for Reprocess {
@@ -164,29 +164,53 @@ impl JobHandler for Reprocess {
                 return Ok(told(&progress));
             }
             drop(tx);
-            let before = progress;
-            match self.page(job, &page, &mut progress).await {
-                Ok(()) => {}
+            progress = match self.page(job, &page, progress).await {
+                Ok(progress) => progress,
                 Err(error) if is_transient(&error) => return Err(JobError::retry(error)),
                 Err(error) => {
                     tracing::warn!(%error, "a page is understood record by record");
-                    progress = before;
+                    let mut progress = progress;
                     for id in &page {
-                        self.page(job, &[*id], &mut progress)
-                            .await
-                            .map_err(JobError::retry)?;
+                        let alone = self.page(job, &[*id], progress).await;
+                        progress = alone.map_err(JobError::retry)?;
                     }
+                    progress
                 }
-            }
+            };
             job.progress(told(&progress)).await;
         }
     }
 }
 
 impl Reprocess {
+    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, AccessError> {
+        let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
+        tx.set_lane(Lane::Backfill);
+        Ok(tx)
+    }
+
+    /// One commit, with how far all is then.
+    async fn page(
+        &self,
+        job: &JobContext,
+        ids: &[RawRecordId],
+        mut progress: Progress,
+    ) -> Result<Progress, GraphError> {
+        let mut tx = self.begin(job).await?;
+        let mut work = Understanding::begin(&self.0.ports, &mut tx).await?;
+        let outcomes = process_all(&self.0, &mut tx, &mut work, ids).await?;
+        let is_parked = |outcome: &&Outcome| matches!(outcome, Outcome::Parked(_));
+        progress.records += i64::try_from(ids.len()).unwrap_or(0);
+        progress.parked += i64::try_from(outcomes.iter().filter(is_parked).count()).unwrap_or(0);
+        progress.after = ids.last().copied().unwrap_or(progress.after);
+        store::reprocess_advance(&mut tx, job.job, &progress).await?;
+        tx.commit().await?;
+        Ok(progress)
+    }
+
     /// How far an earlier attempt of the job came.
     async fn progress(&self, job: &JobContext) -> Result<Progress, JobError> {
-        let begun = self.0.access.begin(job.scope(), job.cause()).await;
+        let begun = self.begin(job).await;
         let mut tx = begun.map_err(JobError::retry)?;
         let found = store::reprocess_by_job(&mut tx, job.job).await;
         Ok(found.map_err(JobError::retry)?.unwrap_or_default())

@@ -4,11 +4,14 @@
 //! Invariant: how far the file is understood moves in the commit that holds its records, so that whoever goes on after a
 //! stop neither doubles nor misses one. All of it in the lane `backfill`. Begin with [`RunImportHandler::run`].
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use async_trait::async_trait;
 use contracts::Lane;
 use contracts::jobs::RunImport;
 use serde_json::{Value, json};
-use spine::ports::GraphError;
+use spine::ports::{GraphError, IntakeBatch, Received};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 use tokio::task::JoinHandle;
@@ -195,14 +198,47 @@ impl RunImportHandler {
         };
         let intake = self.0.ports.record_intake();
         let mut batch = intake.batch(&source, items.len());
+        let mut meanings = meanings.into_iter();
+        for part in parts(items) {
+            let items = items.get(part).unwrap_or_default();
+            let meanings = meanings.by_ref().take(items.len()).collect();
+            self.part(
+                &mut tx,
+                batch.as_mut(),
+                &source,
+                (items, meanings),
+                (work, &mut step),
+            )
+            .await?;
+        }
+        batch.write(&mut tx).await?;
+        drop(batch);
+        store::import_advance(&mut tx, row.id, step).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes in and understands records of which each is of another thing, or the same.
+    async fn part(
+        &self,
+        tx: &mut ScopedTx,
+        batch: &mut dyn IntakeBatch,
+        source: &str,
+        (items, meanings): (&[Item], Vec<Result<Meaning, String>>),
+        (work, step): (&mut Understanding, &mut Step),
+    ) -> Result<(), GraphError> {
+        let ports = &self.0.ports;
         let records = items.iter().map(|item| item.record.clone()).collect();
-        let received = batch.receive(&mut tx, records).await?;
+        let received = batch.receive(tx, records).await?;
         let fresh = received.iter().zip(&meanings).filter_map(|(received, meaning)| {
-            let is_new = received.as_ref().is_ok_and(|received| !received.known);
-            meaning.as_ref().ok().filter(|_| is_new)
+            let is_new = |received: &Received| !received.known && received.before.is_none();
+            meaning
+                .as_ref()
+                .ok()
+                .filter(|_| received.as_ref().is_ok_and(is_new))
         });
         let expected = work.expected(fresh);
-        batch.expect(&mut tx, expected).await?;
+        batch.expect(tx, expected).await?;
         for ((item, meaning), received) in items.iter().zip(meanings).zip(received) {
             step.position = end(item);
             step.taken += 1;
@@ -219,32 +255,40 @@ impl RunImportHandler {
                 step.known += 1;
                 continue;
             }
-            let (ports, hints) = (&self.0.ports, &work.hints);
-            if is_outdated(ports, &mut tx, &meaning, received.before, hints).await? {
-                batch.write(&mut tx).await?;
-                intake.pass_over(&mut tx, received.id, received.before).await?;
+            if is_outdated(ports, tx, &meaning, received.before, &work.hints).await? {
+                // Whatever took another revision's place is in the database.
+                let intake = ports.record_intake();
+                intake.pass_over(tx, received.id, received.before).await?;
                 step.known += 1;
                 continue;
             }
             step.new += 1;
             let outcome = work
-                .record(
-                    &self.0.ports,
-                    batch.as_mut(),
-                    &mut tx,
-                    received.id,
-                    &source,
-                    meaning,
-                )
+                .record(ports, batch, tx, received.id, source, meaning)
                 .await?;
             step.parked += i64::from(outcome != Outcome::Understood);
         }
-        batch.write(&mut tx).await?;
-        drop(batch);
-        store::import_advance(&mut tx, row.id, step).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(())
     }
+}
+
+/// Records in parts, in none of which two revisions of one thing stand: the later is taken in once it is decided whether
+/// the earlier holds.
+fn parts(items: &[Item]) -> Vec<Range<usize>> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let mut revisions: HashMap<(&str, &str), &str> = HashMap::new();
+    for (at, Item { record, .. }) in items.iter().enumerate() {
+        let thing = (record.stream.as_str(), record.remote_id.as_str());
+        let revision = record.revision.as_str();
+        if !record.remote_id.is_empty() && revisions.get(&thing).is_some_and(|other| *other != revision) {
+            parts.push(begin..at);
+            begin = at;
+            revisions.clear();
+        }
+        revisions.insert(thing, revision);
+    }
+    parts.push(begin..items.len());
+    parts
 }
 
 /// What is read of a file, and the file after it.

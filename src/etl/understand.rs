@@ -82,12 +82,11 @@ impl Understanding {
         let mut expected = Vec::new();
         for meaning in meanings {
             for entity in &meaning.entities {
-                // An exported entity may have come back to where it was exported, and bear no such id.
-                let own = entity
-                    .identifiers
-                    .iter()
-                    .filter(|one| one.scheme != map::EXPORTED_ID);
-                expected.extend(own.map(|one| (entity.kind.clone(), one.clone())));
+                // What was exported may have come back to where it was, and bear no such id.
+                let is_own =
+                    |one: &Identifier| map::is_owner(one) || own_id(std::slice::from_ref(one)).is_some();
+                let others = entity.identifiers.iter().filter(|one| !is_own(one));
+                expected.extend(others.map(|one| (entity.kind.clone(), one.clone())));
             }
             let thread = meaning.thread.iter().flat_map(|thread| &thread.ids);
             expected.extend(thread.map(|id| (CONVERSATION.to_owned(), Identifier::new(THREAD, id))));
@@ -171,7 +170,10 @@ impl Understanding {
             }
             let places = match self.places.take() {
                 Some(places) => places,
-                None => Places::read(ports, tx).await?,
+                None => {
+                    work.batch.write(tx).await?;
+                    Places::read(ports, tx).await?
+                }
             };
             let place = self.places.insert(places).of(thing, named);
             later.extend(place.map(|place| (at, "location", Far::Is(place))));
@@ -288,6 +290,9 @@ impl Work<'_> {
         holder: EntityId,
         enclosures: Vec<Enclosure>,
     ) -> Result<(), GraphError> {
+        if !enclosures.is_empty() {
+            self.batch.write(tx).await?;
+        }
         for enclosure in enclosures {
             let media = KeepMedia {
                 bytes: enclosure.bytes,

@@ -88,6 +88,8 @@ impl IntakeBatch for Batch<'_> {
                 Err(error) => refused.push((place, error)),
             }
         }
+        // What was received before may be of the same things.
+        self.draft.write(tx).await?;
         let revised = self.revised(tx, &rows).await?;
         let mut outcome = Vec::with_capacity(records.len());
         let mut fresh = Vec::new();

@@ -121,6 +121,50 @@ async fn a_mail_that_is_refused_in_the_middle_of_a_batch_is_parked_alone() {
     assert_eq!(data_events(&alice).await, before, "nobody was told of anything");
 }
 
+/// A calendar in which one lunch stands in several revisions, by their sequence numbers.
+fn lunches(sequences: &[i64]) -> String {
+    let lunch = |sequence: &i64| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:lunch\r\nSUMMARY:Lunch {sequence}\r\nSEQUENCE:{sequence}\r\n\
+             DTSTART:20260501T100000Z\r\nEND:VEVENT\r\n"
+        )
+    };
+    let lunches: String = sequences.iter().map(lunch).collect();
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{lunches}END:VCALENDAR\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_revisions_in_one_file_none_puts_the_past_back() {
+    let hub = hub().await;
+    for files in [
+        &[&[3, 1, 2][..]][..],
+        &[&[1, 3, 2, 1]],
+        &[&[2, 3], &[1, 2]],
+        &[&[3], &[1, 2, 1, 2]],
+    ] {
+        let alice = Alice::new(&hub).await;
+        for file in files {
+            assert_eq!(alice.import("ical", lunches(file)).await["parked"], 0);
+        }
+        let mut behind = hub.database.superuser().await;
+        let shown: Vec<Option<String>> =
+            sqlx::query_scalar("SELECT title FROM graph.entity WHERE account = $1 AND type = 'Event'")
+                .bind(alice.scope.account().0)
+                .fetch_all(&mut behind)
+                .await
+                .unwrap();
+        assert_eq!(shown, [Some("Lunch 3".to_owned())], "{files:?}");
+        let words: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM graph.raw_record WHERE account = $1 AND superseded_at IS NULL",
+        )
+        .bind(alice.scope.account().0)
+        .fetch_one(&mut behind)
+        .await
+        .unwrap();
+        assert_eq!(words, 1, "one revision is the calendar's word: {files:?}");
+    }
+}
+
 fn many_more() -> String {
     let all: Vec<String> = (0..100)
         .map(|n| format!("s{n}@{label}.{label}.example", label = "c".repeat(60)))

@@ -57,6 +57,7 @@ impl GraphWrite for Graph {
         if is_refused_unwritten(&change) {
             // There is nothing to go back to.
             let applied = work.run(self, tx, &change).await?;
+            work.draft.write(tx).await?;
             work.tell_all(tx)?;
             return Ok(applied);
         }

@@ -89,13 +89,17 @@ impl Draft {
         keys: BTreeSet<Key>,
         kinds: &BTreeSet<String>,
     ) -> Result<(), GraphError> {
-        let (mut fresh, mut known) = (Vec::new(), Vec::new());
+        let (mut fresh, mut known) = (Vec::new(), Vec::<Uuid>::new());
         for key in keys {
             match self.identifiers.get(&key) {
                 Some(row) if self.bearers.contains_key(row) => {}
                 Some(row) => known.push(*row),
                 None => fresh.push(key),
             }
+        }
+        if !known.is_empty() {
+            // They are read again, with what was said of them since.
+            self.write(tx).await?;
         }
         if !fresh.is_empty() {
             for (key, (row, made)) in store::identifier_lock(tx, &fresh).await? {
@@ -503,6 +507,8 @@ impl Draft {
         self.bearers.clear();
         self.entities.clear();
         self.claims.clear();
+        self.born.clear();
+        self.edges.clear();
         Ok(())
     }
 

@@ -310,15 +310,18 @@ pub(crate) async fn relation_insert_all(tx: &mut ScopedTx, edges: &[NewEdge]) ->
     sqlx::query!(
         r#"
         INSERT INTO graph.timeline (account, item, about, role, kind, at)
-        SELECT $1, item.id, ends.about, ends.role, item.type, item.starts_at
+        SELECT DISTINCT $1::uuid, item.id, ends.about, ends.role, item.type, item.starts_at
         FROM (
             SELECT near AS item, far AS about, role FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS a (near, far, role)
             UNION
             SELECT far, near, role FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS b (near, far, role)
         ) ends
         JOIN graph.entity named ON named.account = $1 AND named.id = ends.item
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, named.id) AS id WHERE named.merged_into IS NOT NULL OFFSET 0
+        ) AS named_root ON true
         JOIN graph.entity item ON item.account = $1 AND item.starts_at IS NOT NULL
-            AND item.id = CASE WHEN named.merged_into IS NULL THEN named.id ELSE graph.entity_root($1, named.id) END
+            AND item.id = CASE WHEN named.merged_into IS NULL THEN named.id ELSE named_root.id END
         ON CONFLICT (account, item, about, role) DO NOTHING
         "#,
         account.0,

@@ -143,6 +143,29 @@ async fn what_moves_in_time_or_is_related_and_no_longer_related_moves_on_the_tim
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_sender_the_owner_corrects_stands_with_the_right_one_alone() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let applied = apply(&hub, &alice, message("SM1", "+14155552671", 1))
+        .await
+        .unwrap();
+    let message = Target::Existing(applied.entities[0].id);
+    let corrected = entity("Message", message, json!({"from": "+14155552672"}));
+    for _ in 0..2 {
+        let edit = change(AssertedBy::User, "user", vec![corrected.clone()]);
+        apply(&hub, &alice, edit).await.unwrap();
+        let mut behind = hub.database.superuser().await;
+        let senders: Vec<String> = sqlx::query_scalar(
+            "SELECT i.value FROM graph.timeline t JOIN graph.identifier i ON i.id = t.about WHERE t.role = 'from'",
+        )
+        .fetch_all(&mut behind)
+        .await
+        .unwrap();
+        assert_eq!(senders, ["+14155552672"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn neighbours_come_nearest_first_once_a_way_and_in_pages_that_miss_nobody() {
     let hub = hub().await;
     let alice = hub.somebody();
