@@ -73,14 +73,14 @@ fn ids(text: &str) -> impl Iterator<Item = (usize, &str)> {
     const LENGTH: usize = 36;
     let mut at = 0;
     std::iter::from_fn(move || {
-        while let Some(word) = text.get(at..).filter(|rest| rest.len() >= LENGTH) {
-            let Some(word) = word.get(..LENGTH) else {
-                at += 1;
-                continue;
-            };
-            if word.as_bytes()[8] == b'-' && uuid::Uuid::try_parse(word).is_ok() {
+        while at + LENGTH <= text.len() {
+            // `None` within a character.
+            let word = text
+                .get(at..at + LENGTH)
+                .filter(|word| word.as_bytes()[8] == b'-');
+            if let Some(id) = word.filter(|word| uuid::Uuid::try_parse(word).is_ok()) {
                 at += LENGTH;
-                return Some((at - LENGTH, word));
+                return Some((at - LENGTH, id));
             }
             at += 1;
         }
