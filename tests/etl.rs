@@ -67,8 +67,13 @@ impl<'a> Alice<'a> {
     }
 
     async fn write(&self, kind: &str, name: &str, known_by: &[(&str, &str)]) -> contracts::EntityId {
+        self.say(kind, json!({ "name": name }), known_by).await
+    }
+
+    async fn say(&self, kind: &str, props: Value, known_by: &[(&str, &str)]) -> contracts::EntityId {
         let mut tx = self.hub.begin(&self.scope).await;
-        let Value::Object(props) = json!({ "name": name }) else {
+        let title = props["name"].as_str().map(ToOwned::to_owned);
+        let Value::Object(props) = props else {
             panic!("an object")
         };
         let entity = EntityChange {
@@ -78,7 +83,7 @@ impl<'a> Alice<'a> {
                 Target::Identified
             },
             kind: kind.to_owned(),
-            title: Some(name.to_owned()),
+            title,
             props,
             identifiers: known_by
                 .iter()
