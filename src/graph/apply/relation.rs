@@ -49,18 +49,19 @@ impl Work<'_> {
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
             return Ok(Some(refused.id));
         }
-        if let Some(mine) = rows
-            .iter()
-            .find(|row| row.live && row.source == self.asserter.source)
-        {
-            return Ok(Some(mine.id));
-        }
         // Like claims, what a record says stays with the entity that it is about, whatever that was merged into.
         let (from, to) = if self.follows_record() {
             (from, to)
         } else {
             (near.id, far.id)
         };
+        let is_mine = |row: &&store::EdgeRow| {
+            let is_of_these = (row.from, row.to) == (from.0, to.0) || !self.follows_record();
+            row.live && row.source == self.asserter.source && is_of_these
+        };
+        if let Some(mine) = rows.iter().find(is_mine) {
+            return Ok(Some(mine.id));
+        }
         let id = RelationId::new();
         self.draft.relate(NewEdge {
             id,

@@ -495,6 +495,8 @@ impl Draft {
             source: edge.asserter.source.clone(),
             live: true,
             refused: false,
+            from: edge.from,
+            to: edge.to,
         };
         let edges = self.edges.entry((edge.from, edge.to)).or_default();
         edges.push((edge.predicate.clone(), row));

@@ -81,6 +81,14 @@ pub(crate) async fn erase_addresses(tx: &mut ScopedTx, members: &[Uuid]) -> Resu
 pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Result<Rows, sqlx::Error> {
     let account = tx.account();
     let mut rows = Rows::new();
+    // Whoever is writing rows about them is waited for, and whoever comes later finds them gone.
+    sqlx::query!(
+        "SELECT id FROM graph.entity WHERE account = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
+        account.0,
+        members
+    )
+    .fetch_all(tx.conn())
+    .await?;
     let done = sqlx::query!(
         "DELETE FROM graph.timeline WHERE account = $1 AND (item = ANY($2) OR about = ANY($2))",
         account.0,

@@ -15,6 +15,9 @@ pub(crate) struct EdgeRow {
     pub(crate) live: bool,
     /// The owner took it away.
     pub(crate) refused: bool,
+    /// The ends that were said.
+    pub(crate) from: Uuid,
+    pub(crate) to: Uuid,
 }
 
 /// A relation at one end of an entity, with the title of the other.
@@ -44,7 +47,7 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
-        SELECT id, source, removed_at IS NULL AS "live!", refused
+        SELECT id, source, removed_at IS NULL AS "live!", refused, from_entity, to_entity
         FROM graph.relation WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4
         ORDER BY recorded_at, id
         "#,
@@ -62,6 +65,8 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
             source: row.source,
             live: row.live,
             refused: row.refused,
+            from: row.from_entity,
+            to: row.to_entity,
         })
         .collect())
 }
