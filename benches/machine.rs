@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     memory: String,
     /// Milliseconds.
     sync: Spread,
+    /// What a core does at this time, in milliseconds: the same machine may be slow today.
+    sorted: Spread,
     load: String,
 }
 
@@ -36,6 +38,7 @@ impl Machine {
             processor: field("/proc/cpuinfo", "model name"),
             memory: field("/proc/meminfo", "MemTotal"),
             sync: sync(),
+            sorted: sorted(),
             load: load(),
         }
     }
@@ -48,15 +51,34 @@ impl fmt::Display for Machine {
             processor,
             memory,
             sync,
+            sorted,
             load,
         } = self;
         write!(
             f,
             "Machine: {cores} cores of {processor}, memory {memory}, fsync {:.2} ms (median of {SYNCS}; {:.2} to {:.2}). \
-             Load average at the beginning: {load}.",
-            sync.median, sync.least, sync.most
+             A core sorts a million numbers in {:.0} ms ({:.0} to {:.0}). Load average at the beginning: {load}.",
+            sync.median, sync.least, sync.most, sorted.median, sorted.least, sorted.most
         )
     }
+}
+
+/// How long one core needs to sort a million numbers in disorder.
+fn sorted() -> Spread {
+    let time = |seed: u64| {
+        let mut next = seed;
+        let mut numbers: Vec<u64> = std::iter::repeat_with(|| {
+            next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            next >> 16
+        })
+        .take(1_000_000)
+        .collect();
+        let begun = Instant::now();
+        numbers.sort_unstable();
+        std::hint::black_box(&numbers);
+        ms(begun.elapsed())
+    };
+    Spread::of((1..=15).map(time).collect())
 }
 
 /// The load averages of 1, 5 and 15 minutes.

@@ -1,7 +1,7 @@
 //! The consumer `rules`: every event meets the rules that listen to it.
 //!
 //! Events in: all types of both lanes, since owners add rules while the hub runs; what no rule listens to is passed
-//! over by a look into memory. Rules see the present as of the event: the consumer `state` goes before.
+//! over by a look into memory. Rules see the present as of the event: where the consumer `state` has not read so far, their read waits for it.
 
 use async_trait::async_trait;
 use contracts::{AccountId, Event};
@@ -27,10 +27,6 @@ impl Consumer for OnEvent {
 
     fn types(&self) -> Vec<String> {
         Vec::new()
-    }
-
-    fn after(&self) -> Option<&'static str> {
-        Some("state")
     }
 
     fn may_concern(&self, event: &Event) -> bool {

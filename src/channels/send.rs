@@ -71,7 +71,8 @@ impl From<AccessError> for Stop {
             AccessError::Database(_)
             | AccessError::Queue(_)
             | AccessError::Store(_)
-            | AccessError::Vault(_) => Self::retry(error),
+            | AccessError::Vault(_)
+            | AccessError::Behind { .. } => Self::retry(error),
             // Nothing can be written for this message any more, not even that it failed.
             AccessError::Payload(_) | AccessError::Erased | AccessError::TooDeep => Self::Fail {
                 reason: error.to_string(),

@@ -13,10 +13,11 @@ use spine::ports::{GraphError, Ports};
 use spine::{AccessError, Consumer, HandleError, ScopedTx};
 
 use crate::fold::{Moment, lapse, retract};
-use crate::model::{OWNER, Whereabouts};
+use crate::model::{CALL_ACTIVE, OWNER, Whereabouts};
 use crate::{on_call, on_entity_erased, on_position_reported, on_reading, store};
 
-const NAME: &str = "state";
+/// The consumer's name.
+pub(crate) const NAME: &str = "state";
 
 /// What the consumer asks others.
 pub(crate) struct StateFold {
@@ -71,32 +72,20 @@ impl Consumer for StateFold {
     }
 
     fn types(&self) -> Vec<String> {
-        let types = [
-            PositionReported::TYPE,
-            ReadingReported::TYPE,
-            EntityCreated::TYPE,
-            EntityErased::TYPE,
-            CallStarted::TYPE,
-            CallStatusChanged::TYPE,
-            DeadlinePassed::TYPE,
-            FactRetracted::TYPE,
-            ValidityChanged::TYPE,
-        ];
-        types.map(str::to_owned).into()
+        types()
     }
 
     /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
     /// was erased is forgotten whichever lane tells of it.
     fn may_concern(&self, event: &Event) -> bool {
-        let folds = event.lane == Lane::Live && !is_of_no_interest(event);
-        folds || event.kind == EntityErased::TYPE
+        folds(event)
     }
 
     async fn handle(&self, tx: &mut ScopedTx, event: &Event) -> Result<(), HandleError> {
         if let Some(erased) = event.payload::<EntityErased>() {
             return on_entity_erased::forget(tx, &erased?).await; // however often
         }
-        if !self.may_concern(event) {
+        if !folds(event) {
             return Ok(()); // parked before it could be known
         }
         let mut now = store::whereabouts_lock(tx).await?;
@@ -107,6 +96,33 @@ impl Consumer for StateFold {
         now.folded_to = now.folded_to.max(event.position);
         Ok(store::whereabouts_update(tx, &now).await?)
     }
+}
+
+/// The types of the events that it reads.
+pub(crate) fn types() -> Vec<String> {
+    let types = [
+        PositionReported::TYPE,
+        ReadingReported::TYPE,
+        EntityCreated::TYPE,
+        EntityErased::TYPE,
+        CallStarted::TYPE,
+        CallStatusChanged::TYPE,
+        DeadlinePassed::TYPE,
+        FactRetracted::TYPE,
+        ValidityChanged::TYPE,
+    ];
+    types.map(str::to_owned).into()
+}
+
+/// Whether the fact of this key may be another one once the event is folded, as far as can be told without folding it.
+pub(crate) fn may_move(event: &Event, key: &str) -> bool {
+    let of_a_call = [CallStarted::TYPE, CallStatusChanged::TYPE].contains(&event.kind.as_str());
+    folds(event) && (!of_a_call || key == CALL_ACTIVE)
+}
+
+fn folds(event: &Event) -> bool {
+    let moves_the_present = event.lane == Lane::Live && !is_of_no_interest(event);
+    moves_the_present || event.kind == EntityErased::TYPE
 }
 
 /// Nearly all entities that come into the graph are no readings.

@@ -76,6 +76,9 @@ struct Facts;
 #[async_trait]
 impl StateRead for Facts {
     async fn fact(&self, tx: &mut ScopedTx, key: &str, as_of: Position) -> Result<Option<Fact>, AccessError> {
+        tx.wants_read(consumer::NAME, &consumer::types(), as_of, |event| {
+            consumer::may_move(event, key)
+        })?;
         Ok(store::fact_as_of(tx, key, as_of).await?.map(Fact::from))
     }
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use contracts::{Lane, Position};
+
 use super::DEPTH_MAX;
 use crate::queue::QueueError;
 
@@ -29,6 +31,17 @@ pub enum AccessError {
     /// Where contents are kept can't be reached, or is full.
     #[error("the media store is not available: {0}")]
     Store(String),
+    /// Another consumer must read up to a position first. Only who handles an event meets it: the handling is undone,
+    /// and done again then.
+    #[error("consumer `{consumer}` has not read position {position} yet")]
+    Behind {
+        /// Which one.
+        consumer: &'static str,
+        /// On which lane.
+        lane: Lane,
+        /// Up to where.
+        position: Position,
+    },
     /// The chain of causes is too long.
     #[error("the chain of causes is longer than {DEPTH_MAX}: refused, since something feeds itself")]
     TooDeep,
@@ -40,7 +53,7 @@ impl AccessError {
         match self {
             Self::Database(error) => database_is_away(error),
             Self::Queue(error) => error.is_transient(),
-            Self::Vault(_) | Self::Store(_) => true,
+            Self::Vault(_) | Self::Store(_) | Self::Behind { .. } => true,
             Self::Payload(_) | Self::Erased | Self::TooDeep => false,
         }
     }

@@ -209,6 +209,37 @@ impl ScopedTx {
         self.reads = Some((consumer, lane, position));
     }
 
+    /// For who handles an event and asks what another consumer makes of the log: makes sure that this one has read all
+    /// that may matter up to a position. `matters` says of an event of these types whether it does.
+    ///
+    /// # Errors
+    /// [`AccessError::Behind`] if it hasn't, as far as memory tells; to be handed on.
+    pub fn wants_read(
+        &self,
+        consumer: &'static str,
+        types: &[String],
+        up_to: Position,
+        matters: impl Fn(&Event) -> bool,
+    ) -> Result<(), AccessError> {
+        let (Some((_, lane, _)), wake) = (self.reads, self.access.wake()) else {
+            return Ok(());
+        };
+        let passed = *wake.passed(consumer, lane).borrow();
+        let idle = passed >= up_to
+            || wake.nothing_until(lane, types, passed, up_to) == up_to
+            || wake
+                .events(lane, types, passed, up_to)
+                .is_some_and(|events| !events.iter().any(|event| matters(event)));
+        if idle {
+            return Ok(());
+        }
+        Err(AccessError::Behind {
+            consumer,
+            lane,
+            position: up_to,
+        })
+    }
+
     pub(super) fn bodies_erased(&mut self) {
         self.bodies_erased = true;
     }

@@ -42,6 +42,7 @@ pub(crate) async fn run(runtime: Runtime, consumer: Arc<dyn Consumer>, lane: Lan
                 backoff.succeeded(lane.consumer.name());
                 lane.wait().await;
             }
+            Err(_) if stop.is_cancelled() => {}
             Err(error) => {
                 lane.position = None; // read again what the database holds
                 backoff.failed(lane.consumer.name(), &error, &stop).await;
@@ -104,7 +105,6 @@ struct LaneReader {
     /// How far it has come, and how far the database knows.
     position: Option<(Position, Position)>,
     head: watch::Receiver<Position>,
-    gate: Option<watch::Receiver<Position>>,
     rewinds: watch::Receiver<u64>,
     passed: watch::Sender<Position>,
 }
@@ -115,9 +115,6 @@ impl LaneReader {
             types: consumer.types(),
             position: None,
             head: runtime.wake.head(),
-            gate: consumer
-                .after()
-                .map(|other| runtime.wake.passed(other, lane).subscribe()),
             rewinds: runtime.wake.rewinds(),
             passed: runtime.wake.passed(consumer.name(), lane),
             runtime,
@@ -126,23 +123,10 @@ impl LaneReader {
         }
     }
 
-    /// Up to where it may read now.
-    fn limit(&self) -> Position {
-        let head = *self.head.borrow();
-        self.gate.as_ref().map_or(head, |gate| head.min(*gate.borrow()))
-    }
-
     async fn wait(&mut self) {
-        let gate = async {
-            match &mut self.gate {
-                Some(gate) => drop(gate.changed().await),
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             _ = self.head.changed() => {}
             _ = self.rewinds.changed() => self.position = None,
-            () = gate => {}
             () = tokio::time::sleep(POLL) => {}
             () = self.runtime.stop.cancelled() => {}
         }
@@ -161,7 +145,7 @@ impl LaneReader {
             }
         };
         self.position = Some((position, saved));
-        let limit = self.limit();
+        let limit = *self.head.borrow();
         if limit <= position {
             return Ok(Step::Idle);
         }
@@ -254,7 +238,31 @@ impl LaneReader {
         }
     }
 
+    /// Handles events in one transaction, as soon as the consumers that its handler asks have read so far.
     async fn try_together(&self, events: &[Arc<Event>], saved: Position) -> Result<Position, Trouble> {
+        loop {
+            let tried = self.attempt(events, saved).await;
+            match tried {
+                Err(Trouble::Halt(Halt::Away(AccessError::Behind {
+                    consumer,
+                    lane,
+                    position,
+                }))) if self.has_passed(consumer, lane, position).await => {}
+                tried => return tried,
+            }
+        }
+    }
+
+    /// Waits until another consumer has passed a position. False: the hub stops.
+    async fn has_passed(&self, consumer: &'static str, lane: Lane, position: Position) -> bool {
+        let mut passed = self.runtime.wake.passed(consumer, lane).subscribe();
+        tokio::select! {
+            passed = passed.wait_for(|passed| *passed >= position) => passed.is_ok(),
+            () = self.runtime.stop.cancelled() => false,
+        }
+    }
+
+    async fn attempt(&self, events: &[Arc<Event>], saved: Position) -> Result<Position, Trouble> {
         let Some((first, last)) = events.first().zip(events.last()) else {
             return Ok(saved);
         };

@@ -82,11 +82,6 @@ pub trait Consumer: Send + Sync + 'static {
         &Lane::ALL
     }
 
-    /// A consumer that must have passed a position before this one may read it.
-    fn after(&self) -> Option<&'static str> {
-        None
-    }
-
     /// Whether the event, of a type that it wants, may concern it, as far as can be told without the database: for
     /// what can't, no transaction is even begun.
     fn may_concern(&self, _event: &Event) -> bool {

@@ -1,5 +1,6 @@
 //! Stories of the log: nothing is lost, doubled or changed unseen.
 
+mod behind;
 mod chain;
 mod claims;
 mod consumers;
