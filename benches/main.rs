@@ -21,6 +21,7 @@ mod client;
 mod cpu;
 mod evaluate;
 mod event_types;
+mod graph_fill;
 mod graph_reads;
 mod hub;
 mod machine;
