@@ -45,7 +45,8 @@ pub(crate) fn file_ending(format: Format) -> &'static str {
 /// Types of the graph that a format has; `None`: all.
 fn kinds(format: Format) -> Option<Vec<String>> {
     let kinds: &[&str] = match format {
-        Format::Vcard | Format::Csv => &["Person", "Organization"],
+        Format::Vcard => &["Person", "Organization", "Group"],
+        Format::Csv => &["Person", "Organization"],
         Format::Ical => &["Event", "Task"],
         Format::Mbox => &["Message"],
         Format::JsonLd => return None,
@@ -70,6 +71,11 @@ impl Exported {
             Some(Value::String(one)) => vec![one],
             _ => Vec::new(),
         }
+    }
+
+    fn items(&self, name: &str) -> Vec<&Value> {
+        let items = self.entity.props.get(name).and_then(Value::as_array);
+        items.map(|items| items.iter().collect()).unwrap_or_default()
     }
 
     fn known_by<'a>(&'a self, scheme: &'a str) -> impl Iterator<Item = &'a str> {
