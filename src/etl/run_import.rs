@@ -39,7 +39,7 @@ pub(crate) struct RunImportHandler(Context);
 /// A record with what it means.
 type Read = (Item, Result<Meaning, String>);
 
-enum Ended {
+pub(crate) enum Ended {
     /// The file has no more records.
     Finished,
     /// Somebody ended it, or another attempt has taken over.
@@ -51,7 +51,11 @@ impl RunImportHandler {
         Self(context.clone())
     }
 
-    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, JobError> {
+    pub(crate) fn context(&self) -> &Context {
+        &self.0
+    }
+
+    pub(crate) async fn begin(&self, job: &JobContext) -> Result<ScopedTx, JobError> {
         let mut tx = self
             .0
             .access
@@ -337,6 +341,7 @@ impl JobHandler for RunImportHandler {
         let Some(format) = Format::recognise(&row.format) else {
             return Err(JobError::fail("the import has no format"));
         };
+        let archive = path.clone();
         let opened = tokio::task::spawn_blocking(move || Splitter::open(&path, format))
             .await
             .map_err(JobError::retry)?;
@@ -353,7 +358,11 @@ impl JobHandler for RunImportHandler {
                 return Ok(json!({ "failed": true }));
             }
         };
-        match self.batches(job, &row, splitter).await? {
+        let mut ended = self.batches(job, &row, splitter).await?;
+        if format == Format::Archive && matches!(ended, Ended::Finished) {
+            ended = self.contents(job, &row, &archive).await?;
+        }
+        match ended {
             Ended::Finished => self.end(job, row.id, "finished", None).await?,
             Ended::Elsewhere => {
                 let mut tx = self.begin(job).await?;
