@@ -48,7 +48,9 @@ impl Archive {
         let bytes = file.metadata()?.len();
         let (mut entries, mut at) = (Vec::new(), 0);
         while let Some(header) = header(&mut file, at, bytes)? {
-            let size = header.entry_size().map_err(|_| refused("a file in the archive has no size"))?;
+            let size = header
+                .entry_size()
+                .map_err(|_| refused("a file in the archive has no size"))?;
             let offset = at + BLOCK;
             if size > bytes.saturating_sub(offset) {
                 return Err(refused("the archive is cut off"));
@@ -69,7 +71,9 @@ impl Archive {
         }
         entries.sort();
         if entries.first().is_none_or(|first| first.kind != Kind::Graph) {
-            return Err(refused("the archive is none of allod's: it has no entities/0001.jsonld"));
+            return Err(refused(
+                "the archive is none of allod's: it has no entities/0001.jsonld",
+            ));
         }
         let mut start = 0;
         for entry in &mut entries {

@@ -33,12 +33,16 @@ impl RunImportHandler {
             .map_err(JobError::retry)?
             .map_err(JobError::retry)?;
         for entry in archive.entries {
-            let Kind::Content(sha256) = entry.kind else { continue };
+            let Kind::Content(sha256) = entry.kind else {
+                continue;
+            };
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on where it stands"));
             }
             let mut tx = self.begin(job).await?;
-            let now = store::import_by_id(&mut tx, row.id).await.map_err(JobError::retry)?;
+            let now = store::import_by_id(&mut tx, row.id)
+                .await
+                .map_err(JobError::retry)?;
             let Some(now) = now.filter(|now| now.state == "running") else {
                 return Ok(Ended::Elsewhere);
             };
@@ -63,7 +67,8 @@ impl RunImportHandler {
                 declared_type: said("declared_type").or_else(|| said("media_type")),
             };
             self.content(job, row, &entry, media).await?;
-            job.progress(json!({ "position": position(&entry), "bytes": row.bytes })).await;
+            job.progress(json!({ "position": position(&entry), "bytes": row.bytes }))
+                .await;
         }
         Ok(Ended::Finished)
     }
@@ -76,7 +81,11 @@ impl RunImportHandler {
         media: BringMedia,
     ) -> Result<(), JobError> {
         let context = self.context();
-        let kept = context.ports.media_store().bring(job.scope(), job.cause(), media).await;
+        let kept = context
+            .ports
+            .media_store()
+            .bring(job.scope(), job.cause(), media)
+            .await;
         let mut step = Step {
             position: position(entry),
             taken: 1,
@@ -100,10 +109,15 @@ impl RunImportHandler {
                 let source = Format::Archive.source();
                 let graph = context.ports.graph_write();
                 let reason = format!("a file of the archive was not kept: {reason}");
-                graph.park(&mut tx, &source, record, &reason).await.map_err(JobError::retry)?;
+                graph
+                    .park(&mut tx, &source, record, &reason)
+                    .await
+                    .map_err(JobError::retry)?;
             }
         }
-        store::import_advance(&mut tx, row.id, step).await.map_err(JobError::retry)?;
+        store::import_advance(&mut tx, row.id, step)
+            .await
+            .map_err(JobError::retry)?;
         tx.commit().await.map_err(JobError::retry)
     }
 }

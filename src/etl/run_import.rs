@@ -100,7 +100,15 @@ impl RunImportHandler {
                 work = self.look(job).await?;
             }
             let (splitter, items) = ahead.await.map_err(JobError::retry)?;
-            let items = items.map_err(|error| JobError::retry(error.kind()))?;
+            let items = match items {
+                Ok(items) => items,
+                // Only a part of an archive is seen to be wrong once its turn comes.
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    self.end(job, row.id, "failed", Some(&error.to_string())).await?;
+                    return Ok(Ended::Elsewhere);
+                }
+                Err(error) => return Err(JobError::retry(error.kind())),
+            };
             let Some(last) = items.last() else {
                 break;
             };

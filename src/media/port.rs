@@ -72,7 +72,9 @@ impl MediaStore for Keeper {
             .await;
         let mut staged = staged(upload, media.bytes).await.map_err(refused)?;
         if staged.hash != media.sha256 {
-            return Err(MediaError::Refused("its bytes are not those that its name says".to_owned()));
+            return Err(MediaError::Refused(
+                "its bytes are not those that its name says".to_owned(),
+            ));
         }
         if known.is_none() {
             self.blobs.bring(scope.account(), &mut staged).await?;

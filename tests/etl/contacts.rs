@@ -7,7 +7,10 @@ fn person(uid: &str, more: &str) -> String {
 }
 
 fn choir(members: &[&str]) -> String {
-    let members: String = members.iter().map(|uid| format!("MEMBER:urn:uuid:{uid}\r\n")).collect();
+    let members: String = members
+        .iter()
+        .map(|uid| format!("MEMBER:urn:uuid:{uid}\r\n"))
+        .collect();
     format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:choir\r\nKIND:group\r\nFN:Choir\r\n{members}END:VCARD\r\n")
 }
 
@@ -22,16 +25,27 @@ async fn members(alice: &Alice<'_>) -> Vec<String> {
 async fn a_group_has_its_members_wherever_its_card_stands_and_loses_whom_a_newer_one_leaves_out() {
     let hub = hub().await;
     let alice = Alice::new(&hub).await;
-    let file = [choir(&["sam", "kim", "gone"]), person("sam", ""), person("kim", "")].concat();
+    let file = [
+        choir(&["sam", "kim", "gone"]),
+        person("sam", ""),
+        person("kim", ""),
+    ]
+    .concat();
     let done = alice.import("vcard", file).await;
     assert_eq!((&done["new"], &done["parked"]), (&json!(3), &json!(0)), "{done}");
-    assert_eq!((alice.entities("Person").await, alice.entities("Group").await), (3, 1));
+    assert_eq!(
+        (alice.entities("Person").await, alice.entities("Group").await),
+        (3, 1)
+    );
     let named = |name: &str| format!("\"Person\" \"{name} Example\" member-of \"Group\" \"Choir\"");
     assert_eq!(members(&alice).await, [named("kim"), named("sam")]);
     alice.import("vcard", choir(&["kim"])).await;
     assert_eq!(members(&alice).await, [named("kim")]);
     let cards = alice.export("vcard").await;
-    assert!(cards.contains("KIND:group\r\nFN:Choir\r\n") && cards.contains("MEMBER:urn:uuid:kim\r\n"), "{cards}");
+    assert!(
+        cards.contains("KIND:group\r\nFN:Choir\r\n") && cards.contains("MEMBER:urn:uuid:kim\r\n"),
+        "{cards}"
+    );
     let bob = Alice::new(&hub).await;
     bob.import("vcard", cards).await;
     assert_eq!(members(&bob).await, [named("kim")]);
@@ -52,10 +66,16 @@ async fn an_older_card_changes_nothing_if_both_say_when_they_were_made() {
         let sam = nodes.iter().find(|node| node["title"] == "Sam").unwrap();
         sam["props"]["note"].as_str().unwrap().to_owned()
     };
-    alice.import("vcard", card("REV:2026-05-02T10:00:00Z\r\n", "new")).await;
-    alice.import("vcard", card("REV:2026-05-01T10:00:00Z\r\n", "old")).await;
+    alice
+        .import("vcard", card("REV:2026-05-02T10:00:00Z\r\n", "new"))
+        .await;
+    alice
+        .import("vcard", card("REV:2026-05-01T10:00:00Z\r\n", "old"))
+        .await;
     assert_eq!(note().await, "new");
-    alice.import("vcard", card("REV:20260503T100000Z\r\n", "newer")).await;
+    alice
+        .import("vcard", card("REV:20260503T100000Z\r\n", "newer"))
+        .await;
     assert_eq!(note().await, "newer");
     alice.import("vcard", card("", "said last")).await;
     assert_eq!(note().await, "said last", "who says nothing of it comes later");
@@ -65,10 +85,15 @@ async fn an_older_card_changes_nothing_if_both_say_when_they_were_made() {
 async fn a_table_without_a_known_column_is_refused_once_and_not_row_by_row() {
     let hub = hub().await;
     let alice = Alice::new(&hub).await;
-    let failed = alice.import("csv", "Etunimi;Sukunimi\nSam;Example\nKim;Example\n").await;
+    let failed = alice
+        .import("csv", "Etunimi;Sukunimi\nSam;Example\nKim;Example\n")
+        .await;
     assert_eq!(failed["state"], "failed");
     let reason = failed["reason"].as_str().unwrap();
-    assert!(reason.contains("It has: Etunimi, Sukunimi. Known are") && reason.contains("Nachname"), "{reason}");
+    assert!(
+        reason.contains("It has: Etunimi, Sukunimi. Known are") && reason.contains("Nachname"),
+        "{reason}"
+    );
     assert_eq!(alice.count("raw_record WHERE true").await, 0);
     let german = "Vorname;Nachname;E-Mail-Adresse;Mobiltelefon\nSam;Example;sam@example.org;030 901820\n";
     let done = alice.import("csv", german).await;
@@ -93,7 +118,10 @@ async fn a_table_holds_no_formula_and_comes_back_as_it_was() {
     // Neither a quoted nor a plain cell holds a comma here.
     let cells = table.split(['\n', ',']).map(|cell| cell.trim_matches('"'));
     let is_formula = |cell: &&str| cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    assert_eq!(cells.filter(is_formula).collect::<Vec<_>>(), ["+4930123456", "+4930901820"]);
+    assert_eq!(
+        cells.filter(is_formula).collect::<Vec<_>>(),
+        ["+4930123456", "+4930901820"]
+    );
     let bob = Alice::new(&hub).await;
     bob.import("csv", table).await;
     let export: Value = serde_json::from_str(&bob.export("jsonld").await).unwrap();
@@ -101,5 +129,8 @@ async fn a_table_holds_no_formula_and_comes_back_as_it_was() {
     let sam = nodes.iter().find(|node| node["title"] == "@Sam").unwrap();
     assert_eq!(sam["props"]["note"], note);
     let known_by = sam["identifiers"].to_string();
-    assert!(known_by.contains("+4930901820") && known_by.contains("\"-1\""), "{known_by}");
+    assert!(
+        known_by.contains("+4930901820") && known_by.contains("\"-1\""),
+        "{known_by}"
+    );
 }

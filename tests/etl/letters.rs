@@ -22,7 +22,9 @@ async fn a_mail_that_bears_anothers_id_takes_nothing_from_it_and_both_stay_what_
     let alice = Alice::new(&hub).await;
     alice.import("mbox", LUNCH).await;
     // Mallory knows the id, and writes another mail with it.
-    let forged = LUNCH.replace("sam@", "mallory@").replace("At noon.", "Send money.");
+    let forged = LUNCH
+        .replace("sam@", "mallory@")
+        .replace("At noon.", "Send money.");
     alice.import("mbox", forged.clone()).await;
     assert_eq!(texts(&alice).await, ["At noon.", "Send money."]);
     // The same mail by another way is the same.
@@ -49,7 +51,9 @@ async fn a_mail_that_was_taken_in_before_contents_were_hashed_stays_one() {
     ] {
         sqlx::query(statement).execute(&mut behind).await.unwrap();
     }
-    alice.import("mbox", LUNCH.replace("At noon.", "Send money.")).await;
+    alice
+        .import("mbox", LUNCH.replace("At noon.", "Send money."))
+        .await;
     reprocess(&alice).await;
     assert_eq!(texts(&alice).await, ["At noon.", "Send money."]);
     alice.import("mbox", format!("X-Status: RO\n{LUNCH}")).await;
@@ -65,7 +69,11 @@ async fn of_a_calendar_nothing_vanishes_without_a_word() {
         SUMMARY:Diary\r\nEND:VJOURNAL\r\nEND:VCALENDAR\r\n";
     for known in [0, 3] {
         let done = alice.import("ical", calendar).await;
-        assert_eq!((&done["taken"], &done["known"]), (&json!(3), &json!(known)), "{done}");
+        assert_eq!(
+            (&done["taken"], &done["known"]),
+            (&json!(3), &json!(known)),
+            "{done}"
+        );
     }
     assert_eq!(alice.entities("Event").await, 1);
     for reason in ["its DTSTART is no time", "a journal entry (VJOURNAL)%"] {
@@ -90,11 +98,12 @@ async fn reprocess(alice: &Alice<'_>) {
     let job: Value = serde_json::from_slice(&body).unwrap();
     let mut behind = alice.hub.database.superuser().await;
     loop {
-        let state: String = sqlx::query_scalar("SELECT state::text FROM pgboss.job WHERE id = $1::text::uuid")
-            .bind(job["job"].as_str().unwrap())
-            .fetch_one(&mut behind)
-            .await
-            .unwrap();
+        let state: String =
+            sqlx::query_scalar("SELECT state::text FROM pgboss.job WHERE id = $1::text::uuid")
+                .bind(job["job"].as_str().unwrap())
+                .fetch_one(&mut behind)
+                .await
+                .unwrap();
         match state.as_str() {
             "completed" => return,
             "failed" | "cancelled" => panic!("the job is {state}"),

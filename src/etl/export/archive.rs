@@ -24,10 +24,18 @@ struct Writing {
     /// Nodes of the next part.
     nodes: Vec<u8>,
     parts: u32,
-    /// The file that is being written: what is left of it, and how many bytes that must be.
-    content: Option<(BoxStream<'static, Result<Bytes, AccessError>>, u64, u64)>,
+    /// The file that is being written.
+    content: Option<Rest>,
     after: Option<[u8; 32]>,
     is_done: bool,
+}
+
+/// What is left of a file.
+struct Rest {
+    bytes: BoxStream<'static, Result<Bytes, AccessError>>,
+    /// Of the whole file, and of what is left of it.
+    size: u64,
+    left: u64,
 }
 
 /// The archive, as a stream of its parts.
@@ -79,14 +87,14 @@ impl Writing {
                 false => Bytes::new(),
             });
         }
-        if let Some((content, size, left)) = &mut self.content {
-            return match content.next().await.transpose()? {
-                Some(piece) if piece.len() as u64 <= *left => {
-                    *left -= piece.len() as u64;
+        if let Some(rest) = &mut self.content {
+            return match rest.bytes.next().await.transpose()? {
+                Some(piece) if piece.len() as u64 <= rest.left => {
+                    rest.left -= piece.len() as u64;
                     Ok(piece)
                 }
-                None if *left == 0 => {
-                    let filling = filling(*size);
+                None if rest.left == 0 => {
+                    let filling = filling(rest.size);
                     self.content = None;
                     Ok(filling.into())
                 }
@@ -95,7 +103,11 @@ impl Writing {
         }
         let Export { context, scope, .. } = &self.export;
         let mut tx = context.access.begin(scope, Cause::outside()).await?;
-        let found = context.ports.media_store().next_after(&mut tx, self.after).await?;
+        let found = context
+            .ports
+            .media_store()
+            .next_after(&mut tx, self.after)
+            .await?;
         let Some(content) = found else {
             self.is_done = true;
             // What ends a tar.
@@ -104,7 +116,11 @@ impl Writing {
         self.after = Some(content.sha256);
         let name = format!("media/{}", hex::encode(content.sha256));
         let header = header(&name, content.size, now);
-        self.content = Some((content.bytes, content.size, content.size));
+        self.content = Some(Rest {
+            bytes: content.bytes,
+            size: content.size,
+            left: content.size,
+        });
         Ok(header.into())
     }
 

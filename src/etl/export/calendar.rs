@@ -192,13 +192,7 @@ impl Component<'_> {
             self.line("COMPLETED", &done);
         }
         for (property, prop) in [("PRIORITY", "priority"), ("PERCENT-COMPLETE", "percent")] {
-            if let Some(number) = self
-                .one
-                .entity
-                .props
-                .get(prop)
-                .and_then(Value::as_i64)
-            {
+            if let Some(number) = self.one.entity.props.get(prop).and_then(Value::as_i64) {
                 self.line(property, &number.to_string());
             }
         }

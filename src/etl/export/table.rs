@@ -61,7 +61,10 @@ fn write(out: &mut Vec<u8>, cells: &[String]) {
     let mut writer = csv::Writer::from_writer(out);
     // Into memory.
     let cells = cells.iter().map(|cell| csv_guarded(cell));
-    if let Err(error) = writer.write_record(cells.map(String::into_bytes)).and_then(|()| Ok(writer.flush()?)) {
+    if let Err(error) = writer
+        .write_record(cells.map(String::into_bytes))
+        .and_then(|()| Ok(writer.flush()?))
+    {
         tracing::error!(%error, "a row could not be written");
     }
 }

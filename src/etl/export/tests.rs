@@ -116,8 +116,15 @@ fn a_reminder_at_a_time_is_told_as_the_instant_that_it_is() {
     let at = |time: &str| Some(format!("TRIGGER;VALUE=DATE-TIME:{time}"));
     let local = "2026-05-01T09:00:00";
     assert_eq!(trigger(json!("America/New_York"), local), at("20260501T130000Z"));
-    assert_eq!(trigger(Value::Null, local), at("20260501T070000Z"), "the owner's clock");
-    assert_eq!(trigger(Value::Null, "2026-05-01T09:00:00Z"), at("20260501T090000Z"));
+    assert_eq!(
+        trigger(Value::Null, local),
+        at("20260501T070000Z"),
+        "the owner's clock"
+    );
+    assert_eq!(
+        trigger(Value::Null, "2026-05-01T09:00:00Z"),
+        at("20260501T090000Z")
+    );
     assert_eq!(trigger(Value::Null, "soon"), None);
 }
 

@@ -137,7 +137,9 @@ impl Contact {
         }
         meaning.enclosures = self.photo.take().into_iter().collect();
         self.addresses(&mut entity, hints);
-        let organization = (kind == "Person").then(|| self.person(&mut entity.props)).flatten();
+        let organization = (kind == "Person")
+            .then(|| self.person(&mut entity.props))
+            .flatten();
         meaning.entities.push(entity);
         if let Some(organization) = organization {
             meaning.entities.push(organization);
@@ -209,7 +211,9 @@ impl Contact {
         }
         let related = self.related.iter().take(RELATED_MAX);
         let related: Vec<Value> = related
-            .filter_map(|(what, who)| Some(json!({ "is": text::line(what, 64), "who": text::line(who, 512)? })))
+            .filter_map(|(what, who)| {
+                Some(json!({ "is": text::line(what, 64), "who": text::line(who, 512)? }))
+            })
             .collect();
         set(props, "related", (!related.is_empty()).then_some(related));
         let organization = self.organization.as_deref().and_then(|one| text::line(one, 200));
@@ -237,7 +241,9 @@ fn messenger(uri: &str) -> Option<Identifier> {
     let (scheme, address) = match scheme.to_ascii_lowercase().as_str() {
         "xmpp" | "jabber" => ("xmpp", text::email(rest)?),
         "matrix" => {
-            let id = rest.strip_prefix("u/").map_or_else(|| rest.to_owned(), |id| format!("@{id}"));
+            let id = rest
+                .strip_prefix("u/")
+                .map_or_else(|| rest.to_owned(), |id| format!("@{id}"));
             let is_id = id.starts_with('@') && id.contains(':');
             ("matrix", is_id.then_some(id)?)
         }

@@ -36,7 +36,11 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     let mut contact = Contact::default();
     for (name, value) in header.iter().zip(row.iter()).take(1_000) {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        read(&mut contact, name.trim_start_matches('\u{feff}'), unguarded(&value).trim());
+        read(
+            &mut contact,
+            name.trim_start_matches('\u{feff}'),
+            unguarded(&value).trim(),
+        );
     }
     if contact.name.is_none()
         && contact.given.is_none()
@@ -65,7 +69,10 @@ pub(crate) fn row(header: &csv::ByteRecord, row: &csv::ByteRecord) -> Vec<u8> {
 
 /// Why a table can't be one of contacts: none of its columns names anybody. Says which it has and which are known.
 pub(crate) fn refusal(header: &csv::ByteRecord) -> Option<String> {
-    let headings: Vec<String> = header.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
+    let headings: Vec<String> = header
+        .iter()
+        .map(|one| String::from_utf8_lossy(one).into_owned())
+        .collect();
     let names_somebody = |heading: &String| {
         Field::of(heading.trim_start_matches('\u{feff}')).is_some_and(Field::names_somebody)
     };
@@ -73,9 +80,8 @@ pub(crate) fn refusal(header: &csv::ByteRecord) -> Option<String> {
         return None;
     }
     // A table without a header begins with somebody's data.
-    let is_data = |heading: &String| {
-        heading.contains('@') || heading.chars().filter(char::is_ascii_digit).count() > 4
-    };
+    let is_data =
+        |heading: &String| heading.contains('@') || heading.chars().filter(char::is_ascii_digit).count() > 4;
     if headings.iter().any(is_data) {
         return Some(format!(
             "the first line of a table names its columns; this one begins with a row. Put names above, such as {EXAMPLES}"
@@ -86,7 +92,11 @@ pub(crate) fn refusal(header: &csv::ByteRecord) -> Option<String> {
         .take(SHOWN_MAX)
         .filter_map(|heading| text::line(heading, SHOWN_CHARS_MAX))
         .collect();
-    let more = if headings.len() > SHOWN_MAX { " and others" } else { "" };
+    let more = if headings.len() > SHOWN_MAX {
+        " and others"
+    } else {
+        ""
+    };
     Some(format!(
         "no column of the table is known. It has: {}{more}. Known are, among others: {EXAMPLES}",
         shown.join(", ")
@@ -150,7 +160,9 @@ fn read(contact: &mut Contact, column: &str, value: &str) {
     let day = || text::day(value, is_day_first(column)).unwrap_or_else(|| value.to_owned());
     *slot = match field {
         // Outlook's way to say that there is none.
-        Field::Birthday | Field::Anniversary if value.starts_with("0/0/") || value.starts_with("00.00.") => None,
+        Field::Birthday | Field::Anniversary if value.starts_with("0/0/") || value.starts_with("00.00.") => {
+            None
+        }
         Field::Birthday | Field::Anniversary => Some(day()),
         _ => Some(value.to_owned()),
     };
@@ -183,7 +195,10 @@ mod tests {
     #[test]
     fn a_cell_that_may_be_a_formula_is_guarded_and_comes_back_as_it_was() {
         for (cell, written) in [
-            ("=HYPERLINK(\"https://example.org\")", "'=HYPERLINK(\"https://example.org\")"),
+            (
+                "=HYPERLINK(\"https://example.org\")",
+                "'=HYPERLINK(\"https://example.org\")",
+            ),
             ("-1+1", "'-1+1"),
             ("@SUM(A1)", "'@SUM(A1)"),
             ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
@@ -197,6 +212,10 @@ mod tests {
             assert_eq!(guarded(cell), written);
             assert_eq!(unguarded(written), cell);
         }
-        assert_eq!(guarded("a\u{1b}[31mb\u{9b}c"), "a[31mbc", "nothing that steers a terminal");
+        assert_eq!(
+            guarded("a\u{1b}[31mb\u{9b}c"),
+            "a[31mbc",
+            "nothing that steers a terminal"
+        );
     }
 }

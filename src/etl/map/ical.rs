@@ -94,7 +94,11 @@ impl Reader<'_> {
     }
 
     /// A time that a component can't be understood without, if it names one.
-    fn time(&self, component: &ICalendarComponent, name: &ICalendarProperty) -> Result<Option<Moment>, String> {
+    fn time(
+        &self,
+        component: &ICalendarComponent,
+        name: &ICalendarProperty,
+    ) -> Result<Option<Moment>, String> {
         let time = moment(component, name, &self.clocks);
         match time.is_none() && component.property(name).is_some() {
             true => Err(format!("its {} is no time", name.as_str())),
@@ -130,7 +134,11 @@ impl Reader<'_> {
                 from_end: false,
             };
             set(props, "ends_at", end.map(|end| end.said));
-            set(props, "reminders", some(reminders(self.calendar, component, ends)));
+            set(
+                props,
+                "reminders",
+                some(reminders(self.calendar, component, ends)),
+            );
         }
         if let Some((latitude, longitude)) = geo(component) {
             set(props, "latitude", Some(latitude));
@@ -172,7 +180,11 @@ impl Reader<'_> {
             end: due.as_ref().and_then(|one| one.at),
             from_end: true,
         };
-        set(props, "reminders", some(reminders(self.calendar, component, ends)));
+        set(
+            props,
+            "reminders",
+            some(reminders(self.calendar, component, ends)),
+        );
         // A series has to begin somewhere: that of a task without a start begins when it is due.
         let is_series = props.contains_key("recurrence");
         let start =
@@ -182,7 +194,11 @@ impl Reader<'_> {
             entity.starts_at = start.at;
             set(props, "start_at", Some(start.said));
         }
-        set(props, "priority", number(component, &ICalendarProperty::Priority, 0..=9));
+        set(
+            props,
+            "priority",
+            number(component, &ICalendarProperty::Priority, 0..=9),
+        );
         let percent = number(component, &ICalendarProperty::PercentComplete, 0..=100);
         set(props, "percent", percent);
         set(props, "x_problems", some(problems));
@@ -230,17 +246,21 @@ impl Reader<'_> {
         let named = named.iter().filter_map(|name| component.property(name)?.tz_id());
         let mut unknown = named.filter(|name| self.clocks.zones.get(name).is_none());
         let unknown = text::line(unknown.next()?, 64)?;
-        Some(format!("time_zone: nobody says how the clocks of `{unknown}` run; its times are read by the owner's"))
+        Some(format!(
+            "time_zone: nobody says how the clocks of `{unknown}` run; its times are read by the owner's"
+        ))
     }
 }
 
 fn task_status(component: &ICalendarComponent, is_completed: bool) -> String {
     let known = ["needs-action", "in-process", "completed", "cancelled"];
     let status = word(component, &ICalendarProperty::Status);
-    status.filter(|status| known.contains(&status.as_str())).unwrap_or_else(|| {
-        let status = if is_completed { "completed" } else { "needs-action" };
-        status.to_owned()
-    })
+    status
+        .filter(|status| known.contains(&status.as_str()))
+        .unwrap_or_else(|| {
+            let status = if is_completed { "completed" } else { "needs-action" };
+            status.to_owned()
+        })
 }
 
 fn number(
@@ -256,9 +276,14 @@ fn number(
 }
 
 fn categories(component: &ICalendarComponent) -> Vec<String> {
-    let values = component.properties(&ICalendarProperty::Categories).flat_map(|entry| &entry.values);
+    let values = component
+        .properties(&ICalendarProperty::Categories)
+        .flat_map(|entry| &entry.values);
     let mut found: Vec<String> = Vec::new();
-    for category in values.filter_map(|value| text::line(value.as_text()?, 200)).take(WORDS_MAX) {
+    for category in values
+        .filter_map(|value| text::line(value.as_text()?, 200))
+        .take(WORDS_MAX)
+    {
         if !found.contains(&category) {
             found.push(category);
         }
@@ -268,7 +293,9 @@ fn categories(component: &ICalendarComponent) -> Vec<String> {
 
 /// What else a component speaks of, by its UID: a parent unless it says what else it is to it.
 fn related(component: &ICalendarComponent) -> Vec<Value> {
-    let entries = component.properties(&ICalendarProperty::RelatedTo).take(WORDS_MAX);
+    let entries = component
+        .properties(&ICalendarProperty::RelatedTo)
+        .take(WORDS_MAX);
     let related = entries.filter_map(|entry| {
         let uid = text::line(entry.values.first()?.as_text()?, 500)?;
         let what = people::parameter(entry, &ICalendarParameterName::Reltype);

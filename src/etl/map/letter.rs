@@ -14,7 +14,9 @@ use super::{Somebody, text};
 pub(super) fn hash(mail: &Message<'_>, id: Option<&str>, from: &[Somebody], subject: Option<&str>) -> String {
     let senders: Vec<&str> = from.iter().map(|one| one.email.as_str()).collect();
     let date = mail.date().filter(|date| date.is_valid());
-    let date = date.map(|date| date.to_timestamp().to_string()).unwrap_or_default();
+    let date = date
+        .map(|date| date.to_timestamp().to_string())
+        .unwrap_or_default();
     let mut parts: Vec<Vec<u8>> = vec![
         id.unwrap_or_default().into(),
         senders.join(" ").into_bytes(),
@@ -39,7 +41,11 @@ fn plain(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for line in text.trim_ascii_end().split(|byte| *byte == b'\n') {
         let quotes = line.iter().take_while(|byte| **byte == b'>').count();
-        let line = if line[quotes..].starts_with(b"From ") { &line[quotes..] } else { line };
+        let line = if line[quotes..].starts_with(b"From ") {
+            &line[quotes..]
+        } else {
+            line
+        };
         out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
         out.push(b'\n');
     }

@@ -86,10 +86,14 @@ pub(super) fn without_scheme<'t>(text: &'t str, scheme: &str) -> &'t str {
 /// that may be either, the first is the day or the month.
 pub(super) fn day(text: &str, is_day_first: bool) -> Option<String> {
     let text = text.trim().split(['T', ' ']).next().unwrap_or_default();
-    let is_digits = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_digits =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     let numbers = |separator: char| {
         let parts: Vec<&str> = text.trim_end_matches(separator).split(separator).collect();
-        let numbers = parts.iter().filter(|part| is_digits(part)).filter_map(|part| part.parse().ok());
+        let numbers = parts
+            .iter()
+            .filter(|part| is_digits(part))
+            .filter_map(|part| part.parse().ok());
         let numbers: Vec<i32> = numbers.collect();
         (numbers.len() == parts.len()).then_some(numbers)
     };
@@ -109,7 +113,11 @@ pub(super) fn day(text: &str, is_day_first: bool) -> Option<String> {
         };
     }
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return written(Some(text[..4].parse().ok()?), text[4..6].parse().ok()?, text[6..].parse().ok()?);
+        return written(
+            Some(text[..4].parse().ok()?),
+            text[4..6].parse().ok()?,
+            text[6..].parse().ok()?,
+        );
     }
     match (numbers('-'), numbers('.'), numbers('/')) {
         (Some(said), _, _) if said.len() == 3 && said[0] > 31 => written(Some(said[0]), said[1], said[2]),
@@ -118,7 +126,11 @@ pub(super) fn day(text: &str, is_day_first: bool) -> Option<String> {
         (_, _, Some(said)) if said.len() == 3 && said[0] > 31 => written(Some(said[0]), said[1], said[2]),
         (_, _, Some(said)) if said.len() == 3 && said[2] > 31 => {
             let is_day_first = said[0] > 12 || is_day_first && said[1] <= 12;
-            let (day, month) = if is_day_first { (said[0], said[1]) } else { (said[1], said[0]) };
+            let (day, month) = if is_day_first {
+                (said[0], said[1])
+            } else {
+                (said[1], said[0])
+            };
             written(Some(said[2]), month, day)
         }
         _ => None,

@@ -78,7 +78,10 @@ fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
                 .into_iter()
                 .filter(|part| !part.trim().is_empty())
                 .collect();
-            keep(&mut contact.address, (!parts.is_empty()).then(|| parts.join(", ")));
+            keep(
+                &mut contact.address,
+                (!parts.is_empty()).then(|| parts.join(", ")),
+            );
         }
         VCardProperty::Other(name) => extension(contact, card, entry, &name.to_ascii_uppercase()),
         _ => {}
@@ -129,13 +132,18 @@ fn kind(contact: &mut Contact, entry: &VCardEntry) {
 /// Apple's label of an entry, which stands in an entry of the same group: `_$!<Spouse>!$_`, or somebody's own word.
 fn label(card: &VCard, entry: &VCardEntry) -> String {
     let is_label = |one: &&VCardEntry| {
-        let is_named = matches!(&one.name, VCardProperty::Other(name) if name.eq_ignore_ascii_case("X-ABLABEL"));
+        let is_named =
+            matches!(&one.name, VCardProperty::Other(name) if name.eq_ignore_ascii_case("X-ABLABEL"));
         is_named && one.group.is_some() && one.group == entry.group
     };
     let label = card.entries.iter().find(is_label).map(words);
-    let label = label.and_then(|words| words.into_iter().next()).unwrap_or_default();
+    let label = label
+        .and_then(|words| words.into_iter().next())
+        .unwrap_or_default();
     let label = label.trim();
-    let plain = label.strip_prefix("_$!<").and_then(|rest| rest.strip_suffix(">!$_"));
+    let plain = label
+        .strip_prefix("_$!<")
+        .and_then(|rest| rest.strip_suffix(">!$_"));
     plain.unwrap_or(label).to_owned()
 }
 
@@ -143,7 +151,9 @@ fn label(card: &VCard, entry: &VCardEntry) -> String {
 fn stamp(entry: &VCardEntry) -> Option<Stamp> {
     let at = match entry.values.first()? {
         VCardValue::PartialDateTime(time) => time.to_date_time_with_tz(Tz::UTC)?.with_timezone(&Utc),
-        other => DateTime::parse_from_rfc3339(other.as_text()?.trim()).ok()?.to_utc(),
+        other => DateTime::parse_from_rfc3339(other.as_text()?.trim())
+            .ok()?
+            .to_utc(),
     };
     Some(Stamp {
         sequence: 0,
@@ -196,9 +206,7 @@ fn parameter(entry: &VCardEntry, name: &VCardParameterName) -> Option<String> {
 
 /// `1990-05-01`, or `--05-01` where the year isn't said; anything else as it is written.
 fn day(entry: &VCardEntry) -> Option<String> {
-    let is_omitted = |one: &calcard::vcard::VCardParameter| {
-        matches!(&one.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR"))
-    };
+    let is_omitted = |one: &calcard::vcard::VCardParameter| matches!(&one.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR"));
     let is_omitted = entry.params.iter().any(is_omitted);
     match entry.values.first()? {
         VCardValue::PartialDateTime(date) => {

@@ -44,7 +44,9 @@ fn cards_stand_one_after_the_other_and_one_without_an_end_costs_no_other() {
 #[test]
 fn cards_of_groups_come_after_the_cards_that_they_name_and_each_once() {
     let card = |uid: &str| format!("BEGIN:VCARD\r\nUID:{uid}\r\nFN:{uid}\r\nEND:VCARD\r\n");
-    let group = |uid: &str| format!("BEGIN:VCARD\r\nUID:{uid}\r\nKIND:group\r\nFN:{uid}\r\nMEMBER:a\r\nEND:VCARD\r\n");
+    let group = |uid: &str| {
+        format!("BEGIN:VCARD\r\nUID:{uid}\r\nKIND:group\r\nFN:{uid}\r\nMEMBER:a\r\nEND:VCARD\r\n")
+    };
     let file = [group("g1"), card("a"), group("g2"), card("b")].concat();
     let items = split(Format::Vcard, file);
     let ids: Vec<&str> = items.iter().map(|item| item.record.remote_id.as_str()).collect();

@@ -27,9 +27,15 @@ impl Work<'_> {
         };
         let mut before = None;
         for identifier in &group.identifiers {
-            before = self.batch.entity_by_identifier(tx, "Group", identifier).await?.or(before);
+            before = self
+                .batch
+                .entity_by_identifier(tx, "Group", identifier)
+                .await?
+                .or(before);
         }
-        let named = before.as_ref().and_then(|group| group.props.get("members")?.as_array());
+        let named = before
+            .as_ref()
+            .and_then(|group| group.props.get("members")?.as_array());
         let named = named.into_iter().flatten().filter_map(Value::as_str);
         let named = named.filter(|one| meaning.members.iter().all(|other| other != one));
         Ok(named.map(ToOwned::to_owned).collect())
@@ -50,7 +56,8 @@ impl Work<'_> {
         };
         for uid in named {
             let member = self.member(tx, uid).await?;
-            self.relations.extend(member.filter(|member| *member != group).map(edge));
+            self.relations
+                .extend(member.filter(|member| *member != group).map(edge));
         }
         for uid in left {
             if let Some(member) = self.member(tx, uid).await? {

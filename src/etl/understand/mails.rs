@@ -27,7 +27,12 @@ impl Work<'_> {
         let Some(mail) = entities.first_mut() else {
             return Ok(());
         };
-        let Some(id) = mail.identifiers.iter().find(|one| one.scheme == MESSAGE_ID).cloned() else {
+        let Some(id) = mail
+            .identifiers
+            .iter()
+            .find(|one| one.scheme == MESSAGE_ID)
+            .cloned()
+        else {
             return Ok(());
         };
         let Some(bearer) = self.batch.entity_by_identifier(tx, &mail.kind, &id).await? else {
@@ -47,7 +52,11 @@ impl Work<'_> {
 
     /// Finds or makes the conversation of a thread. Where a late parent shows that several are one, they are merged into
     /// the eldest.
-    pub(super) async fn conversation(&mut self, tx: &mut ScopedTx, thread: Thread) -> Result<usize, GraphError> {
+    pub(super) async fn conversation(
+        &mut self,
+        tx: &mut ScopedTx,
+        thread: Thread,
+    ) -> Result<usize, GraphError> {
         let mut identifiers: Vec<Identifier> =
             thread.ids.iter().map(|id| Identifier::new(THREAD, id)).collect();
         let mut found: Vec<Entity> = Vec::new();
@@ -92,6 +101,8 @@ impl Work<'_> {
 fn may_be(bearer: &Entity, mail: &EntityChange) -> bool {
     match bearer.props.get("content_hash") {
         Some(hash) => mail.props.get("content_hash") == Some(hash),
-        None => TELLING.iter().all(|name| bearer.props.get(*name) == mail.props.get(*name)),
+        None => TELLING
+            .iter()
+            .all(|name| bearer.props.get(*name) == mail.props.get(*name)),
     }
 }

@@ -27,9 +27,9 @@ pub(super) async fn run(session: &Session, export: Export) -> Result<(), Command
 /// Writes what comes to a file that nobody else may read, or to the standard output.
 pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> Result<(), CommandError> {
     match output.filter(|path| *path != Path::new("-")) {
-        None if std::io::stdout().is_terminal() => {
-            write(body, &mut Shown::new(std::io::stdout().lock())).await.map(drop)
-        }
+        None if std::io::stdout().is_terminal() => write(body, &mut Shown::new(std::io::stdout().lock()))
+            .await
+            .map(drop),
         None => write(body, &mut std::io::stdout().lock()).await.map(drop),
         Some(path) => {
             let failed = |error: std::io::Error| {
@@ -141,7 +141,12 @@ mod tests {
     #[test]
     fn a_terminal_is_shown_text_and_obeys_none_of_it() {
         let mut shown = Shown::new(Vec::new());
-        for piece in ["a\u{1b}]0;x\u{7}\r\n\tÄ\u{9b}".as_bytes(), &[0xc2], &[0x9b, 0xc2], "\u{a7}é".as_bytes().get(1..).unwrap()] {
+        for piece in [
+            "a\u{1b}]0;x\u{7}\r\n\tÄ\u{9b}".as_bytes(),
+            &[0xc2],
+            &[0x9b, 0xc2],
+            "\u{a7}é".as_bytes().get(1..).unwrap(),
+        ] {
             shown.write_all(piece).unwrap();
         }
         assert_eq!(String::from_utf8(shown.out).unwrap(), "a?]0;x?\n\tÄ??§é");

@@ -52,7 +52,14 @@ const COLUMNS: &[(Field, &[&str])] = &[
     ),
     (
         Field::Given,
-        &["givenname", "firstname", "vorname", "prenom", "nombre", "nombredepila"],
+        &[
+            "givenname",
+            "firstname",
+            "vorname",
+            "prenom",
+            "nombre",
+            "nombredepila",
+        ],
     ),
     (
         Field::Family,
@@ -68,7 +75,10 @@ const COLUMNS: &[(Field, &[&str])] = &[
             "apellidos",
         ],
     ),
-    (Field::Nickname, &["nickname", "spitzname", "surnom", "apodo", "sobrenombre"]),
+    (
+        Field::Nickname,
+        &["nickname", "spitzname", "surnom", "apodo", "sobrenombre"],
+    ),
     (
         Field::Birthday,
         &[
@@ -81,10 +91,22 @@ const COLUMNS: &[(Field, &[&str])] = &[
             "fechadenacimiento",
         ],
     ),
-    (Field::Anniversary, &["anniversary", "jahrestag", "hochzeitstag", "aniversario"]),
+    (
+        Field::Anniversary,
+        &["anniversary", "jahrestag", "hochzeitstag", "aniversario"],
+    ),
     (
         Field::Note,
-        &["notes", "note", "notizen", "notiz", "anmerkungen", "remarques", "notas", "nota"],
+        &[
+            "notes",
+            "note",
+            "notizen",
+            "notiz",
+            "anmerkungen",
+            "remarques",
+            "notas",
+            "nota",
+        ],
     ),
     (
         Field::Organization,
@@ -137,11 +159,32 @@ const COLUMNS: &[(Field, &[&str])] = &[
     ),
     (
         Field::Categories,
-        &["categories", "category", "labels", "groupmembership", "kategorien", "kategorie", "gruppen", "categorias", "etiquetas"],
+        &[
+            "categories",
+            "category",
+            "labels",
+            "groupmembership",
+            "kategorien",
+            "kategorie",
+            "gruppen",
+            "categorias",
+            "etiquetas",
+        ],
     ),
     (
         Field::Url,
-        &["website", "webpage", "url", "website1value", "webseite", "website1wert", "pageweb", "siteweb", "paginaweb", "sitioweb"],
+        &[
+            "website",
+            "webpage",
+            "url",
+            "website1value",
+            "webseite",
+            "website1wert",
+            "pageweb",
+            "siteweb",
+            "paginaweb",
+            "sitioweb",
+        ],
     ),
     (
         Field::Email,
@@ -225,7 +268,15 @@ const NUMBERED: &[(Field, &[&str], &[&str])] = &[
     (
         Field::Email,
         &["email", "adressedemessagerie", "correoelectronico", "courriel"],
-        &["value", "wert", "valeur", "valor", "address", "adresse", "direccion"],
+        &[
+            "value",
+            "wert",
+            "valeur",
+            "valor",
+            "address",
+            "adresse",
+            "direccion",
+        ],
     ),
     (
         Field::Tel,
@@ -240,11 +291,21 @@ impl Field {
         let heading = folded(heading);
         // A second number or mailbox of the same kind: `Business Phone 2`, `Adresse de messagerie 3`.
         let stem = heading.trim_end_matches(|c: char| c.is_ascii_digit());
-        let listed = |name: &str| COLUMNS.iter().find(|(_, names)| names.contains(&name)).map(|(field, _)| *field);
+        let listed = |name: &str| {
+            COLUMNS
+                .iter()
+                .find(|(_, names)| names.contains(&name))
+                .map(|(field, _)| *field)
+        };
         let several = |field: &Self| matches!(field, Self::Email | Self::Tel);
         listed(&heading)
             .or_else(|| listed(stem).filter(several))
-            .or_else(|| NUMBERED.iter().find(|one| is_numbered(&heading, one)).map(|(field, ..)| *field))
+            .or_else(|| {
+                NUMBERED
+                    .iter()
+                    .find(|one| is_numbered(&heading, one))
+                    .map(|(field, ..)| *field)
+            })
     }
 
     /// Whether whoever such a column names can be told by it.

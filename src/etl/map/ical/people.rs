@@ -14,10 +14,15 @@ const ATTENDEES_MAX: usize = 100;
 /// lower case.
 pub(super) fn read(component: &ICalendarComponent, props: &mut Map<String, Value>) {
     let mailbox = |entry: &ICalendarEntry| text::email(entry.calendar_address()?);
-    let organizer = component.property(&ICalendarProperty::Organizer).and_then(mailbox);
+    let organizer = component
+        .property(&ICalendarProperty::Organizer)
+        .and_then(mailbox);
     set(props, "organizer", organizer);
     let (mut attendees, mut attendance) = (Vec::new(), Vec::new());
-    for entry in component.properties(&ICalendarProperty::Attendee).take(ATTENDEES_MAX) {
+    for entry in component
+        .properties(&ICalendarProperty::Attendee)
+        .take(ATTENDEES_MAX)
+    {
         let Some(email) = mailbox(entry) else { continue };
         let status = parameter(entry, &ICalendarParameterName::Partstat);
         let role = parameter(entry, &ICalendarParameterName::Role);
@@ -30,8 +35,16 @@ pub(super) fn read(component: &ICalendarComponent, props: &mut Map<String, Value
         }
         attendees.push(email);
     }
-    set(props, "attendees", (!attendees.is_empty()).then(|| json!(attendees)));
-    set(props, "attendance", (!attendance.is_empty()).then_some(attendance));
+    set(
+        props,
+        "attendees",
+        (!attendees.is_empty()).then(|| json!(attendees)),
+    );
+    set(
+        props,
+        "attendance",
+        (!attendance.is_empty()).then_some(attendance),
+    );
 }
 
 /// A parameter's word, in lower case.

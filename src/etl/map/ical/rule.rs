@@ -19,7 +19,12 @@ impl Rules {
         let mut open: Vec<Option<usize>> = Vec::new();
         for line in unfolded(source) {
             let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-            let name = name.split(';').next().unwrap_or_default().trim().to_ascii_uppercase();
+            let name = name
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_uppercase();
             let value = value.trim();
             match name.as_str() {
                 "BEGIN" if KINDS.iter().any(|kind| kind.eq_ignore_ascii_case(value)) => {
@@ -40,9 +45,16 @@ impl Rules {
             }
         }
         let is_ours = |kind: &ICalendarComponentType| {
-            matches!(kind, ICalendarComponentType::VEvent | ICalendarComponentType::VTodo)
+            matches!(
+                kind,
+                ICalendarComponentType::VEvent | ICalendarComponentType::VTodo
+            )
         };
-        let all = calendar.components.iter().filter(|one| is_ours(&one.component_type)).count();
+        let all = calendar
+            .components
+            .iter()
+            .filter(|one| is_ours(&one.component_type))
+            .count();
         // What the parser reads otherwise has no place in the order.
         found.truncate(if all == found.len() { all } else { 0 });
         Self(found)
@@ -73,7 +85,10 @@ pub(super) fn problem(rule: &str) -> Option<String> {
         match key.trim().to_ascii_uppercase().as_str() {
             "FREQ" => frequency = Some(value.trim().to_ascii_uppercase()),
             key @ ("INTERVAL" | "COUNT") if !value.parse::<u16>().is_ok_and(|number| number > 0) => {
-                return Some(format!("recurrence: {key} is beyond 1 to {}; it is kept and not planned by", u16::MAX));
+                return Some(format!(
+                    "recurrence: {key} is beyond 1 to {}; it is kept and not planned by",
+                    u16::MAX
+                ));
             }
             _ => {}
         }

@@ -62,7 +62,11 @@ pub(super) struct Zones(HashMap<String, Zone>);
 impl Zones {
     pub(super) fn of(calendar: &ICalendar, own: Option<chrono_tz::Tz>) -> Self {
         let described = calendar.timezones().take(ZONES_MAX);
-        Self(described.filter_map(|one| described_zone(calendar, one, own)).collect())
+        Self(
+            described
+                .filter_map(|one| described_zone(calendar, one, own))
+                .collect(),
+        )
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Zone> {
@@ -76,7 +80,11 @@ fn described_zone(
     component: &ICalendarComponent,
     own: Option<chrono_tz::Tz>,
 ) -> Option<(String, Zone)> {
-    let name = component.property(&ICalendarProperty::Tzid)?.values.first()?.as_text()?;
+    let name = component
+        .property(&ICalendarProperty::Tzid)?
+        .values
+        .first()?
+        .as_text()?;
     let named = component.timezone().map(|(_, zone)| Zone::World(zone));
     let described = || {
         let clocks = Clocks::of(calendar, component)?;
@@ -152,7 +160,8 @@ impl Clocks {
         let mut noons = months.filter_map(|day| day.and_hms_opt(12, 0, 0));
         let changes = self.0.iter().filter(|onset| COMPARED.contains(&onset.at.year()));
         // A day before and after each change, and within hours of it.
-        let mut near = changes.flat_map(|onset| [-24, -3, 3, 24].map(|hours| onset.at + TimeDelta::hours(hours)));
+        let mut near =
+            changes.flat_map(|onset| [-24, -3, 3, 24].map(|hours| onset.at + TimeDelta::hours(hours)));
         noons.all(is_same) && near.all(is_same)
     }
 }
@@ -169,7 +178,12 @@ fn onsets(observance: &ICalendarComponent) -> Option<Vec<Onset>> {
     let begin = local(value(&ICalendarProperty::Dtstart)?)?;
     let mut times = vec![begin];
     let dates = observance.properties(&ICalendarProperty::Rdate);
-    times.extend(dates.flat_map(|entry| &entry.values).filter_map(local).take(OBSERVANCES_MAX));
+    times.extend(
+        dates
+            .flat_map(|entry| &entry.values)
+            .filter_map(local)
+            .take(OBSERVANCES_MAX),
+    );
     if let Some(ICalendarValue::RecurrenceRule(rule)) = value(&ICalendarProperty::Rrule) {
         times.extend(yearly(begin, rule));
     }
@@ -187,18 +201,25 @@ fn seconds(offset: &PartialDateTime) -> Option<i32> {
 fn yearly(begin: NaiveDateTime, rule: &ICalendarRecurrenceRule) -> Vec<NaiveDateTime> {
     let until = rule.until.as_ref().and_then(PartialDateTime::to_date_time);
     let count = rule.count.and_then(|count| i32::try_from(count).ok());
-    let last = count.map_or(LAST_YEAR, |count| begin.year().saturating_add(count - 1).min(LAST_YEAR));
+    let last = count.map_or(LAST_YEAR, |count| {
+        begin.year().saturating_add(count - 1).min(LAST_YEAR)
+    });
     if rule.freq != ICalendarFrequency::Yearly || rule.interval.is_some_and(|interval| interval > 1) {
         return Vec::new();
     }
-    let month = rule.bymonth.first().map_or(begin.month(), |month| u32::from(month.month()));
+    let month = rule
+        .bymonth
+        .first()
+        .map_or(begin.month(), |month| u32::from(month.month()));
     let on = |year: i32| {
         let Some(by) = rule.byday.first() else {
             let of_month = rule.bymonthday.first().and_then(|day| u32::try_from(*day).ok());
             return day(year, month, of_month.unwrap_or(begin.day()));
         };
         let weekday = weekday(by.weekday);
-        let mut days = (1..=31).filter_map(|of_month| day(year, month, of_month)).filter(|day| day.weekday() == weekday);
+        let mut days = (1..=31)
+            .filter_map(|of_month| day(year, month, of_month))
+            .filter(|day| day.weekday() == weekday);
         match by.ordwk {
             Some(nth) if nth > 0 => days.nth(usize::try_from(nth).ok()? - 1),
             Some(nth) => days.rev().nth(usize::from(nth.unsigned_abs()).checked_sub(1)?),
@@ -211,7 +232,11 @@ fn yearly(begin: NaiveDateTime, rule: &ICalendarRecurrenceRule) -> Vec<NaiveDate
     (begin.year().max(FIRST_YEAR)..=last)
         .filter_map(|year| Some(on(year)?.and_time(begin.time())))
         // The end is an instant; a day more or less is no change of the clocks.
-        .filter(|at| until.as_ref().is_none_or(|until| *at <= until.date_time + Days::new(1)))
+        .filter(|at| {
+            until
+                .as_ref()
+                .is_none_or(|until| *at <= until.date_time + Days::new(1))
+        })
         .collect()
 }
 

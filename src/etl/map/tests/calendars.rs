@@ -130,27 +130,55 @@ fn event(before: &str, lines: &str) -> EntityChange {
 }
 
 fn observance(kind: &str, begin: &str, from: &str, to: &str, rule: &str) -> String {
-    format!(
-        "BEGIN:{kind}\nDTSTART:{begin}\nTZOFFSETFROM:{from}\nTZOFFSETTO:{to}\n{rule}\nEND:{kind}\n"
-    )
+    format!("BEGIN:{kind}\nDTSTART:{begin}\nTZOFFSETFROM:{from}\nTZOFFSETTO:{to}\n{rule}\nEND:{kind}\n")
 }
 
 #[test]
 fn a_zone_that_only_the_calendar_describes_is_used() {
     let europe = format!(
         "BEGIN:VTIMEZONE\nTZID:Office time\n{}{}END:VTIMEZONE\n",
-        observance("STANDARD", "16010101T030000", "+0200", "+0100", "RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10"),
-        observance("DAYLIGHT", "16010101T020000", "+0100", "+0200", "RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3"),
+        observance(
+            "STANDARD",
+            "16010101T030000",
+            "+0200",
+            "+0100",
+            "RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10"
+        ),
+        observance(
+            "DAYLIGHT",
+            "16010101T020000",
+            "+0100",
+            "+0200",
+            "RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3"
+        ),
     );
     let start = |day: &str| format!("DTSTART;TZID=Office time:{day}T120000\nRRULE:FREQ=WEEKLY");
     let summer = event(&europe, &start("20260501"));
     assert_eq!(summer.props["start_at"], "2026-05-01T10:00:00Z");
-    assert_eq!(summer.props["time_zone"], "Europe/Berlin", "the owner's runs the same");
-    assert_eq!(event(&europe, &start("20261201")).props["start_at"], "2026-12-01T11:00:00Z");
+    assert_eq!(
+        summer.props["time_zone"], "Europe/Berlin",
+        "the owner's runs the same"
+    );
+    assert_eq!(
+        event(&europe, &start("20261201")).props["start_at"],
+        "2026-12-01T11:00:00Z"
+    );
     let east = format!(
         "BEGIN:VTIMEZONE\nTZID:Office time\n{}{}END:VTIMEZONE\n",
-        observance("STANDARD", "16010101T020000", "-0400", "-0500", "RRULE:FREQ=YEARLY;BYDAY=1SU;BYMONTH=11"),
-        observance("DAYLIGHT", "16010101T020000", "-0500", "-0400", "RRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3"),
+        observance(
+            "STANDARD",
+            "16010101T020000",
+            "-0400",
+            "-0500",
+            "RRULE:FREQ=YEARLY;BYDAY=1SU;BYMONTH=11"
+        ),
+        observance(
+            "DAYLIGHT",
+            "16010101T020000",
+            "-0500",
+            "-0400",
+            "RRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3"
+        ),
     );
     let east = event(&east, &start("20260501"));
     assert_eq!(east.props["start_at"], "2026-05-01T16:00:00Z");
@@ -158,8 +186,20 @@ fn a_zone_that_only_the_calendar_describes_is_used() {
     // A zone that the world doesn't have: twenty minutes ahead, an hour more from April to September.
     let own = format!(
         "BEGIN:VTIMEZONE\nTZID:Office time\n{}{}END:VTIMEZONE\n",
-        observance("STANDARD", "20200930T030000", "+0120", "+0020", "RRULE:FREQ=YEARLY;BYMONTH=9;BYMONTHDAY=30"),
-        observance("DAYLIGHT", "20200401T020000", "+0020", "+0120", "RRULE:FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=1"),
+        observance(
+            "STANDARD",
+            "20200930T030000",
+            "+0120",
+            "+0020",
+            "RRULE:FREQ=YEARLY;BYMONTH=9;BYMONTHDAY=30"
+        ),
+        observance(
+            "DAYLIGHT",
+            "20200401T020000",
+            "+0020",
+            "+0120",
+            "RRULE:FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=1"
+        ),
     );
     for (time, instant) in [
         ("20260501T120000", "2026-05-01T10:40:00Z"),
@@ -174,7 +214,12 @@ fn a_zone_that_only_the_calendar_describes_is_used() {
     }
     let nobodys = event("", "DTSTART;TZID=Nowhere:20260501T120000");
     assert_eq!(nobodys.props["start_at"], "2026-05-01T12:00:00");
-    assert!(nobodys.props["x_problems"][0].as_str().unwrap().contains("`Nowhere`"));
+    assert!(
+        nobodys.props["x_problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("`Nowhere`")
+    );
 }
 
 #[test]
@@ -183,13 +228,25 @@ fn a_time_that_is_none_parks_the_record_and_says_which() {
         ("VEVENT", "DTSTART:tomorrow", "its DTSTART is no time"),
         ("VEVENT", "DTSTART:20261345T120000", "its DTSTART is no time"),
         ("VTODO", "DUE:soon", "its DUE is no time"),
-        ("VJOURNAL", "SUMMARY:Diary", "a journal entry (VJOURNAL) has no place in the graph yet; it is kept"),
+        (
+            "VJOURNAL",
+            "SUMMARY:Diary",
+            "a journal entry (VJOURNAL) has no place in the graph yet; it is kept",
+        ),
     ] {
-        let calendar = format!("BEGIN:VCALENDAR\r\nBEGIN:{kind}\r\nUID:x\r\n{line}\r\nEND:{kind}\r\nEND:VCALENDAR\r\n");
-        assert_eq!(map(&record("text/calendar", calendar), &hints()).unwrap_err(), reason, "{line}");
+        let calendar =
+            format!("BEGIN:VCALENDAR\r\nBEGIN:{kind}\r\nUID:x\r\n{line}\r\nEND:{kind}\r\nEND:VCALENDAR\r\n");
+        assert_eq!(
+            map(&record("text/calendar", calendar), &hints()).unwrap_err(),
+            reason,
+            "{line}"
+        );
     }
     let open = event("", "DTSTART:20260501T100000Z\nDTEND:later");
-    assert_eq!(open.props["x_problems"], json!(["its DTEND is no time and left out"]));
+    assert_eq!(
+        open.props["x_problems"],
+        json!(["its DTEND is no time and left out"])
+    );
 }
 
 #[test]
@@ -204,7 +261,10 @@ fn no_rule_is_lost_and_one_that_can_not_be_planned_by_is_said() {
     ] {
         let event = event("", &format!("DTSTART:20260501T100000Z\nRRULE:{rule}"));
         assert_eq!(event.props["recurrence"], rule);
-        let said = event.props.get("x_problems").map(|said| said[0].as_str().unwrap().to_owned());
+        let said = event
+            .props
+            .get("x_problems")
+            .map(|said| said[0].as_str().unwrap().to_owned());
         match problem {
             Some(part) => assert!(said.unwrap().contains(part), "{rule}"),
             None => assert_eq!(said, None, "{rule}"),
@@ -220,7 +280,10 @@ fn an_event_says_who_answered_what_and_belongs_to_what() {
          ATTENDEE:mailto:sam@example.org\nCATEGORIES:Work,Food\nCATEGORIES:Food\nRELATED-TO:parent-1\n\
          RELATED-TO;RELTYPE=SIBLING:other-1",
     );
-    assert_eq!(event.props["attendees"], json!(["kim@example.org", "sam@example.org"]));
+    assert_eq!(
+        event.props["attendees"],
+        json!(["kim@example.org", "sam@example.org"])
+    );
     assert_eq!(
         event.props["attendance"],
         json!([{"email": "kim@example.org", "status": "accepted", "role": "chair"}])

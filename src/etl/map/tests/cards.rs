@@ -85,7 +85,11 @@ fn a_group_of_contacts_is_a_group_with_the_cards_that_it_names() {
         );
         let meaning = meant("text/vcard", &card);
         let group = &meaning.entities[0];
-        assert_eq!((group.kind.as_str(), group.title.as_deref()), ("Group", Some("Choir")), "{kind}");
+        assert_eq!(
+            (group.kind.as_str(), group.title.as_deref()),
+            ("Group", Some("Choir")),
+            "{kind}"
+        );
         assert_eq!(known_by(group), ["vcard.uid g-1"]);
         assert_eq!(meaning.members, ["urn:uuid:u-1", "urn:uuid:u-2"]);
         assert_eq!(group.props["members"], json!(meaning.members));
@@ -97,7 +101,10 @@ fn a_birthday_without_a_year_has_none_whatever_stands_for_it() {
     let born = |line: &str| {
         let card = format!("BEGIN:VCARD\nVERSION:3.0\nUID:u\nFN:Sam\n{line}\nEND:VCARD\n");
         let person = meant("text/vcard", &card).entities.remove(0);
-        (person.props.get("birthday").cloned(), person.props.get("x_birthday").cloned())
+        (
+            person.props.get("birthday").cloned(),
+            person.props.get("x_birthday").cloned(),
+        )
     };
     for line in [
         "BDAY;X-APPLE-OMIT-YEAR=1604:1604-02-28",
@@ -108,7 +115,10 @@ fn a_birthday_without_a_year_has_none_whatever_stands_for_it() {
         assert_eq!(born(line), (Some(json!("--02-28")), None), "{line}");
     }
     assert_eq!(born("BDAY:1990-02-28"), (Some(json!("1990-02-28")), None));
-    assert_eq!(born("BDAY;VALUE=text:circa 1800"), (None, Some(json!("circa 1800"))));
+    assert_eq!(
+        born("BDAY;VALUE=text:circa 1800"),
+        (None, Some(json!("circa 1800")))
+    );
 }
 
 #[test]

@@ -19,7 +19,10 @@ fn a_mail_is_a_message_of_a_thread_with_people() {
     let hash = meaning.letter.clone().unwrap();
     assert_eq!(
         known_by(message),
-        [format!("mail.content {hash}"), "mail.message-id b@example.org".to_owned()]
+        [
+            format!("mail.content {hash}"),
+            "mail.message-id b@example.org".to_owned()
+        ]
     );
     assert_eq!(
         message.starts_at.unwrap().to_rfc3339(),
@@ -110,5 +113,9 @@ fn two_copies_of_a_mail_are_one_whichever_way_each_came_and_another_with_its_id_
     ] {
         assert_ne!(letter(&mail.replace(was, is)), one, "{is}");
     }
-    assert_ne!(letter(&MAIL.replace("\nabc\n", "\nabd\n")), letter(MAIL), "an attachment");
+    assert_ne!(
+        letter(&MAIL.replace("\nabc\n", "\nabd\n")),
+        letter(MAIL),
+        "an attachment"
+    );
 }

@@ -64,9 +64,15 @@ fn outlooks_columns_are_known_in_german_french_and_spanish() {
 fn a_table_of_which_no_column_is_known_says_what_it_has_and_what_is_known() {
     let refused = |header: &[&str]| csv_refusal(&::csv::ByteRecord::from(header.to_vec()));
     let reason = refused(&["Etunimi", "Sukunimi", "\u{1b}[31m"]).unwrap();
-    assert!(reason.contains("It has: Etunimi, Sukunimi") && reason.contains("Vorname"), "{reason}");
+    assert!(
+        reason.contains("It has: Etunimi, Sukunimi") && reason.contains("Vorname"),
+        "{reason}"
+    );
     assert!(!reason.contains('\u{1b}'));
     let data = refused(&["Sam", "sam@example.org"]).unwrap();
-    assert!(!data.contains("Sam") && data.contains("names its columns"), "{data}");
+    assert!(
+        !data.contains("Sam") && data.contains("names its columns"),
+        "{data}"
+    );
     assert_eq!(refused(&["Etunimi", "E-Mail-Adresse"]), None);
 }

@@ -170,9 +170,15 @@ fn a_series_has_the_dates_that_are_added_to_its_rule_or_stand_alone() {
         "due_at": "2026-05-01T07:00:00Z", "recurrence": "FREQ=WEEKLY",
         "recurrence_dates": ["2026-05-04T09:00:00", "2026-05-05T09:00:00"], "recurrence_exceptions": ["2026-05-05T09:00:00"],
     });
-    assert_eq!(next(ruled.clone(), "2026-05-01T08:00"), Some(utc("2026-05-04T07:00")));
+    assert_eq!(
+        next(ruled.clone(), "2026-05-01T08:00"),
+        Some(utc("2026-05-04T07:00"))
+    );
     assert_eq!(next(ruled, "2026-05-05T08:00"), Some(utc("2026-05-08T07:00")));
     let alone = json!({ "due_at": "2026-05-01T07:00:00Z", "recurrence_dates": ["2026-05-04T09:00:00"] });
-    assert_eq!(next(alone.clone(), "2026-05-01T08:00"), Some(utc("2026-05-04T07:00")));
+    assert_eq!(
+        next(alone.clone(), "2026-05-01T08:00"),
+        Some(utc("2026-05-04T07:00"))
+    );
     assert_eq!(next(alone, "2026-05-04T08:00"), None, "there are no more");
 }
