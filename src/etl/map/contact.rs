@@ -129,9 +129,13 @@ impl Contact {
             ..Meaning::default()
         };
         if kind == "Group" {
-            self.members.truncate(MEMBERS_MAX);
-            set(&mut entity.props, "members", some(&self.members));
-            meaning.members = self.members;
+            let said = self.members.iter().filter_map(|one| text::line(one, 200));
+            meaning.members = said.take(MEMBERS_MAX).collect();
+            if self.members.len() > MEMBERS_MAX {
+                let problem = format!("members: only the first {MEMBERS_MAX} are known");
+                set(&mut entity.props, "x_problems", Some(vec![problem]));
+            }
+            set(&mut entity.props, "members", some(&meaning.members));
             meaning.entities.push(entity);
             return meaning;
         }

@@ -11,6 +11,8 @@ use super::{Enclosure, Hints, Meaning, text};
 use crate::revision::Stamp;
 
 const CARD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Addresses of one kind in one card; a card with more is no card of a person.
+const ADDRESSES_MAX: usize = 15;
 const VALUES_MAX: usize = 1_000;
 /// The year that Apple writes where none is said, without always saying so.
 const NO_YEAR: u16 = 1604;
@@ -54,10 +56,10 @@ fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
             keep(&mut contact.given, parts.get(1).cloned());
         }
         VCardProperty::Nickname => keep(&mut contact.nickname, first()),
-        VCardProperty::Tel => more(&mut contact.tels, first()),
-        VCardProperty::Email => more(&mut contact.emails, first()),
-        VCardProperty::Url => more(&mut contact.urls, first()),
-        VCardProperty::Impp => more(&mut contact.impps, first()),
+        VCardProperty::Tel => more(&mut contact.tels, first(), ADDRESSES_MAX),
+        VCardProperty::Email => more(&mut contact.emails, first(), ADDRESSES_MAX),
+        VCardProperty::Url => more(&mut contact.urls, first(), ADDRESSES_MAX),
+        VCardProperty::Impp => more(&mut contact.impps, first(), VALUES_MAX),
         VCardProperty::Bday => keep(&mut contact.birthday, day(entry)),
         VCardProperty::Anniversary => keep(&mut contact.anniversary, day(entry)),
         VCardProperty::Note => keep(&mut contact.note, first()),
@@ -66,8 +68,8 @@ fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
         VCardProperty::Title => keep(&mut contact.job_title, first()),
         VCardProperty::Categories => words(entry)
             .into_iter()
-            .for_each(|one| more(&mut contact.categories, Some(one))),
-        VCardProperty::Member => more(&mut contact.members, first()),
+            .for_each(|one| more(&mut contact.categories, Some(one), VALUES_MAX)),
+        VCardProperty::Member => more(&mut contact.members, first(), VALUES_MAX),
         VCardProperty::Related => {
             let what = parameter(entry, &VCardParameterName::Type).unwrap_or_default();
             contact.related.extend(first().map(|who| (what, who)));
@@ -99,7 +101,7 @@ fn extension(contact: &mut Contact, card: &VCard, entry: &VCardEntry, name: &str
     };
     match name {
         "X-ADDRESSBOOKSERVER-KIND" => kind(contact, entry),
-        "X-ADDRESSBOOKSERVER-MEMBER" => more(&mut contact.members, first()),
+        "X-ADDRESSBOOKSERVER-MEMBER" => more(&mut contact.members, first(), VALUES_MAX),
         "X-ANNIVERSARY" | "X-EVOLUTION-ANNIVERSARY" | "X-KADDRESSBOOK-X-ANNIVERSARY" => {
             keep(&mut contact.anniversary, day(entry));
         }
@@ -110,11 +112,15 @@ fn extension(contact: &mut Contact, card: &VCard, entry: &VCardEntry, name: &str
             let what = label(card, entry).to_lowercase();
             contact.related.extend(first().map(|who| (what, who)));
         }
-        "X-JABBER" => more(&mut contact.impps, uri("xmpp")),
-        "X-SKYPE" | "X-SKYPE-USERNAME" => more(&mut contact.impps, uri("skype")),
-        "X-MATRIX" => more(&mut contact.impps, uri("matrix")),
+        "X-JABBER" => more(&mut contact.impps, uri("xmpp"), VALUES_MAX),
+        "X-SKYPE" | "X-SKYPE-USERNAME" => more(&mut contact.impps, uri("skype"), VALUES_MAX),
+        "X-MATRIX" => more(&mut contact.impps, uri("matrix"), VALUES_MAX),
         "X-AIM" | "X-ICQ" | "X-MSN" | "X-YAHOO" => {
-            more(&mut contact.impps, uri(&name[2..].to_ascii_lowercase()));
+            more(
+                &mut contact.impps,
+                uri(&name[2..].to_ascii_lowercase()),
+                VALUES_MAX,
+            );
         }
         _ => {}
     }
@@ -180,8 +186,8 @@ fn keep(slot: &mut Option<String>, value: Option<String>) {
     }
 }
 
-fn more(list: &mut Vec<String>, value: Option<String>) {
-    if list.len() < VALUES_MAX {
+fn more(list: &mut Vec<String>, value: Option<String>, most: usize) {
+    if list.len() < most {
         list.extend(value.filter(|value| !value.trim().is_empty()));
     }
 }
