@@ -107,6 +107,10 @@ impl MediaStore for Keeper {
                 continue;
             };
             let size = blob.bytes.unsigned_abs();
+            if self.blobs.size(tx.account(), &blob.key(), None).await? != Some(size) {
+                tracing::warn!(media = %blob.entity, "a content was lost and can't be handed out: `allod media check`");
+                continue;
+            }
             let bytes = self.blobs.read(tx.account(), &blob.key(), None, 0..size);
             return Ok(Some(MediaContent {
                 sha256: blob.hash(),

@@ -106,6 +106,15 @@ async fn of_a_damaged_archive_nothing_wrong_is_kept_and_what_is_left_out_is_told
     assert_eq!(world.kept().await.len(), 0);
     let reason = "graph.raw_record WHERE status = 'parked' AND reason LIKE 'a file of the archive was not kept: its bytes%'";
     assert_eq!(world.count(reason).await, 1);
+    // What the store has lost breaks no archive off.
+    let (bob, alice) = (world.alice.clone(), world.hub.somebody());
+    world.alice = alice;
+    world.add(b"lost").await;
+    for lost in world.files() {
+        std::fs::remove_file(lost).unwrap();
+    }
+    assert_eq!(parts(&archive(&world).await).len(), 1, "the graph alone");
+    world.alice = bob;
     let cut = &whole[..at + 3];
     for (bad, reason) in [
         (cut, "the archive is cut off"),

@@ -97,7 +97,7 @@ pub trait MediaStore: Send + Sync {
     async fn bring(&self, scope: &Scope, cause: Cause, media: BringMedia) -> Result<KeptMedia, MediaError>;
 
     /// The next content of the account after a hash, in the order of hashes; `None`: there are no more. What is about to
-    /// go is not among them.
+    /// go, and what the store has lost, is not among them.
     async fn next_after(
         &self,
         tx: &mut ScopedTx,
