@@ -4,8 +4,10 @@
 
 mod again;
 mod batches;
+mod contacts;
 mod exporting;
 mod importing;
+mod letters;
 mod mailbox;
 mod meaning;
 mod own;

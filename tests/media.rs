@@ -1,6 +1,8 @@
 //! Contents in the real graph: what mails and cards bring, what is erased, and where the bytes are then.
 
+mod archive;
 mod killed;
+mod removing;
 mod s3;
 
 use std::path::PathBuf;

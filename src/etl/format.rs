@@ -8,6 +8,8 @@ pub(crate) enum Format {
     Mbox,
     Csv,
     JsonLd,
+    /// Everything, with the files.
+    Archive,
 }
 
 impl Format {
@@ -19,6 +21,7 @@ impl Format {
             Self::Mbox => "mbox",
             Self::Csv => "csv",
             Self::JsonLd => "jsonld",
+            Self::Archive => "archive",
         }
     }
 
@@ -40,6 +43,7 @@ impl Format {
             "mbox" | "eml" | "application/mbox" | "message/rfc822" => Self::Mbox,
             "csv" | "text/csv" => Self::Csv,
             "jsonld" | "json" | "application/ld+json" | "application/json" => Self::JsonLd,
+            "archive" | "tar" | "application/x-tar" => Self::Archive,
             _ => return None,
         })
     }
@@ -48,6 +52,7 @@ impl Format {
     pub(crate) fn record_media_type(self) -> &'static str {
         match self {
             Self::Mbox => "message/rfc822",
+            Self::Archive => Self::JsonLd.media_type(),
             other => other.media_type(),
         }
     }
@@ -60,13 +65,18 @@ impl Format {
             Self::Mbox => "application/mbox",
             Self::Csv => "text/csv",
             Self::JsonLd => "application/ld+json",
+            Self::Archive => "application/x-tar",
         }
     }
 
     /// Under which source the records of imports stand: the same for every file, so that a newer export of the same
     /// program replaces what the older one said.
     pub(crate) fn source(self) -> String {
-        format!("import/{}", self.as_str())
+        let of = match self {
+            Self::Archive => Self::JsonLd,
+            other => other,
+        };
+        format!("import/{}", of.as_str())
     }
 }
 
@@ -82,6 +92,7 @@ mod tests {
             Format::Mbox,
             Format::Csv,
             Format::JsonLd,
+            Format::Archive,
         ] {
             assert_eq!(Format::recognise(format.as_str()), Some(format));
             assert_eq!(

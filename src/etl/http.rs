@@ -139,12 +139,13 @@ async fn record_reprocess(
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Export {
-    /// `jsonld` (everything), `vcard` (people and organizations), `ical` (events and tasks), `mbox` (mails) or `csv`
-    /// (people and organizations).
+    /// `archive` (the whole graph with the files), `jsonld` (the whole graph), `vcard` (people, organizations and groups),
+    /// `ical` (events and tasks), `mbox` (mails) or `csv` (people and organizations).
     format: String,
 }
 
-/// Everything of the account in one format, as a stream. What is exported can be imported.
+/// What the graph has of the account in one format, as a stream. What is exported can be imported. Rules, schedules,
+/// connections, tokens, history and the event log are in none.
 #[utoipa::path(get, path = "/export", tag = "imports", params(Export),
     responses((status = OK, content_type = "application/octet-stream", description = "The file"),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
@@ -155,7 +156,7 @@ async fn export_get(
 ) -> Result<Response, Problem> {
     let format = Format::recognise(&query.format)
         .filter(|format| format.as_str() == query.format)
-        .ok_or_else(|| Problem::bad_request("`format` is vcard, ical, mbox, csv or jsonld"))?;
+        .ok_or_else(|| Problem::bad_request("`format` is archive, jsonld, vcard, ical, mbox or csv"))?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
     tx.audit("read", format!("export?format={}", format.as_str()), None)?;
     tx.commit().await?;
@@ -164,5 +165,9 @@ async fn export_get(
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    Ok((headers, Body::from_stream(export::stream(context, scope, format))).into_response())
+    let body = match format {
+        Format::Archive => Body::from_stream(export::archive::stream(context, scope)),
+        _ => Body::from_stream(export::stream(context, scope, format)),
+    };
+    Ok((headers, body).into_response())
 }

@@ -6,6 +6,8 @@
 //! its reason and stops nothing; nothing of the content stands in a log, a job or a reason.
 //! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`].
 
+mod archive;
+mod contents;
 mod dead_letters;
 mod export;
 mod files;

@@ -39,7 +39,7 @@ pub(crate) struct RunImportHandler(Context);
 /// A record with what it means.
 type Read = (Item, Result<Meaning, String>);
 
-enum Ended {
+pub(crate) enum Ended {
     /// The file has no more records.
     Finished,
     /// Somebody ended it, or another attempt has taken over.
@@ -51,7 +51,11 @@ impl RunImportHandler {
         Self(context.clone())
     }
 
-    async fn begin(&self, job: &JobContext) -> Result<ScopedTx, JobError> {
+    pub(crate) fn context(&self) -> &Context {
+        &self.0
+    }
+
+    pub(crate) async fn begin(&self, job: &JobContext) -> Result<ScopedTx, JobError> {
         let mut tx = self
             .0
             .access
@@ -96,7 +100,15 @@ impl RunImportHandler {
                 work = self.look(job).await?;
             }
             let (splitter, items) = ahead.await.map_err(JobError::retry)?;
-            let items = items.map_err(|error| JobError::retry(error.kind()))?;
+            let items = match items {
+                Ok(items) => items,
+                // Only a part of an archive is seen to be wrong once its turn comes.
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    self.end(job, row.id, "failed", Some(&error.to_string())).await?;
+                    return Ok(Ended::Elsewhere);
+                }
+                Err(error) => return Err(JobError::retry(error.kind())),
+            };
             let Some(last) = items.last() else {
                 break;
             };
@@ -337,6 +349,7 @@ impl JobHandler for RunImportHandler {
         let Some(format) = Format::recognise(&row.format) else {
             return Err(JobError::fail("the import has no format"));
         };
+        let archive = path.clone();
         let opened = tokio::task::spawn_blocking(move || Splitter::open(&path, format))
             .await
             .map_err(JobError::retry)?;
@@ -349,10 +362,15 @@ impl JobHandler for RunImportHandler {
                     kind => return Err(JobError::retry(kind)),
                 };
                 self.end(job, row.id, "failed", Some(&reason)).await?;
-                return Ok(json!({ "failed": reason }));
+                // The import says why; it may name a table's columns.
+                return Ok(json!({ "failed": true }));
             }
         };
-        match self.batches(job, &row, splitter).await? {
+        let mut ended = self.batches(job, &row, splitter).await?;
+        if format == Format::Archive && matches!(ended, Ended::Finished) {
+            ended = self.contents(job, &row, &archive).await?;
+        }
+        match ended {
             Ended::Finished => self.end(job, row.id, "finished", None).await?,
             Ended::Elsewhere => {
                 let mut tx = self.begin(job).await?;

@@ -4,23 +4,25 @@
 //! mailbox becomes a person only where nobody bears it, and gives a name only where none is known.
 //! Begin with [`Understanding::record`].
 
+mod group;
+mod mails;
+mod work;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
-    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError,
-    Ports, RawRecord, RelationChange, Target,
+    Entity, EntityChange, GraphError, Identifier, IntakeBatch, Ports, RawRecord, RelationChange, Target,
 };
 use spine::{AccessError, ScopedTx};
 
-use crate::map::{self, Edge, Enclosure, End, Hints, Meaning, Somebody, Thread};
+use crate::map::{self, Hints, Meaning, Somebody};
 use crate::places::Places;
+use mails::{CONVERSATION, THREAD};
+use work::{Work, own_id};
 
-/// The scheme by which a conversation is known: all message ids of its mails.
-const THREAD: &str = "mail.thread";
-const CONVERSATION: &str = "Conversation";
 /// Mailboxes that are remembered as somebody's.
 const KNOWN_MAX: usize = 20_000;
 
@@ -137,17 +139,14 @@ impl Understanding {
         source: &str,
         mut meaning: Meaning,
     ) -> Result<(), GraphError> {
-        let mut work = Work {
-            ports,
-            batch,
-            source,
-            record: id,
-            entities: Vec::new(),
-            relations: Vec::new(),
-        };
+        let mut work = Work::new(ports, batch, source, id);
         if let Some(edge) = meaning.edge.take() {
             return work.edge(tx, edge).await;
         }
+        if let Some(letter) = &meaning.letter {
+            work.letter(tx, &mut meaning.entities, letter).await?;
+        }
+        let left = work.members_left(tx, &meaning).await?;
         for entity in std::mem::take(&mut meaning.entities) {
             let entity = work.own_again(tx, entity).await?;
             work.entities.extend(entity);
@@ -182,6 +181,9 @@ impl Understanding {
         let ids = work.write(tx).await?;
         if let Some(first) = ids.first() {
             work.enclosures(tx, *first, meaning.enclosures).await?;
+        }
+        if let Some(group) = ids.first() {
+            work.members(tx, *group, &meaning.members, &left).await?;
         }
         let id = |at: usize| ids.get(at).copied();
         let relations = later
@@ -259,193 +261,6 @@ fn person(email: Identifier, name: Option<String>) -> EntityChange {
     }
 }
 
-/// The changes of one record.
-struct Work<'a> {
-    ports: &'a Ports,
-    batch: &'a mut dyn IntakeBatch,
-    source: &'a str,
-    record: RawRecordId,
-    entities: Vec<EntityChange>,
-    relations: Vec<RelationChange>,
-}
-
-impl Work<'_> {
-    /// Writes what was collected; gives the entities' ids in their order.
-    async fn write(&mut self, tx: &mut ScopedTx) -> Result<Vec<EntityId>, GraphError> {
-        let change = Change {
-            by: AssertedBy::Connector,
-            source: self.source.to_owned(),
-            raw: None,
-            entities: std::mem::take(&mut self.entities),
-            relations: std::mem::take(&mut self.relations),
-        };
-        let applied = self.batch.understand(tx, self.record, change).await?;
-        Ok(applied.entities.into_iter().map(|entity| entity.id).collect())
-    }
-
-    /// Keeps what came with the first thing. What isn't taken is still told of by the thing itself, and by the record.
-    async fn enclosures(
-        &mut self,
-        tx: &mut ScopedTx,
-        holder: EntityId,
-        enclosures: Vec<Enclosure>,
-    ) -> Result<(), GraphError> {
-        if !enclosures.is_empty() {
-            self.batch.write(tx).await?;
-        }
-        for enclosure in enclosures {
-            let media = KeepMedia {
-                bytes: enclosure.bytes,
-                filename: enclosure.filename,
-                declared_type: enclosure.declared_type,
-                holder,
-            };
-            match self.ports.media_store().keep(tx, media).await {
-                Ok(kept) => self.relations.push(RelationChange {
-                    from: holder,
-                    predicate: enclosure.predicate.to_owned(),
-                    to: kept.media,
-                }),
-                Err(MediaError::Access(error)) => return Err(error.into()),
-                Err(MediaError::Refused(reason)) => {
-                    tracing::info!(record = %self.record, reason, "an enclosure is not kept by itself");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing
-    /// to say.
-    async fn own_again(
-        &mut self,
-        tx: &mut ScopedTx,
-        mut entity: EntityChange,
-    ) -> Result<Option<EntityChange>, GraphError> {
-        let is_owners = entity.identifiers.iter().any(map::is_owner);
-        entity.identifiers.retain(|one| !map::is_owner(one));
-        let Some((at, id)) = own_id(&entity.identifiers) else {
-            return Ok(Some(entity));
-        };
-        let Some(here) = self.batch.entity(tx, id).await? else {
-            if is_owners && let Some(me) = self.owner_without_data(tx).await? {
-                entity.target = Target::Existing(me);
-            }
-            return Ok(Some(entity));
-        };
-        if here.kind != entity.kind {
-            return Ok(Some(entity));
-        }
-        let is_whole = entity.identifiers.remove(at).scheme == map::EXPORTED_ID;
-        if is_whole
-            && here.title == entity.title
-            && here.props == entity.props
-            && here.starts_at == entity.starts_at
-        {
-            return Ok(None);
-        }
-        if here.props.contains_key("recurrence_start") {
-            // A calendar counts from the occurrence that it was given; here the count goes on.
-            entity.props.remove("recurrence");
-        }
-        entity.target = Target::Existing(id);
-        Ok(Some(entity))
-    }
-
-    /// The owner's Person while nothing is known of her: then an export that comes into the account is taken for her own.
-    /// Later its owner is somebody like everybody else, who is recognised by addresses: it may be her partner's.
-    async fn owner_without_data(&mut self, tx: &mut ScopedTx) -> Result<Option<EntityId>, GraphError> {
-        self.batch.write(tx).await?;
-        let read = self.ports.graph_read();
-        let me = Identifier::new("allod", "me");
-        let Some(me) = read.entity_by_identifier(tx, "Person", &me).await? else {
-            return Ok(None);
-        };
-        let known = read.identifiers(tx, me.id).await?;
-        Ok(known.iter().all(map::is_owner).then_some(me.id))
-    }
-
-    async fn edge(&mut self, tx: &mut ScopedTx, edge: Edge) -> Result<(), GraphError> {
-        let (from, to) = (self.end(tx, &edge.from).await?, self.end(tx, &edge.to).await?);
-        // Merged into one meanwhile, there is no relation left to tell.
-        if from != to {
-            self.relations.push(RelationChange {
-                from,
-                predicate: edge.predicate,
-                to,
-            });
-        }
-        self.write(tx).await.map(drop)
-    }
-
-    async fn end(&mut self, tx: &mut ScopedTx, end: &End) -> Result<EntityId, GraphError> {
-        if let Some(here) = self.batch.entity(tx, EntityId(end.id)).await? {
-            return Ok(here.id);
-        }
-        let exported = Identifier::new(map::EXPORTED_ID, end.id.to_string());
-        let found = self.batch.entity_by_identifier(tx, &end.kind, &exported).await?;
-        let found =
-            found.ok_or_else(|| GraphError::Invalid("an end of the relation isn't here".to_owned()))?;
-        Ok(found.id)
-    }
-
-    /// Finds or makes the conversation of a thread. Where a late parent shows that several are one, they are merged into
-    /// the eldest.
-    async fn conversation(&mut self, tx: &mut ScopedTx, thread: Thread) -> Result<usize, GraphError> {
-        let mut identifiers: Vec<Identifier> =
-            thread.ids.iter().map(|id| Identifier::new(THREAD, id)).collect();
-        let mut found: Vec<Entity> = Vec::new();
-        for identifier in &identifiers {
-            let known = self
-                .batch
-                .entity_by_identifier(tx, CONVERSATION, identifier)
-                .await?;
-            found.extend(known.filter(|known| found.iter().all(|one| one.id != known.id)));
-        }
-        found.sort_by_key(|one| (one.created_at, one.id.0));
-        let mut found = found.into_iter();
-        let elder = found.next();
-        for younger in found {
-            if let Some(elder) = &elder {
-                self.batch.write(tx).await?;
-                self.ports
-                    .graph_merge()
-                    .unite(tx, elder.id, younger.id, "mails of one thread are in both")
-                    .await?;
-            }
-        }
-        identifiers.sort_by(|a, b| a.value.cmp(&b.value));
-        identifiers.dedup();
-        let mut props = Map::new();
-        props.insert("channel".to_owned(), Value::from("email"));
-        self.entities.push(EntityChange {
-            target: elder
-                .as_ref()
-                .map_or(Target::Identified, |elder| Target::Existing(elder.id)),
-            kind: CONVERSATION.to_owned(),
-            title: thread.subject.filter(|_| elder.is_none()),
-            props,
-            identifiers,
-            starts_at: None,
-        });
-        Ok(self.entities.len() - 1)
-    }
-}
-
-/// The id that we gave an entity when we exported it, and which of its identifiers says so. Cards and calendars have it
-/// as their UID.
-fn own_id(identifiers: &[Identifier]) -> Option<(usize, EntityId)> {
-    let read = |one: &Identifier| match one.scheme.as_str() {
-        map::EXPORTED_ID => one.value.parse().ok(),
-        "vcard.uid" | "ical.uid" => one.value.strip_prefix("urn:uuid:")?.parse().ok(),
-        _ => None,
-    };
-    identifiers
-        .iter()
-        .enumerate()
-        .find_map(|(at, one)| Some((at, read(one)?)))
-}
-
 /// In which country the owner is at home: of those of her own numbers the one that she lives in, else the first.
 fn home(lives_in: Option<&str>, countries: Vec<String>) -> Option<String> {
     let lives_in = lives_in.map(ToOwned::to_owned);
@@ -478,17 +293,5 @@ mod tests {
         assert_eq!(at_home(Some("FR"), &both).as_deref(), Some("US"));
         assert_eq!(at_home(None, &both).as_deref(), Some("US"));
         assert_eq!(at_home(Some("FR"), &[]).as_deref(), Some("FR"));
-    }
-
-    #[test]
-    fn our_own_id_is_known_in_each_format_and_that_of_an_occurrence_is_none() {
-        let id = EntityId::new();
-        let known = |scheme: &str, value: String| own_id(&[Identifier::new(scheme, value)]);
-        for scheme in ["vcard.uid", "ical.uid"] {
-            assert_eq!(known(scheme, format!("urn:uuid:{id}")), Some((0, id)));
-            assert_eq!(known(scheme, id.to_string()), None);
-        }
-        assert_eq!(known(map::EXPORTED_ID, id.to_string()), Some((0, id)));
-        assert_eq!(known("ical.uid", format!("urn:uuid:{id}#2026-05-01")), None);
     }
 }

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Record(Record),
     /// Import a file: mails, contacts, calendars, an export.
     Import(Import),
-    /// Export everything in one format.
+    /// Export what the graph knows in one format, or all of it with the files.
     Export(Export),
     /// Keep, show and remove files: pictures, documents, recordings.
     #[command(subcommand)]

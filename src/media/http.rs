@@ -148,7 +148,8 @@ async fn detail(
     Ok(Json(MediaView::of(&blob)))
 }
 
-/// Removes a content for good, with everything that was made of it; at once, and whoever refers to it. To be able to
+/// Removes a content for good, with everything that was made of it; at once, and whoever refers to it. The mail or card
+/// that brought it doesn't bring it again; who uploads it does. To be able to
 /// take it back, delete the MediaObject (`DELETE /entities/{id}`) instead.
 #[utoipa::path(delete, path = "/media/{id}", tag = "media",
     params(("id" = EntityId, Path, description = "The MediaObject")),
@@ -159,6 +160,9 @@ async fn remove(State(keeper): Desk, caller: Caller, Path(id): Path<String>) -> 
     let blob = found(&mut tx, &id).await?;
     let hash = blob.hash();
     store::hash_lock(&mut tx, &hash)
+        .await
+        .map_err(AccessError::from)?;
+    store::removed_add(&mut tx, &hash)
         .await
         .map_err(AccessError::from)?;
     store::references_delete(&mut tx, &hash)

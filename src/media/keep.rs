@@ -5,16 +5,12 @@
 //! that no removal comes between. The same bytes again add nothing, and put back an object that was lost.
 //! Begin with [`Keeper::keep_staged`].
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::EntityId;
 use contracts::events::media::MediaStored;
 use contracts::jobs::ProcessMedia;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use spine::ports::{
-    AssertedBy, Change, EntityChange, Identifier, KeepMedia, KeptMedia, MediaError, MediaStore, Target,
-};
+use spine::ports::{AssertedBy, Change, EntityChange, Identifier, KeptMedia, MediaError, Target};
 use spine::queue::JobOptions;
 use spine::{AccessError, Context, ScopedTx};
 use uuid::Uuid;
@@ -68,7 +64,7 @@ impl Told {
 }
 
 /// A content with its bytes.
-enum Content<'a> {
+pub(crate) enum Content<'a> {
     Staged(&'a mut Staged),
     Bytes(Hash, Bytes),
 }
@@ -107,7 +103,7 @@ impl Keeper {
         self.keep_content(tx, Content::Staged(staged), told).await
     }
 
-    async fn keep_content(
+    pub(crate) async fn keep_content(
         &self,
         tx: &mut ScopedTx,
         content: Content<'_>,
@@ -215,38 +211,6 @@ impl Keeper {
         let applied = self.context.ports.graph_write().apply(tx, change).await?;
         let first = applied.entities.first().map(|entity| entity.id);
         first.ok_or_else(|| MediaError::Refused("the graph made no MediaObject".to_owned()))
-    }
-}
-
-#[async_trait]
-impl MediaStore for Keeper {
-    async fn keep(&self, tx: &mut ScopedTx, media: KeepMedia) -> Result<KeptMedia, MediaError> {
-        let settings = &self.context.settings.media;
-        let bytes = media.bytes.len() as u64;
-        if bytes == 0 {
-            return Err(MediaError::Refused("the content is empty".to_owned()));
-        }
-        if bytes > settings.file_bytes_max {
-            return Err(MediaError::Refused(format!(
-                "a content has at most {} bytes here",
-                settings.file_bytes_max
-            )));
-        }
-        let hash: Hash = Sha256::digest(&media.bytes).into();
-        let known = store::blob_by_hash(tx, &hash).await.map_err(AccessError::from)?;
-        let used = store::bytes_kept(tx).await.map_err(AccessError::from)?;
-        if known.is_none() && used.saturating_add(bytes) > settings.account_bytes_max {
-            return Err(MediaError::Refused(
-                "the account keeps as much as it may".to_owned(),
-            ));
-        }
-        let told = Told::new(
-            media.filename.as_deref(),
-            media.declared_type.as_deref(),
-            Some(media.holder),
-        );
-        self.keep_content(tx, Content::Bytes(hash, media.bytes.into()), &told)
-            .await
     }
 }
 

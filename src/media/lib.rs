@@ -18,6 +18,7 @@ mod keep;
 mod on_account_erased;
 mod on_graph_changed;
 mod picture;
+mod port;
 mod process;
 mod s3;
 mod sniff;
@@ -69,7 +70,7 @@ fn build(context: &Context, blobs: Blobs, staging: Staging) -> Service {
         jobs,
         tasks: vec![Box::new(move |stop| Box::pin(caretaker.run(stop)))],
         api: http::router(keeper),
-        personal_tables: &["media.reference", "media.blob", "media.account"],
+        personal_tables: &["media.reference", "media.removed", "media.blob", "media.account"],
         ..Service::default()
     }
 }

@@ -39,6 +39,7 @@ impl Holders {
             .chain(erased.merged)
             .map(|id| id.0)
             .collect();
+        store::removed_forget(tx, &gone).await?;
         let mut marked = false;
         for (hash, entity) in store::blobs_of(tx, &gone).await? {
             let Ok(hash) = hash.try_into() else { continue };
@@ -94,6 +95,7 @@ impl Consumer for Holders {
         } else if let Some(merged) = event.payload::<EntityMerged>() {
             let merged = merged?;
             store::holder_merge(tx, merged.absorbed.0, merged.entity.0).await?;
+            store::removed_merge(tx, merged.absorbed.0, merged.entity.0).await?;
         } else if let Some(unmerged) = event.payload::<EntityUnmerged>() {
             store::holder_unmerge(tx, unmerged?.separated.0).await?;
         } else if let Some(erased) = event.payload::<EntityErased>() {

@@ -1,8 +1,10 @@
 //! All SQL of the media service.
 
 mod reference;
+mod removed;
 
 pub(crate) use reference::*;
+pub(crate) use removed::*;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

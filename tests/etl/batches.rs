@@ -90,7 +90,7 @@ async fn a_mail_that_is_refused_in_the_middle_of_a_batch_is_parked_alone() {
         "twice",
         "kim@example.org",
         &format!("Cc: {}\n", many.join(",\n ")),
-        "",
+        "Hello",
     );
     let many = many.replace("To: alice@example.org", &format!("To: {}", many_more()));
     let file = [

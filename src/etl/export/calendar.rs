@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use chrono_tz::Tz;
+use serde_json::Value;
 
 use super::times::{When, counted_from};
 use super::{Exported, escaped, line, zones};
@@ -103,8 +104,9 @@ impl Component<'_> {
         } else if let Some(start) = start {
             self.event(start);
         }
+        let zone = self.zone.unwrap_or(self.own);
         for reminder in one.texts("reminders") {
-            alarm(one, reminder, is_task, &mut self.out);
+            alarm(one, reminder, is_task, zone, &mut self.out);
         }
         self.line("END", kind);
         true
@@ -140,6 +142,15 @@ impl Component<'_> {
         if let Some(status) = one.text("status") {
             self.line("STATUS", &escaped(&status.to_uppercase()));
         }
+        let categories: Vec<String> = one.texts("categories").into_iter().map(escaped).collect();
+        if !categories.is_empty() {
+            self.line("CATEGORIES", &categories.join(","));
+        }
+        for related in one.items("related_to") {
+            let text = |name: &str| related.get(name).and_then(Value::as_str).unwrap_or_default();
+            let kind = parameter("RELTYPE", text("is"));
+            self.line(&format!("RELATED-TO{kind}"), &escaped(text("uid")));
+        }
     }
 
     /// The rule as it counts from the occurrence that stands here: earlier ones are done.
@@ -158,7 +169,7 @@ impl Component<'_> {
         if let Some(end) = self.when("ends_at") {
             self.time("DTEND", end.end_of(start, zone));
         }
-        let number = |name: &str| one.entity.props.get(name).and_then(serde_json::Value::as_f64);
+        let number = |name: &str| one.entity.props.get(name).and_then(Value::as_f64);
         if let (Some(latitude), Some(longitude)) = (number("latitude"), number("longitude")) {
             self.line("GEO", &format!("{latitude};{longitude}"));
         }
@@ -166,7 +177,8 @@ impl Component<'_> {
             self.line("ORGANIZER", &format!("mailto:{organizer}"));
         }
         for attendee in one.texts("attendees") {
-            self.line("ATTENDEE", &format!("mailto:{attendee}"));
+            let name = format!("ATTENDEE{}", answered(one, attendee));
+            self.line(&name, &format!("mailto:{attendee}"));
         }
     }
 
@@ -180,13 +192,7 @@ impl Component<'_> {
             self.line("COMPLETED", &done);
         }
         for (property, prop) in [("PRIORITY", "priority"), ("PERCENT-COMPLETE", "percent")] {
-            if let Some(number) = self
-                .one
-                .entity
-                .props
-                .get(prop)
-                .and_then(serde_json::Value::as_i64)
-            {
+            if let Some(number) = self.one.entity.props.get(prop).and_then(Value::as_i64) {
                 self.line(property, &number.to_string());
             }
         }
@@ -216,25 +222,43 @@ impl Component<'_> {
     }
 }
 
-/// A reminder. An offset counts from when a task is due, and from when an event begins; a local time is told as it was
-/// said.
-fn alarm(one: &Exported, reminder: &str, is_task: bool, out: &mut Vec<u8>) {
+/// What an attendee answered, and as what, as parameters.
+fn answered(one: &Exported, attendee: &str) -> String {
+    let is_hers = |one: &&Value| one.get("email").and_then(Value::as_str) == Some(attendee);
+    let Some(answer) = one.items("attendance").into_iter().find(is_hers) else {
+        return String::new();
+    };
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    parameter("ROLE", text("role")) + &parameter("PARTSTAT", text("status"))
+}
+
+/// A parameter of one word; nothing, if it is none.
+fn parameter(name: &str, word: &str) -> String {
+    let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    match is_word {
+        true => format!(";{name}={}", word.to_ascii_uppercase()),
+        false => String::new(),
+    }
+}
+
+/// A reminder. An offset counts from when a task is due, and from when an event begins; a time is told as an instant (RFC
+/// 5545, 3.8.6.3), a local one by the clock of the component's zone.
+fn alarm(one: &Exported, reminder: &str, is_task: bool, zone: Tz, out: &mut Vec<u8>) {
+    let is_offset = reminder.trim_start_matches(['+', '-']).starts_with(['P', 'p']);
+    let (name, trigger) = match (is_offset, is_task, When::read(reminder)) {
+        (true, true, _) => ("TRIGGER;RELATED=END", reminder.to_owned()),
+        (true, false, _) => ("TRIGGER", reminder.to_owned()),
+        (false, _, Some(when)) => {
+            let at = when.instant(zone).format("%Y%m%dT%H%M%SZ").to_string();
+            ("TRIGGER;VALUE=DATE-TIME", at)
+        }
+        // Nobody can be reminded by it.
+        (false, _, None) => return,
+    };
     line(out, "BEGIN", "VALARM");
     line(out, "ACTION", "DISPLAY");
     let title = one.entity.title.as_deref().unwrap_or("Reminder");
     line(out, "DESCRIPTION", &escaped(title));
-    let is_offset = reminder.trim_start_matches(['+', '-']).starts_with(['P', 'p']);
-    match (is_offset, is_task) {
-        (true, true) => line(out, "TRIGGER;RELATED=END", reminder),
-        (true, false) => line(out, "TRIGGER", reminder),
-        (false, _) => {
-            let at = When::read(reminder).map(|when| match when {
-                When::Instant(at) => at.format("%Y%m%dT%H%M%SZ").to_string(),
-                local => local.clock(Tz::UTC).format("%Y%m%dT%H%M%S").to_string(),
-            });
-            let at = at.unwrap_or_else(|| reminder.replace(['-', ':'], ""));
-            line(out, "TRIGGER;VALUE=DATE-TIME", &at);
-        }
-    }
+    line(out, name, &trigger);
     line(out, "END", "VALARM");
 }

@@ -7,6 +7,7 @@ use spine::ports::GraphError;
 use spine::{Context, ScopedTx};
 
 use super::Exported;
+use crate::map::MESSAGE_ID;
 
 pub(super) async fn mail(
     context: &Context,
@@ -43,8 +44,10 @@ pub(super) fn written(one: &Exported) -> Vec<u8> {
     // Control characters in a header are somebody's trick.
     let flat = |text: &str| text.replace(|c: char| c.is_control(), " ");
     let at = one.entity.starts_at.unwrap_or(one.entity.created_at);
+    let id = one.text("message_id").map(ToOwned::to_owned);
+    let id = id.unwrap_or_else(|| one.uid(MESSAGE_ID));
     let mut mail = MessageBuilder::new()
-        .message_id(flat(&one.uid("mail.message-id")))
+        .message_id(flat(&id))
         .date(at.timestamp())
         .text_body(one.text("text").unwrap_or_default());
     if let Some(from) = one.text("from") {

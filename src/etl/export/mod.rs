@@ -3,6 +3,7 @@
 //! Invariant: memory is bounded by a page of entities and one mail; a stream that the database cuts off breaks instead of ending as if it were
 //! whole. What is exported, `map` understands. Begin with [`stream`].
 
+pub(crate) mod archive;
 mod calendar;
 mod cards;
 mod mails;
@@ -39,16 +40,18 @@ pub(crate) fn file_ending(format: Format) -> &'static str {
         Format::Mbox => "mbox",
         Format::Csv => "csv",
         Format::JsonLd => "jsonld",
+        Format::Archive => "tar",
     }
 }
 
 /// Types of the graph that a format has; `None`: all.
 fn kinds(format: Format) -> Option<Vec<String>> {
     let kinds: &[&str] = match format {
-        Format::Vcard | Format::Csv => &["Person", "Organization"],
+        Format::Vcard => &["Person", "Organization", "Group"],
+        Format::Csv => &["Person", "Organization"],
         Format::Ical => &["Event", "Task"],
         Format::Mbox => &["Message"],
-        Format::JsonLd => return None,
+        Format::JsonLd | Format::Archive => return None,
     };
     Some(kinds.iter().map(|kind| (*kind).to_owned()).collect())
 }
@@ -70,6 +73,11 @@ impl Exported {
             Some(Value::String(one)) => vec![one],
             _ => Vec::new(),
         }
+    }
+
+    fn items(&self, name: &str) -> Vec<&Value> {
+        let items = self.entity.props.get(name).and_then(Value::as_array);
+        items.map(|items| items.iter().collect()).unwrap_or_default()
     }
 
     fn known_by<'a>(&'a self, scheme: &'a str) -> impl Iterator<Item = &'a str> {
@@ -195,7 +203,7 @@ impl Export {
 
     fn head(&self, out: &mut Vec<u8>) {
         match self.format {
-            Format::JsonLd => nodes::head(out),
+            Format::JsonLd | Format::Archive => nodes::head(out),
             Format::Ical => calendar::head(out),
             Format::Csv => table::head(out),
             Format::Vcard | Format::Mbox => {}
@@ -204,7 +212,7 @@ impl Export {
 
     fn tail(&self, out: &mut Vec<u8>) {
         match self.format {
-            Format::JsonLd => nodes::tail(out),
+            Format::JsonLd | Format::Archive => nodes::tail(out),
             Format::Ical => calendar::tail(out),
             Format::Vcard | Format::Csv | Format::Mbox => {}
         }
@@ -225,7 +233,7 @@ impl Export {
                 break;
             };
             match self.format {
-                Format::JsonLd => nodes::entity(&exported, out),
+                Format::JsonLd | Format::Archive => nodes::entity(&exported, out),
                 Format::Vcard | Format::Csv if exported.is_a_name_alone() => {}
                 Format::Vcard => cards::card(&exported, out),
                 Format::Csv => table::row(&exported, out),

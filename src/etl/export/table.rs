@@ -1,8 +1,12 @@
 //! A table of contacts. Several values of one cell stand apart by ` ::: `.
+//!
+//! Invariant: no cell is a formula to a spreadsheet, and none steers a terminal; what was meant comes back when the table
+//! is imported.
 
 use super::Exported;
+use crate::map::csv_guarded;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "UID",
     "Kind",
     "Name",
@@ -10,6 +14,8 @@ const COLUMNS: [&str; 14] = [
     "Family Name",
     "Nickname",
     "Birthday",
+    "Anniversary",
+    "Categories",
     "Notes",
     "Organization",
     "Job Title",
@@ -38,6 +44,8 @@ pub(super) fn row(one: &Exported, out: &mut Vec<u8>) {
             text("family_name"),
             text("nickname"),
             text("birthday"),
+            text("anniversary"),
+            many(one.texts("categories")),
             text("note"),
             text("organization"),
             text("job_title"),
@@ -52,7 +60,11 @@ pub(super) fn row(one: &Exported, out: &mut Vec<u8>) {
 fn write(out: &mut Vec<u8>, cells: &[String]) {
     let mut writer = csv::Writer::from_writer(out);
     // Into memory.
-    if let Err(error) = writer.write_record(cells).and_then(|()| Ok(writer.flush()?)) {
+    let cells = cells.iter().map(|cell| csv_guarded(cell));
+    if let Err(error) = writer
+        .write_record(cells.map(String::into_bytes))
+        .and_then(|()| Ok(writer.flush()?))
+    {
         tracing::error!(%error, "a row could not be written");
     }
 }

@@ -107,6 +107,46 @@ fn a_task_is_done_at_an_instant_and_its_series_counts_what_is_left() {
 }
 
 #[test]
+fn a_reminder_at_a_time_is_told_as_the_instant_that_it_is() {
+    let trigger = |zone: Value, reminder: &str| {
+        let props = json!({ "start_at": "2026-05-01", "time_zone": zone, "reminders": [reminder] });
+        let lines = lines(&exported("Event", None, props));
+        lines.iter().find(|line| line.starts_with("TRIGGER")).cloned()
+    };
+    let at = |time: &str| Some(format!("TRIGGER;VALUE=DATE-TIME:{time}"));
+    let local = "2026-05-01T09:00:00";
+    assert_eq!(trigger(json!("America/New_York"), local), at("20260501T130000Z"));
+    assert_eq!(
+        trigger(Value::Null, local),
+        at("20260501T070000Z"),
+        "the owner's clock"
+    );
+    assert_eq!(
+        trigger(Value::Null, "2026-05-01T09:00:00Z"),
+        at("20260501T090000Z")
+    );
+    assert_eq!(trigger(Value::Null, "soon"), None);
+}
+
+#[test]
+fn an_event_tells_who_answered_what_and_belongs_to_what() {
+    let event = json!({
+        "start_at": "2026-05-01T10:00:00Z", "attendees": ["kim@example.org", "sam@example.org"],
+        "attendance": [{"email": "kim@example.org", "status": "accepted", "role": "chair"}, {"email": 1}],
+        "categories": ["Work", "Food, drink"], "related_to": [{"is": "parent", "uid": "p;1"}, 2],
+    });
+    has(
+        &exported("Event", None, event),
+        &[
+            "ATTENDEE;ROLE=CHAIR;PARTSTAT=ACCEPTED:mailto:kim@example.org",
+            "ATTENDEE:mailto:sam@example.org",
+            "CATEGORIES:Work,Food\\, drink",
+            "RELATED-TO;RELTYPE=PARENT:p\\;1",
+        ],
+    );
+}
+
+#[test]
 fn a_mail_without_its_bytes_is_written_so_that_any_program_reads_it() {
     let mail = exported(
         "Message",

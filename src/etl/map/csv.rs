@@ -2,42 +2,19 @@
 //!
 //! A record is the header and one row, so that it can be understood by itself. Begin with [`map`].
 
-use super::vcard::Contact;
-use super::{Hints, Meaning};
+mod columns;
+
+use columns::{EXAMPLES, Field, is_day_first};
+
+use super::contact::{Contact, Kind};
+use super::{Hints, Meaning, text};
 
 const ROW_BYTES_MAX: usize = 1024 * 1024;
-
-/// Columns of a contact's own mailboxes and numbers. An assistant's or a switchboard's is others', too.
-const EMAILS: [&str; 6] = [
-    "email",
-    "emails",
-    "mail",
-    "emailaddress",
-    "primaryemail",
-    "secondaryemail",
-];
-const TELS: [&str; 20] = [
-    "phone",
-    "phones",
-    "phonenumber",
-    "tel",
-    "telephone",
-    "mobile",
-    "mobilephone",
-    "mobilephone2",
-    "mobilenumber",
-    "cell",
-    "cellphone",
-    "homephone",
-    "homephone2",
-    "businessphone",
-    "businessphone2",
-    "workphone",
-    "otherphone",
-    "primaryphone",
-    "carphone",
-    "radiophone",
-];
+/// Headings that are named in a refusal, and their length.
+const SHOWN_MAX: usize = 20;
+const SHOWN_CHARS_MAX: usize = 40;
+/// What spreadsheets take for the beginning of a formula.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     if body.len() > ROW_BYTES_MAX {
@@ -59,7 +36,11 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
     let mut contact = Contact::default();
     for (name, value) in header.iter().zip(row.iter()).take(1_000) {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        read(&mut contact, name.trim_start_matches('\u{feff}'), value.trim());
+        read(
+            &mut contact,
+            name.trim_start_matches('\u{feff}'),
+            unguarded(&value).trim(),
+        );
     }
     if contact.name.is_none()
         && contact.given.is_none()
@@ -86,55 +67,105 @@ pub(crate) fn row(header: &csv::ByteRecord, row: &csv::ByteRecord) -> Vec<u8> {
     }
 }
 
-fn read(contact: &mut Contact, column: &str, value: &str) {
-    if value.is_empty() {
-        return;
-    }
-    let column: String = column
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_alphanumeric())
+/// Why a table can't be one of contacts: none of its columns names anybody. Says which it has and which are known.
+pub(crate) fn refusal(header: &csv::ByteRecord) -> Option<String> {
+    let headings: Vec<String> = header
+        .iter()
+        .map(|one| String::from_utf8_lossy(one).into_owned())
         .collect();
-    let numbered = |stem: &str, end: &str| {
-        column
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_suffix(end))
-            .is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
+    let names_somebody = |heading: &String| {
+        Field::of(heading.trim_start_matches('\u{feff}')).is_some_and(Field::names_somebody)
     };
-    let slot = match column.as_str() {
-        // An `id` is unique within one program's table alone.
-        "uid" => &mut contact.uid,
-        "name" | "fullname" | "displayname" | "fileas" => &mut contact.name,
-        "givenname" | "firstname" => &mut contact.given,
-        "familyname" | "lastname" | "surname" => &mut contact.family,
-        "nickname" => &mut contact.nickname,
-        "birthday" => &mut contact.birthday,
-        "notes" | "note" => &mut contact.note,
-        "company" | "organization" | "organizationname" | "organization1name" => &mut contact.organization,
-        "jobtitle" | "organizationtitle" | "organization1title" => &mut contact.job_title,
-        "address" | "homeaddress" | "businessaddress" | "address1formatted" => &mut contact.address,
-        "kind" => {
-            contact.is_organization |= value.eq_ignore_ascii_case("organization");
-            return;
-        }
-        "website" | "webpage" | "url" | "website1value" => return contact.urls.extend(parts(value)),
-        _ => {
-            // Never a label of Google's, such as `E-mail 1 - Type`.
-            let is_email = EMAILS.contains(&column.as_str())
-                || numbered("email", "value")
-                || numbered("email", "address");
-            let is_tel = TELS.contains(&column.as_str()) || numbered("phone", "value");
-            if is_email {
-                contact.emails.extend(parts(value));
-            } else if is_tel {
-                contact.tels.extend(parts(value));
+    if headings.iter().any(names_somebody) {
+        return None;
+    }
+    // A table without a header begins with somebody's data.
+    let is_data =
+        |heading: &String| heading.contains('@') || heading.chars().filter(char::is_ascii_digit).count() > 4;
+    if headings.iter().any(is_data) {
+        return Some(format!(
+            "the first line of a table names its columns; this one begins with a row. Put names above, such as {EXAMPLES}"
+        ));
+    }
+    let shown: Vec<String> = headings
+        .iter()
+        .take(SHOWN_MAX)
+        .filter_map(|heading| text::line(heading, SHOWN_CHARS_MAX))
+        .collect();
+    let more = if headings.len() > SHOWN_MAX {
+        " and others"
+    } else {
+        ""
+    };
+    Some(format!(
+        "no column of the table is known. It has: {}{more}. Known are, among others: {EXAMPLES}",
+        shown.join(", ")
+    ))
+}
+
+/// A cell as it is written into a table: one that a spreadsheet would take for a formula, or for one that is guarded
+/// already, begins with an apostrophe. Phone numbers are none: nothing stands in them but digits.
+pub(crate) fn guarded(cell: &str) -> String {
+    let is_tel = |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | ':');
+    let is_formula = cell.trim_start_matches('\'').starts_with(FORMULA);
+    let is_number = cell.starts_with('+') && cell.chars().all(is_tel);
+    let kept: String = cell
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
+        .collect();
+    match is_formula && !is_number {
+        true => format!("'{kept}"),
+        false => kept,
+    }
+}
+
+/// What was meant by a cell: without the apostrophe that [`guarded`] puts before it.
+fn unguarded(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if rest.trim_start_matches('\'').starts_with(FORMULA) => rest,
+        _ => cell,
+    }
+}
+
+fn read(contact: &mut Contact, column: &str, value: &str) {
+    let (Some(field), false) = (Field::of(column), value.is_empty()) else {
+        return;
+    };
+    let slot = match field {
+        Field::Uid => &mut contact.uid,
+        Field::Name => &mut contact.name,
+        Field::Given => &mut contact.given,
+        Field::Family => &mut contact.family,
+        Field::Nickname => &mut contact.nickname,
+        Field::Birthday => &mut contact.birthday,
+        Field::Anniversary => &mut contact.anniversary,
+        Field::Note => &mut contact.note,
+        Field::Organization => &mut contact.organization,
+        Field::JobTitle => &mut contact.job_title,
+        Field::Address => &mut contact.address,
+        Field::Kind => {
+            if value.eq_ignore_ascii_case("organization") {
+                contact.kind = Kind::Organization;
             }
             return;
         }
+        Field::Categories => return contact.categories.extend(categories(value)),
+        Field::Url => return contact.urls.extend(parts(value)),
+        Field::Email => return contact.emails.extend(parts(value)),
+        Field::Tel => return contact.tels.extend(parts(value)),
     };
-    if slot.is_none() {
-        *slot = Some(value.to_owned());
+    if slot.is_some() {
+        return;
     }
+    let day = || text::day(value, is_day_first(column)).unwrap_or_else(|| value.to_owned());
+    *slot = match field {
+        // Outlook's way to say that there is none.
+        Field::Birthday | Field::Anniversary if value.starts_with("0/0/") || value.starts_with("00.00.") => {
+            None
+        }
+        Field::Birthday | Field::Anniversary => Some(day()),
+        _ => Some(value.to_owned()),
+    };
 }
 
 /// Google puts several values into one cell, as does our own export.
@@ -145,4 +176,46 @@ fn parts(value: &str) -> impl Iterator<Item = String> + '_ {
         .filter(|part| !part.is_empty())
         .take(15)
         .map(ToOwned::to_owned)
+}
+
+/// Outlook parts them by semicolons; Google marks its own by a star.
+fn categories(value: &str) -> impl Iterator<Item = String> + '_ {
+    value
+        .split(" ::: ")
+        .flat_map(|part| part.split(';'))
+        .map(|part| part.trim().trim_start_matches("* "))
+        .filter(|part| !part.is_empty() && *part != "myContacts")
+        .map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_may_be_a_formula_is_guarded_and_comes_back_as_it_was() {
+        for (cell, written) in [
+            (
+                "=HYPERLINK(\"https://example.org\")",
+                "'=HYPERLINK(\"https://example.org\")",
+            ),
+            ("-1+1", "'-1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("\t=1", "'\t=1"),
+            ("'=1", "''=1"),
+            ("+4930901820", "+4930901820"),
+            ("+4930901820 ::: +4930901821", "+4930901820 ::: +4930901821"),
+            ("'s Gravenhage", "'s Gravenhage"),
+            ("a=b", "a=b"),
+        ] {
+            assert_eq!(guarded(cell), written);
+            assert_eq!(unguarded(written), cell);
+        }
+        assert_eq!(
+            guarded("a\u{1b}[31mb\u{9b}c"),
+            "a[31mbc",
+            "nothing that steers a terminal"
+        );
+    }
 }

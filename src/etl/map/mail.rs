@@ -6,7 +6,11 @@ use chrono::DateTime;
 use mail_parser::{Address, Encoding, HeaderValue, Message, MessagePart, MimeHeaders, PartType};
 use serde_json::{Value, json};
 
-use super::{Enclosure, Hints, Meaning, Somebody, Thread, identified, mime, set, text};
+use super::{Enclosure, Hints, Meaning, Somebody, Thread, identified, letter, mime, set, text};
+
+/// By what a mail is known: its content, and, of the first one that bears it, its id.
+pub(crate) const LETTER: &str = "mail.content";
+pub(crate) const MESSAGE_ID: &str = "mail.message-id";
 
 const MAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The text in the graph; the whole of it stays in the record.
@@ -38,17 +42,21 @@ fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) ->
     let sender = from.first();
     let is_own = sender.is_some_and(|one| hints.mailboxes.contains(&one.email));
     let (to, cc, bcc) = (people(mail.to()), people(mail.cc()), people(mail.bcc()));
-    let id = mail
-        .message_id()
-        .and_then(message_id)
-        .unwrap_or_else(|| text::hash(&[body]));
+    let own = mail.message_id().and_then(message_id);
     let subject = mail.subject().and_then(|subject| text::line(subject, 1_000));
+    let letter = letter::hash(mail, own.as_deref(), from, subject.as_deref());
+    let id = own.clone().unwrap_or_else(|| text::hash(&[body]));
     let mut entity = identified(
         "Message",
         subject.as_deref().and_then(text::title),
-        text::own_id("mail.message-id", &id).into_iter().collect(),
+        [(LETTER, letter.as_str()), (MESSAGE_ID, id.as_str())]
+            .into_iter()
+            .filter_map(|(scheme, id)| text::own_id(scheme, id))
+            .collect(),
     );
     let props = &mut entity.props;
+    set(props, "message_id", own);
+    set(props, "content_hash", Some(letter.clone()));
     set(props, "direction", Some(if is_own { "out" } else { "in" }));
     set(props, "channel", Some("email"));
     set(props, "status", Some(if is_own { "sent" } else { "received" }));
@@ -102,6 +110,7 @@ fn message(mail: &Message<'_>, body: &[u8], from: &[Somebody], hints: &Hints) ->
         entities: vec![entity],
         people,
         thread: Some(thread),
+        letter: Some(letter),
         enclosures,
         ..Meaning::default()
     }
@@ -198,7 +207,7 @@ fn enclosures(mail: &Message<'_>) -> Vec<Enclosure> {
 
 /// What is in a part: text in UTF-8, everything else as it was before it was coded for the way. A message that lies open
 /// in the mail is cut out of it, since the parser gives each the bytes of the whole.
-fn bytes<'a>(mail: &'a Message<'_>, part: &'a MessagePart<'_>) -> &'a [u8] {
+pub(super) fn bytes<'a>(mail: &'a Message<'_>, part: &'a MessagePart<'_>) -> &'a [u8] {
     match &part.body {
         PartType::Text(text) | PartType::Html(text) => text.as_bytes(),
         PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes,

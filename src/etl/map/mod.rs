@@ -4,17 +4,20 @@
 //! holds nothing of the content. Pure. Begin with [`map`].
 
 mod alarm;
+mod contact;
 mod csv;
 mod ical;
 mod jsonld;
+mod letter;
 mod mail;
 mod mime;
 mod text;
 mod vcard;
 mod zone;
 
-pub(crate) use csv::row as csv_row;
+pub(crate) use csv::{guarded as csv_guarded, refusal as csv_refusal, row as csv_row};
 pub(crate) use jsonld::{SCHEME as EXPORTED_ID, is_owner};
+pub(crate) use mail::{LETTER, MESSAGE_ID};
 pub(crate) use vcard::card_id;
 pub(crate) use zone::country as zone_country;
 
@@ -49,6 +52,10 @@ pub(crate) struct Meaning {
     pub(crate) place: Option<String>,
     /// When this revision of it was made, where the record says so.
     pub(crate) stamp: Option<Stamp>,
+    /// Of a group: the ids of its members' cards.
+    pub(crate) members: Vec<String>,
+    /// What is hashed of a mail: by it, and not by its id alone, it is told from another one.
+    pub(crate) letter: Option<String>,
     /// An edge of an export.
     pub(crate) edge: Option<Edge>,
     /// Contents that come with the first thing: attachments of a mail, the picture of a card.

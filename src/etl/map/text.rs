@@ -73,13 +73,74 @@ pub(super) fn title(text: &str) -> Option<String> {
     Some(title)
 }
 
+/// An address without the scheme of its URI, in whatever case.
+pub(super) fn without_scheme<'t>(text: &'t str, scheme: &str) -> &'t str {
+    let text = text.trim();
+    match text.get(..scheme.len()) {
+        Some(head) if head.eq_ignore_ascii_case(scheme) => &text[scheme.len()..],
+        _ => text,
+    }
+}
+
+/// A day as people and programs write it: `1990-05-01`, or `--05-01` where the year isn't said. Of numbers between strokes
+/// that may be either, the first is the day or the month.
+pub(super) fn day(text: &str, is_day_first: bool) -> Option<String> {
+    let text = text.trim().split(['T', ' ']).next().unwrap_or_default();
+    let is_digits =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = |separator: char| {
+        let parts: Vec<&str> = text.trim_end_matches(separator).split(separator).collect();
+        let numbers = parts
+            .iter()
+            .filter(|part| is_digits(part))
+            .filter_map(|part| part.parse().ok());
+        let numbers: Vec<i32> = numbers.collect();
+        (numbers.len() == parts.len()).then_some(numbers)
+    };
+    let written = |year: Option<i32>, month: i32, day: i32| {
+        let (month, day) = (u32::try_from(month).ok()?, u32::try_from(day).ok()?);
+        // In a leap year each day of a year is there.
+        let date = chrono::NaiveDate::from_ymd_opt(year.unwrap_or(2_000), month, day)?;
+        let is_possible = year.is_none_or(|year| (1..=9_999).contains(&year));
+        let year = year.map_or_else(|| "-".to_owned(), |year| format!("{year:04}"));
+        is_possible.then(|| format!("{year}-{}", date.format("%m-%d")))
+    };
+    if let Some(rest) = text.strip_prefix("--") {
+        let plain: String = rest.chars().filter(|c| *c != '-').collect();
+        return match is_digits(&plain) && plain.len() == 4 {
+            true => written(None, plain[..2].parse().ok()?, plain[2..].parse().ok()?),
+            false => None,
+        };
+    }
+    if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return written(
+            Some(text[..4].parse().ok()?),
+            text[4..6].parse().ok()?,
+            text[6..].parse().ok()?,
+        );
+    }
+    match (numbers('-'), numbers('.'), numbers('/')) {
+        (Some(said), _, _) if said.len() == 3 && said[0] > 31 => written(Some(said[0]), said[1], said[2]),
+        (_, Some(said), _) if said.len() == 3 && said[2] > 31 => written(Some(said[2]), said[1], said[0]),
+        (_, Some(said), _) if said.len() == 2 => written(None, said[1], said[0]),
+        (_, _, Some(said)) if said.len() == 3 && said[0] > 31 => written(Some(said[0]), said[1], said[2]),
+        (_, _, Some(said)) if said.len() == 3 && said[2] > 31 => {
+            let is_day_first = said[0] > 12 || is_day_first && said[1] <= 12;
+            let (day, month) = if is_day_first {
+                (said[0], said[1])
+            } else {
+                (said[1], said[0])
+            };
+            written(Some(said[2]), month, day)
+        }
+        _ => None,
+    }
+}
+
 /// A mailbox in its one spelling, if it is one.
 pub(super) fn email(text: &str) -> Option<String> {
     let text = text.trim();
-    let text = match text.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => &text[7..],
-        _ => text,
-    };
+    let text = without_scheme(text, "mailto:");
     let text = text.split('?').next().unwrap_or_default().trim().to_lowercase();
     let (mailbox, domain) = text.rsplit_once('@')?;
     let is_mailbox = (1..=64).contains(&mailbox.len())
@@ -97,10 +158,7 @@ pub(super) fn tel(text: &str, country: Option<&str>) -> Option<String> {
     if text.len() > 64 {
         return None;
     }
-    let text = match text.get(..4) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
-        _ => text,
-    };
+    let text = without_scheme(text, "tel:");
     // An extension is not part of the number.
     let text = text.split([';', ',']).next().unwrap_or_default();
     if let Ok(number) = contracts::tel::normalise(text) {
@@ -173,6 +231,30 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(tel(text, country), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_read_as_programs_and_people_write_it() {
+        for (said, is_day_first, day_read) in [
+            ("1990-05-01", false, Some("1990-05-01")),
+            ("19900501", false, Some("1990-05-01")),
+            ("1990-05-01T00:00:00Z", false, Some("1990-05-01")),
+            ("--02-29", false, Some("--02-29")),
+            ("--0501", false, Some("--05-01")),
+            ("1.5.1990", false, Some("1990-05-01")),
+            ("01.05.", false, Some("--05-01")),
+            ("5/1/1990", false, Some("1990-05-01")),
+            ("1/5/1990", true, Some("1990-05-01")),
+            ("31/5/1990", false, Some("1990-05-31")),
+            ("5/31/1990", true, Some("1990-05-31")),
+            ("0/0/00", false, None),
+            ("1990-02-30", false, None),
+            ("notadate", false, None),
+            ("", false, None),
+            ("--ä", false, None),
+        ] {
+            assert_eq!(day(said, is_day_first).as_deref(), day_read, "{said}");
         }
     }
 

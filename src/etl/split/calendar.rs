@@ -1,11 +1,17 @@
-//! Components of a calendar: each VEVENT and VTODO in a calendar of its own, with the zones that came before it.
+//! Components of a calendar: each in a calendar of its own, with the zones that came before it. What has no place in the
+//! graph (VJOURNAL, VFREEBUSY) is given, too: it is parked, and not passed over without a word.
 
 use std::io::{self, BufRead};
 
 use super::lines::{Line, Lines};
 use super::{Piece, revision};
 
-const KINDS: [(&str, &str); 2] = [("BEGIN:VEVENT", "END:VEVENT"), ("BEGIN:VTODO", "END:VTODO")];
+const KINDS: [(&str, &str); 4] = [
+    ("BEGIN:VEVENT", "END:VEVENT"),
+    ("BEGIN:VTODO", "END:VTODO"),
+    ("BEGIN:VJOURNAL", "END:VJOURNAL"),
+    ("BEGIN:VFREEBUSY", "END:VFREEBUSY"),
+];
 /// Zones of all components; beyond that they are known by their names alone.
 const ZONES_BYTES_MAX: usize = 64 * 1024;
 const ID_BYTES_MAX: usize = 1_024;

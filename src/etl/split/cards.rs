@@ -1,10 +1,17 @@
-//! vCards: from `BEGIN:VCARD` to `END:VCARD`.
+//! vCards: from `BEGIN:VCARD` to `END:VCARD`; those of groups after all others, whose cards they name.
+//!
+//! Invariant: a card's place is how much of the file is given with it, so that it grows from card to card although groups
+//! wait.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
 use super::lines::{Line, Lines};
 use super::{Piece, revision};
 use crate::map::card_id;
+
+/// Of groups so much is held until the other cards are given; what is more comes as it stands.
+const HELD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Cards<R> {
@@ -12,6 +19,11 @@ pub(super) struct Cards<R> {
     line: Line,
     /// The line at hand begins a card that wasn't begun yet.
     is_begun: bool,
+    groups: VecDeque<(Piece, u64)>,
+    /// Bytes of the file that belong to held groups.
+    held: u64,
+    /// Where the card before ended.
+    last: u64,
 }
 
 impl<R: BufRead> Cards<R> {
@@ -20,10 +32,32 @@ impl<R: BufRead> Cards<R> {
             lines: Lines::new(reader),
             line: Line::default(),
             is_begun: false,
+            groups: VecDeque::new(),
+            held: 0,
+            last: 0,
         }
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
+        while let Some((mut card, is_group)) = self.card()? {
+            let bytes = card.end - std::mem::replace(&mut self.last, card.end);
+            if !is_group || self.held + bytes > HELD_BYTES_MAX {
+                card.end -= self.held;
+                return Ok(Some(card));
+            }
+            self.held += bytes;
+            self.groups.push_back((card, bytes));
+        }
+        let group = self.groups.pop_front();
+        Ok(group.map(|(mut card, bytes)| {
+            self.held -= bytes;
+            card.end = self.last - self.held;
+            card
+        }))
+    }
+
+    /// The next card of the file, and whether it is a group's.
+    fn card(&mut self) -> io::Result<Option<(Piece, bool)>> {
         while !self.is_begun {
             if !self.lines.read(&mut self.line)? {
                 return Ok(None);
@@ -49,10 +83,10 @@ impl<R: BufRead> Cards<R> {
                 break;
             }
         }
-        if !card.is_cut {
-            card.remote_id = card_id(&card.body).unwrap_or_default();
-        }
+        let head = (!card.is_cut).then(|| card_id(&card.body)).flatten();
+        let (remote_id, is_group) = head.unwrap_or_default();
+        card.remote_id = remote_id;
         card.revision = revision(&card.body);
-        Ok(Some(card))
+        Ok(Some((card, is_group)))
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: memory is bounded by one record, whatever the file; each record ends at a place of the file after which it
 //! is never given again, so that an import goes on after a stop. Begin with [`Splitter`].
 
+mod archived;
 mod calendar;
 mod cards;
 mod lines;
@@ -64,6 +65,7 @@ enum Pieces {
     Mails(mails::Mails<BufReader<File>>),
     Rows(rows::Rows),
     Nodes(nodes::Nodes<BufReader<File>>),
+    Archived(archived::Archived),
 }
 
 /// Gives the records of a file.
@@ -92,6 +94,7 @@ impl Splitter {
             Format::Ical => Pieces::Calendar(calendar::Calendar::new(buffered(file))),
             Format::Mbox => Pieces::Mails(mails::Mails::new(buffered(file))),
             Format::Csv => Pieces::Rows(rows::Rows::new(file, bytes, TABLE_BYTES_MAX)?),
+            Format::Archive => Pieces::Archived(archived::Archived::new(path)?),
             Format::JsonLd => Pieces::Nodes(nodes::Nodes::new(buffered(file), bytes, JSON_BYTES_MAX)?),
         };
         Ok(Self { format, pieces })
@@ -104,6 +107,7 @@ impl Splitter {
             Pieces::Mails(pieces) => pieces.next(),
             Pieces::Rows(pieces) => pieces.next(),
             Pieces::Nodes(pieces) => pieces.next(),
+            Pieces::Archived(pieces) => pieces.next(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Cursor, Read};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::Piece;
-use crate::map::csv_row;
+use crate::map::{csv_refusal, csv_row};
 
 /// The header is kept with each row.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -55,6 +55,9 @@ impl Rows {
             return Err(refused(format!(
                 "the first line of a table names its columns, in at most {HEADER_BYTES_MAX} bytes"
             )));
+        }
+        if let Some(reason) = csv_refusal(&header) {
+            return Err(refused(reason));
         }
         Ok(Self {
             reader,

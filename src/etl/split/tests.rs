@@ -42,6 +42,18 @@ fn cards_stand_one_after_the_other_and_one_without_an_end_costs_no_other() {
 }
 
 #[test]
+fn cards_of_groups_come_after_the_cards_that_they_name_and_each_once() {
+    let card = |uid: &str| format!("BEGIN:VCARD\r\nUID:{uid}\r\nFN:{uid}\r\nEND:VCARD\r\n");
+    let group = |uid: &str| {
+        format!("BEGIN:VCARD\r\nUID:{uid}\r\nKIND:group\r\nFN:{uid}\r\nMEMBER:a\r\nEND:VCARD\r\n")
+    };
+    let file = [group("g1"), card("a"), group("g2"), card("b")].concat();
+    let items = split(Format::Vcard, file);
+    let ids: Vec<&str> = items.iter().map(|item| item.record.remote_id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "g1", "g2"]);
+}
+
+#[test]
 fn each_component_of_a_calendar_has_the_zones_and_nothing_of_the_others() {
     let file = "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:X\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:1\nBEGIN:VALARM\nEND:VALARM\n\
         END:VEVENT\nBEGIN:VTODO\nUID:2\nEND:VTODO\nEND:VCALENDAR\n";

@@ -36,8 +36,16 @@ pub(crate) enum ImportCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Such as:\n  allod export --format archive -o allod.tar\n  allod export --format vcard -o contacts.vcf\n\n\
+        What is in it: what the graph knows now (people, messages, events, tasks, places and all else, with their\n\
+        relations), and with `archive` the bytes of your files; mails as they were received are in mbox.\n\
+        What is not: rules, schedules, connections and their secrets, tokens, the event log, history, who said what.\n\
+        To move a whole hub, copy its data directory instead (docs/operating)."
+)]
 pub(crate) struct Export {
-    /// jsonld (everything), vcard, csv (people and organizations), ical (events and tasks) or mbox (mails).
+    /// archive (the graph with the files), jsonld (the graph), vcard (people, organizations, groups), csv (people and
+    /// organizations), ical (events and tasks) or mbox (mails).
     #[arg(long)]
     pub(crate) format: String,
     /// Where to write it [default: the standard output].

@@ -99,6 +99,8 @@ pub(crate) struct Intention {
     pub(crate) recurrence_start: Option<When>,
     /// Occurrences that the series leaves out.
     pub(crate) exceptions: Vec<When>,
+    /// Occurrences that the series has besides those of its rule.
+    pub(crate) additions: Vec<When>,
     /// By whose clock the series recurs, if not the owner's.
     pub(crate) time_zone: Option<Tz>,
     pub(crate) reminders: Vec<(String, Reminder)>,
@@ -139,12 +141,12 @@ impl Intention {
             }
         });
         let reminders = reminders(entity.props.get("reminders"), &mut problems);
-        let exceptions = entity
-            .props
-            .get("recurrence_exceptions")
-            .and_then(Value::as_array);
-        let exceptions = exceptions.into_iter().flatten().filter_map(Value::as_str);
-        let exceptions = exceptions.filter_map(|text| When::parse(text).ok()).collect();
+        let times = |name: &str| {
+            let times = entity.props.get(name).and_then(Value::as_array);
+            let times = times.into_iter().flatten().filter_map(Value::as_str);
+            times.filter_map(|text| When::parse(text).ok()).collect()
+        };
+        let (exceptions, additions) = (times("recurrence_exceptions"), times("recurrence_dates"));
         let time_zone = said("time_zone").and_then(|name| name.parse().ok());
         let number = |name: &str| entity.props.get(name).and_then(Value::as_f64);
         #[expect(clippy::cast_possible_truncation, reason = "clamped to what fits")]
@@ -161,6 +163,7 @@ impl Intention {
             recurrence,
             recurrence_start,
             exceptions,
+            additions,
             time_zone,
             reminders,
             progress: number("progress").map(|progress| progress.clamp(0.0, 1.0)),
@@ -183,7 +186,7 @@ impl Intention {
 
     /// What a recurring task becomes when its present occurrence is done: the first one after it that hasn't passed.
     pub(crate) fn next(&self, now: DateTime<Utc>, zone: Tz) -> Option<Next> {
-        let (_, rule) = self.recurrence.as_ref()?;
+        let rule = self.recurrence.as_ref().map(|(_, rule)| rule);
         let present = self.occurrence()?;
         let zone = self.time_zone.unwrap_or(zone);
         let anchor = self.recurrence_start.unwrap_or(present);
@@ -195,10 +198,16 @@ impl Intention {
         };
         let after = present.local(zone).max(passed);
         let is_left_out = |at: &NaiveDateTime| self.exceptions.iter().any(|one| one.local(zone) == *at);
-        let mut found = rule.after(anchor.local(zone), after, zone)?;
-        while is_left_out(&found) {
-            found = rule.after(anchor.local(zone), found, zone)?;
-        }
+        let ruled = rule.and_then(|rule| {
+            let mut found = rule.after(anchor.local(zone), after, zone)?;
+            while is_left_out(&found) {
+                found = rule.after(anchor.local(zone), found, zone)?;
+            }
+            Some(found)
+        });
+        let added = self.additions.iter().map(|one| one.local(zone));
+        let added = added.filter(|at| *at > after && !is_left_out(at)).min();
+        let found = ruled.into_iter().chain(added).min()?;
         let occurrence = present.like(found, zone);
         let moved = found - present.local(zone);
         let start = self

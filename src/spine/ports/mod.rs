@@ -22,7 +22,7 @@ pub use graph::{
     Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
     Identifier, Relation, RelationChange, Target, Until,
 };
-pub use media::{KeepMedia, KeptMedia, MediaError, MediaStore};
+pub use media::{BringMedia, KeepMedia, KeptMedia, MediaContent, MediaError, MediaStore};
 pub use merge::GraphMerge;
 pub use records::{
     IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,

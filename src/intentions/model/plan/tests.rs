@@ -159,3 +159,26 @@ fn a_series_recurs_by_its_own_clock_and_leaves_its_exceptions_out() {
     });
     assert_eq!(series(left_out), utc("2026-03-22T13:00"));
 }
+
+#[test]
+fn a_series_has_the_dates_that_are_added_to_its_rule_or_stand_alone() {
+    let next = |props: Value, now: &str| {
+        let next = read(props).next(utc(now), ZONE)?;
+        Some(next.due?.instant(ZONE))
+    };
+    let ruled = json!({
+        "due_at": "2026-05-01T07:00:00Z", "recurrence": "FREQ=WEEKLY",
+        "recurrence_dates": ["2026-05-04T09:00:00", "2026-05-05T09:00:00"], "recurrence_exceptions": ["2026-05-05T09:00:00"],
+    });
+    assert_eq!(
+        next(ruled.clone(), "2026-05-01T08:00"),
+        Some(utc("2026-05-04T07:00"))
+    );
+    assert_eq!(next(ruled, "2026-05-05T08:00"), Some(utc("2026-05-08T07:00")));
+    let alone = json!({ "due_at": "2026-05-01T07:00:00Z", "recurrence_dates": ["2026-05-04T09:00:00"] });
+    assert_eq!(
+        next(alone.clone(), "2026-05-01T08:00"),
+        Some(utc("2026-05-04T07:00"))
+    );
+    assert_eq!(next(alone, "2026-05-04T08:00"), None, "there are no more");
+}
