@@ -45,16 +45,11 @@ impl GraphRead for Graph {
     }
 
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
-        let mut filter = store::EntityFilter {
-            kind: Some(kind),
-            limit: PAGE,
-            ..Default::default()
-        };
-        let mut all = Vec::new();
+        let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = store::entity_list(tx, &filter).await?;
+            let page = store::entity_of_kind(tx, kind, after, PAGE).await?;
             let is_last = (page.len() as i64) < PAGE;
-            filter.after = page.last().map(|last| (last.created_at, last.id.0));
+            after = page.last().map(|last| (last.created_at, last.id.0));
             all.extend(page);
             if is_last {
                 return Ok(all);

@@ -64,6 +64,12 @@ pub(super) fn block(text: &str, chars_max: usize) -> Option<String> {
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 
+/// Whether it is a day as the graph keeps birthdays: `1990-05-01`, or `--05-01` where the year isn't said.
+pub(super) fn is_day(text: &str) -> bool {
+    let whole = text.replacen("--", "2000-", usize::from(text.starts_with("--")));
+    whole.len() == 10 && chrono::NaiveDate::parse_from_str(&whole, "%Y-%m-%d").is_ok()
+}
+
 /// A title takes 2,048 bytes in the graph.
 pub(super) fn title(text: &str) -> Option<String> {
     let mut title = line(text, 512)?;

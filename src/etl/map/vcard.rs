@@ -201,7 +201,10 @@ impl Contact {
                 "nickname",
                 self.nickname.as_deref().and_then(|one| text::line(one, 256)),
             );
-            set(props, "birthday", self.birthday.clone());
+            // What is written as nobody else writes a day is kept, but not taken for one.
+            let is_day = self.birthday.as_deref().is_none_or(text::is_day);
+            let name = if is_day { "birthday" } else { "x_birthday" };
+            set(props, name, self.birthday.clone());
             set(
                 props,
                 "job_title",
