@@ -4,10 +4,11 @@
 //! finds nobody and is no error. Begin with `party`.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use contracts::EntityId;
 use contracts::events::communication::Party;
 use spine::ScopedTx;
-use spine::ports::{Entity, GraphError, GraphRead, Identifier};
+use spine::ports::{CalendarEvent, Entity, GraphError, GraphRead, Identifier};
 
 use crate::normalise::normalise;
 use crate::{Graph, store};
@@ -55,6 +56,15 @@ impl GraphRead for Graph {
                 return Ok(all);
             }
         }
+    }
+
+    async fn calendar(
+        &self,
+        tx: &mut ScopedTx,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<CalendarEvent>, GraphError> {
+        Ok(store::calendar_list(tx, since, until).await?)
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {

@@ -5,6 +5,7 @@
 
 mod addition;
 mod bulk;
+mod calendar;
 mod claim;
 mod entity;
 mod erase;
@@ -22,6 +23,7 @@ use spine::ScopedTx;
 
 pub(crate) use addition::*;
 pub(crate) use bulk::*;
+pub(crate) use calendar::*;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use erase::*;

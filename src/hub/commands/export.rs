@@ -1,6 +1,6 @@
 //! `allod export`: everything of the account in one format, to a file or to the standard output.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -21,10 +21,11 @@ pub(super) async fn run(session: &Session, export: Export) -> Result<(), Command
 /// Writes what comes to a file that nobody else may read, or to the standard output.
 pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> Result<(), CommandError> {
     match output.filter(|path| *path != Path::new("-")) {
+        None if std::io::stdout().is_terminal() => write(body, &mut Harmless::default()).await.map(drop),
         None => write(body, &mut std::io::stdout().lock()).await.map(drop),
         Some(path) => {
             let failed = |error: std::io::Error| {
-                CommandError::Usage(format!("{} can't be written: {error}", path.display()))
+                CommandError::Failed(format!("{} can't be written: {error}", path.display()))
             };
             let bytes = replace(body, path, failed).await?;
             render::line(format!("{bytes} bytes in {}", path.display()));
@@ -65,11 +66,11 @@ async fn replace(
 
 /// Writes what comes as it comes; the command does nothing else meanwhile.
 async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<u64, CommandError> {
-    let failed = |error: std::io::Error| CommandError::Usage(format!("it can't be written: {error}"));
+    let failed = |error: std::io::Error| CommandError::Failed(format!("it can't be written: {error}"));
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            CommandError::Usage("the hub broke it off; what was written is not whole".to_owned())
+            CommandError::Failed("the hub broke it off; what was written is not whole".to_owned())
         })?;
         if let Ok(data) = frame.into_data() {
             bytes += data.len() as u64;
@@ -78,4 +79,53 @@ async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<
     }
     out.flush().map_err(failed)?;
     Ok(bytes)
+}
+
+/// The terminal, as a place for bytes of strangers: it gets them as text that it doesn't obey.
+#[derive(Default)]
+struct Harmless {
+    /// The beginning of a character whose end has not come.
+    rest: Vec<u8>,
+}
+
+impl Harmless {
+    fn text(&mut self, bytes: &[u8]) -> String {
+        self.rest.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.rest.len(),
+        };
+        let left = self.rest.split_off(whole);
+        let text = String::from_utf8_lossy(&self.rest).replace("\r\n", "\n");
+        self.rest = left;
+        render::printable(&text)
+    }
+}
+
+impl Write for Harmless {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = self.text(bytes);
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_text_that_it_does_not_obey_wherever_the_pieces_are_cut() {
+        let bytes = "Ä\u{1b}]0;evil\u{7}\r\nb".as_bytes();
+        for cut in 0..bytes.len() {
+            let mut out = Harmless::default();
+            let text = [out.text(&bytes[..cut]), out.text(&bytes[cut..])].concat();
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+            assert!(text.starts_with("Ä\\u{1b}]0;evil\\u{7}"), "{text:?}");
+        }
+    }
 }
