@@ -340,10 +340,12 @@ fn what_is_to_come_stands_together_by_the_owners_clock() {
             .format("%Y%m%d")
             .to_string()
     };
-    let (fair, first) = (in_days(2), in_days(-12));
+    let (fair, first, moved) = (in_days(2), in_days(-12), in_days(9));
     let calendar = format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Fair\r\nDTSTART;VALUE=DATE:{fair}\r\nEND:VEVENT\r\n\
          BEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Choir\r\nDTSTART;TZID=Europe/Vienna:{first}T190000\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\n\
+         BEGIN:VEVENT\r\nUID:2\r\nRECURRENCE-ID;TZID=Europe/Vienna:{moved}T190000\r\nSUMMARY:Late choir\r\n\
+         DTSTART;TZID=Europe/Vienna:{moved}T203000\r\nEND:VEVENT\r\n\
          END:VCALENDAR\r\n"
     );
     import(&hub, "all.ics", &calendar);
@@ -379,12 +381,16 @@ fn what_is_to_come_stands_together_by_the_owners_clock() {
         ],
     );
     let events = hub.cli(&["upcoming", "--kind", "event", "--until", "3w", "--all"]);
-    let choirs = events["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["title"] == "Choir");
-    assert_eq!(choirs.count(), 3, "a series in its occurrences: {events}");
+    let count = |title: &str| {
+        let items = events["items"].as_array().unwrap();
+        items.iter().filter(|one| one["title"] == title).count()
+    };
+    let counts = (count("Fair"), count("Choir"), count("Late choir"));
+    assert_eq!(
+        counts,
+        (1, 2, 1),
+        "a series in its occurrences, the moved one once: {events}"
+    );
     let first = hub.cli(&["upcoming", "-n", "1"]);
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = hub.cli(&["upcoming", "-n", "1", "--cursor", cursor]);
