@@ -56,6 +56,9 @@ fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<
     })?;
     if let Some(title) = &change.title {
         text("title", title, TITLE_LEN_MAX)?;
+        if is_owners && title.trim().is_empty() {
+            return Err(format!("the {}'s title is empty", kind.name));
+        }
     }
     if change
         .starts_at

@@ -121,7 +121,12 @@ pub(crate) async fn park(
 #[async_trait]
 impl RawRecords for Graph {
     async fn parked(&self, tx: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError> {
-        Ok(store::raw_list(tx, Some("parked"), None, PARKED_LIST_MAX)
+        let filter = store::RawFilter {
+            status: Some("parked"),
+            limit: PARKED_LIST_MAX,
+            ..Default::default()
+        };
+        Ok(store::raw_list(tx, &filter)
             .await?
             .into_iter()
             .map(Into::into)

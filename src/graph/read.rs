@@ -4,10 +4,11 @@
 //! finds nobody and is no error. Begin with `party`.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use contracts::EntityId;
 use contracts::events::communication::Party;
 use spine::ScopedTx;
-use spine::ports::{Entity, GraphError, GraphRead, Identifier};
+use spine::ports::{CalendarEvent, Entity, GraphError, GraphRead, Identifier};
 
 use crate::normalise::normalise;
 use crate::{Graph, store};
@@ -45,21 +46,25 @@ impl GraphRead for Graph {
     }
 
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError> {
-        let mut filter = store::EntityFilter {
-            kind: Some(kind),
-            limit: PAGE,
-            ..Default::default()
-        };
-        let mut all = Vec::new();
+        let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = store::entity_list(tx, &filter).await?;
+            let page = store::entity_of_kind(tx, kind, after, PAGE).await?;
             let is_last = (page.len() as i64) < PAGE;
-            filter.after = page.last().map(|last| (last.created_at, last.id.0));
+            after = page.last().map(|last| (last.created_at, last.id.0));
             all.extend(page);
             if is_last {
                 return Ok(all);
             }
         }
+    }
+
+    async fn calendar(
+        &self,
+        tx: &mut ScopedTx,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<CalendarEvent>, GraphError> {
+        Ok(store::calendar_list(tx, since, until).await?)
     }
 
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError> {

@@ -1,12 +1,13 @@
 //! The types that entities may have, and whether properties fit theirs.
 //!
-//! A schema is the part of JSON Schema that the migrations use: `type`, `minimum`, `maximum`, `maxLength`, `enum` of a
-//! property, and `required` of the whole. Read from the database once a start.
+//! A schema is the part of JSON Schema that the migrations use: `type`, `minimum`, `maximum`, `minLength`, `maxLength`,
+//! `enum`, `format` of a property, and `required` of the whole. Read from the database once a start.
 //! Invariant: a refusal names the type, the property, and what is expected there.
 //! Begin with [`EntityType::accept`].
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -43,9 +44,63 @@ struct Property {
     kind: Option<String>,
     minimum: Option<f64>,
     maximum: Option<f64>,
+    /// Of what is left without the white space around it.
+    min_length: Option<usize>,
     max_length: Option<usize>,
+    format: Option<Format>,
     #[serde(rename = "enum")]
     one_of: Option<Vec<Value>>,
+}
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Format {
+    /// A day as vCard has it (RFC 6350 section 4.3.1), of which the end or the year may be missing.
+    VcardDate,
+    /// An instant, a local time or a day. Binds the owner's hand alone: a source's time that can't be read costs itself,
+    /// not the record, and is named by who reads it.
+    Time,
+}
+
+impl Format {
+    fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::VcardDate => ["", "-01", "-01-01"].iter().any(|rest| {
+                is_day(&format!("{text}{rest}"))
+                    || text
+                        .strip_prefix("--")
+                        .is_some_and(|day| is_day(&format!("2000-{day}")))
+            }),
+            Self::Time => {
+                let local = [
+                    "%Y-%m-%dT%H:%M:%S",
+                    "%Y-%m-%dT%H:%M",
+                    "%Y%m%dT%H%M%S",
+                    "%Y%m%dT%H%M%SZ",
+                ];
+                is_day(text)
+                    || DateTime::parse_from_rfc3339(text).is_ok()
+                    || NaiveDate::parse_from_str(text, "%Y%m%d").is_ok()
+                    || local
+                        .iter()
+                        .any(|form| NaiveDateTime::parse_from_str(text, form).is_ok())
+            }
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::VcardDate => "a day, such as 1990-05-01 (--05-01 where the year isn't known)",
+            Self::Time => {
+                "a time: an instant (2026-05-01T09:30:00Z), a local time (2026-05-01T09:30) or a day (2026-05-01)"
+            }
+        }
+    }
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
 /// What to do with a property that the type doesn't know.
@@ -75,6 +130,11 @@ impl Types {
         Ok(Self(types))
     }
 
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &EntityType> {
+        self.0.values()
+    }
+
     /// The type of this name, or a sentence that says which ones there are.
     pub(crate) fn get(&self, name: &str) -> Result<&EntityType, String> {
         self.0.get(name).ok_or_else(|| {
@@ -88,6 +148,19 @@ impl Types {
 }
 
 impl EntityType {
+    /// The properties that it knows, by name: the type in JSON Schema, what is expected in words, whether it is required.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = (&str, Option<&str>, String, bool)> {
+        self.schema.properties.iter().map(|(name, property)| {
+            let required = self.schema.required.contains(name);
+            (
+                name.as_str(),
+                property.kind.as_deref(),
+                property.expected(),
+                required,
+            )
+        })
+    }
+
     /// The properties as they are kept, if each fits. Nulls pass: they take a property back.
     pub(crate) fn accept(
         &self,
@@ -133,7 +206,7 @@ impl EntityType {
     }
 
     fn fits(&self, name: &str, property: &Property, value: &Value, unknown: Unknown) -> Result<(), String> {
-        if value.is_null() || property.accepts(value) {
+        if value.is_null() || property.accepts(value, unknown) {
             return Ok(());
         }
         if unknown == Unknown::Keep {
@@ -154,7 +227,13 @@ impl EntityType {
 
     fn unknown(&self, name: &str) -> String {
         let hint = nearest(name, self.schema.properties.keys()).map_or_else(
-            || "a property of your own begins with `x_`".to_owned(),
+            || {
+                let known: Vec<&str> = self.schema.properties.keys().map(String::as_str).collect();
+                format!(
+                    "it has {}; a property of your own begins with `x_`",
+                    known.join(", ")
+                )
+            },
             |near| format!("did you mean `{near}`?"),
         );
         format!("{} has no property `{}`: {hint}", self.name, shorten(name))
@@ -162,7 +241,9 @@ impl EntityType {
 }
 
 impl Property {
-    fn accepts(&self, value: &Value) -> bool {
+    fn accepts(&self, value: &Value, unknown: Unknown) -> bool {
+        let text = value.as_str();
+        let binds = |format: &Format| *format != Format::Time || unknown == Unknown::Refuse;
         let kind = match self.kind.as_deref() {
             Some("string") => value.is_string(),
             Some("boolean") => value.is_boolean(),
@@ -179,11 +260,16 @@ impl Property {
             && self
                 .maximum
                 .is_none_or(|max| number.is_none_or(|number| number <= max))
-            && self.max_length.is_none_or(|max| {
-                value
-                    .as_str()
-                    .is_none_or(|text| text.chars().take(max + 1).count() <= max)
-            })
+            && self
+                .min_length
+                .is_none_or(|min| text.is_none_or(|text| text.trim().chars().take(min).count() == min))
+            && self
+                .max_length
+                .is_none_or(|max| text.is_none_or(|text| text.chars().take(max + 1).count() <= max))
+            && self
+                .format
+                .filter(binds)
+                .is_none_or(|format| text.is_none_or(|text| format.accepts(text)))
             && self.one_of.as_ref().is_none_or(|allowed| allowed.contains(value))
     }
 
@@ -192,6 +278,9 @@ impl Property {
         if let Some(allowed) = &self.one_of {
             let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             return format!("one of {}", allowed.join(", "));
+        }
+        if let Some(format) = self.format {
+            return format.words().to_owned();
         }
         let mut words = match self.kind.as_deref() {
             Some("string") => "a text",
@@ -208,6 +297,9 @@ impl Property {
             (Some(min), None) => words += &format!(" of at least {min}"),
             (None, Some(max)) => words += &format!(" of at most {max}"),
             (None, None) => {}
+        }
+        if self.min_length == Some(1) {
+            words += " that isn't empty,";
         }
         if let Some(max) = self.max_length {
             words += &format!(" of at most {max} characters");
@@ -245,6 +337,9 @@ mod tests {
             "direction": {"type": "string", "enum": ["in", "out"]},
             "count": {"type": "integer", "minimum": 0},
             "value": {},
+            "title": {"type": "string", "minLength": 1, "maxLength": 9},
+            "born": {"type": "string", "format": "vcard-date"},
+            "opens_at": {"type": "string", "format": "time"},
         }});
         Types::new(vec![("Place".to_owned(), false, place)]).unwrap()
     }
@@ -298,6 +393,45 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    #[test]
+    fn a_day_is_a_day_and_a_name_is_not_empty_whoever_says_it() {
+        for (props, part) in [
+            (
+                json!({"born": "notadate"}),
+                "`born` must be a day, such as 1990-05-01",
+            ),
+            (json!({"born": "1990-02-30"}), "is \"1990-02-30\""),
+            (json!({"born": "--02-30"}), "`born`"),
+            (json!({"born": ""}), "`born`"),
+            (json!({"title": " "}), "`title` must be a text that isn't empty"),
+        ] {
+            assert!(accept(props.clone(), Unknown::Keep).is_err(), "{props}");
+            let error = accept(props, Unknown::Refuse).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        for born in ["1990-05-01", "--02-29", "1990-05", "1990"] {
+            assert!(accept(json!({"born": born}), Unknown::Keep).is_ok(), "{born}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_can_not_be_read_is_refused_of_the_owner_and_costs_a_source_nothing_else() {
+        for time in [
+            "2026-05-01T09:30:00Z",
+            "2026-05-01T09:30",
+            "2026-05-01",
+            "20260501T093000Z",
+        ] {
+            assert!(
+                accept(json!({"opens_at": time}), Unknown::Refuse).is_ok(),
+                "{time}"
+            );
+        }
+        let error = accept(json!({"opens_at": "nine"}), Unknown::Refuse).unwrap_err();
+        assert!(error.contains("must be a time: an instant"), "{error}");
+        assert!(accept(json!({"opens_at": "nine"}), Unknown::Keep).is_ok());
     }
 
     #[test]

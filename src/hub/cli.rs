@@ -1,7 +1,9 @@
 //! The command line: what there is to say, and what `--help` teaches. The nouns stand in files of their own.
 
 mod data;
+mod examples;
 mod files;
+mod graph;
 mod intentions;
 mod people;
 mod rules;
@@ -10,9 +12,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Entity, EntityDeed, Event, Job, Merges, Record, State, StateChange, Timeline};
+pub(crate) use data::{Event, Job, State, StateChange};
+pub(crate) use examples::command;
 pub(crate) use files::{Etl, Export, Import, ImportCommand, Media};
-pub(crate) use intentions::{Goal, Schedule, Task};
+pub(crate) use graph::{Entity, EntityDeed, EntityList, Merges, Record, Relation, Timeline, Upcoming};
+pub(crate) use intentions::{Goal, GoalEdit, GoalFields, Schedule, Task, TaskEdit, TaskFields, TaskList};
 pub(crate) use people::{Account, Connection, Token};
 pub(crate) use rules::Rule;
 
@@ -23,7 +27,11 @@ pub(crate) use rules::Rule;
     version,
     after_help = "Begin with:\n  allod serve            start the hub; it prints its address and a set-up link\n  \
                   allod demo             see a call answered by a rule, on the running hub\n  \
-                  allod status           how the hub is doing"
+                  allod status           how the hub is doing\n\n\
+                  Times are read and shown by your clock (`allod account change --zone`), such as 2026-10-01, \
+                  yesterday, monday 9:30, 2h; with --json they are RFC 3339 in UTC.\n\n\
+                  Exit codes: 0 it is done; 1 it was refused, failed, or something isn't well; 2 what was typed can't be \
+                  understood; 75 another hub has the data directory."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -71,8 +79,13 @@ pub(crate) enum Command {
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),
+    /// Say what entities are to each other.
+    #[command(subcommand)]
+    Relation(Relation),
     /// What happened, newest first: everything, or around somebody or something.
     Timeline(Timeline),
+    /// What is to come, soonest first: events, tasks that come due, reminders, schedules.
+    Upcoming(Upcoming),
     /// Who may be one and the same: look at suggestions and answer them.
     #[command(subcommand)]
     Merges(Merges),

@@ -3,6 +3,7 @@
 //! Invariant: commands never touch the database; what they can do, `/api/v1` can do. (`demo --check` alone looks into the
 //! database of the hub that it started itself: `demo/leftovers.rs`.)
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
+
+use crate::render;
 
 /// Why a command failed; what is printed after `error:`.
 #[derive(Debug, thiserror::Error)]
@@ -35,15 +38,29 @@ pub(crate) enum ClientError {
 }
 
 fn told(problem: &Problem) -> String {
-    let detail = problem.detail.as_deref().unwrap_or(&problem.title);
+    let detail = render::in_zone(problem.detail.as_deref().unwrap_or(&problem.title));
     match &problem.hint {
         Some(hint) => format!("{detail}\n  hint: {}", in_command_words(hint)),
-        None => detail.to_owned(),
+        None => detail.into_owned(),
     }
 }
 
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
-const WORDS: [(&str, &str); 7] = [
+/// `{}` stands for what both name, such as an id.
+const WORDS: [(&str, &str); 10] = [
+    (
+        "POST /entities/{}/restore takes that back",
+        "`allod entity restore {}` takes that back",
+    ),
+    (
+        "leave it out, or take the other dependence away first (DELETE /relations/{id})",
+        "leave it out, or take the other dependence away first: `allod relation list TASK` shows it, `allod relation \
+         remove ID` removes it",
+    ),
+    (
+        "set when it is due instead",
+        "`allod task edit ID --due TIME` sets when it is due instead",
+    ),
     (
         "GET /rules lists yours and those that come with the hub",
         "`allod rule list` lists yours and those that come with the hub",
@@ -74,9 +91,20 @@ const WORDS: [(&str, &str); 7] = [
     ),
 ];
 
-fn in_command_words(hint: &str) -> &str {
-    let found = WORDS.iter().find(|(api, _)| *api == hint);
-    found.map_or(hint, |(_, command)| command)
+fn in_command_words(hint: &str) -> Cow<'_, str> {
+    for (api, command) in WORDS {
+        match api.split_once("{}") {
+            None if api == hint => return command.into(),
+            None => {}
+            Some((head, tail)) => {
+                let named = hint.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+                if let Some(named) = named {
+                    return command.replace("{}", named).into();
+                }
+            }
+        }
+    }
+    hint.into()
 }
 
 /// A body that is sent piece by piece.
@@ -100,6 +128,11 @@ impl Client {
             socket: self.socket.clone(),
             account: Some(account.to_owned()),
         }
+    }
+
+    /// The account that was named.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -234,10 +267,15 @@ mod tests {
     #[test]
     fn a_hint_names_commands_and_no_routes() {
         for (api, _) in WORDS {
-            let shown = told(&Problem::not_found("no").hint(api));
+            let shown = told(&Problem::not_found("no").hint(api.replace("{}", "0197")));
             let routes = ["GET /", "POST /", "/api/", "/entities", "header "];
             assert!(routes.iter().all(|route| !shown.contains(route)), "{shown}");
         }
+        let restore = told(&Problem::not_found("no").hint("POST /entities/0197/restore takes that back"));
+        assert!(
+            restore.ends_with("hint: `allod entity restore 0197` takes that back"),
+            "{restore}"
+        );
         let other = told(&Problem::not_found("no").hint("choose another handle"));
         assert!(other.ends_with("hint: choose another handle"));
     }

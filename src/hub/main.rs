@@ -13,12 +13,13 @@ mod render;
 mod serve;
 mod services;
 mod terminal;
+mod times;
 mod unprivileged;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, ConfigCommand, Db, Global, Rule, Serve};
@@ -31,9 +32,12 @@ const USAGE: u8 = 2;
 const LOCKED: u8 = 75;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&cli::command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "allod", &mut std::io::stdout());
+        clap_complete::generate(shell, &mut cli::command(), "allod", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
     let serve = if let Command::Serve(serve) = &cli.command {

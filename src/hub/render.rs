@@ -1,8 +1,28 @@
 //! What commands print: tables for people, JSON for programs (`--json`).
+//!
+//! Invariant: whatever is printed of data goes through [`line`], [`note`], [`json`] or [`printable`], so that no terminal
+//! obeys it. For people, instants stand in the owner's zone, with its offset; JSON has them as the hub gave them, in UTC.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::sync::OnceLock;
 
+use chrono::{DateTime, NaiveDate, Timelike};
+use chrono_tz::Tz;
 use serde_json::Value;
+
+/// Whose clock this process shows. UTC until it is known.
+static ZONE: OnceLock<Tz> = OnceLock::new();
+
+/// From now on times are shown in this zone; the first word counts.
+pub(crate) fn live_in(zone: Tz) {
+    let _ = ZONE.set(zone);
+}
+
+/// The zone in which times are shown.
+pub(crate) fn zone() -> Tz {
+    ZONE.get().copied().unwrap_or(Tz::UTC)
+}
 
 /// A column: its head, and where its value stands in a row (a path with dots).
 pub(crate) type Column = (&'static str, &'static str);
@@ -38,12 +58,12 @@ pub(crate) fn table(rows: &Value, columns: &[Column], empty: &str) {
 
 /// A row's values, each in one line.
 fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
-    let one = |(_, path): &Column| {
-        printable(&cell(row, path))
-            .replace('\n', "\\n")
-            .replace('\t', " ")
-    };
-    columns.iter().map(one).collect()
+    columns.iter().map(|(_, path)| one(&cell(row, path))).collect()
+}
+
+/// A text of whatever length and lines as one line.
+pub(crate) fn one(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', " ")
 }
 
 /// The rows of a list answer: the array itself, or the one under `items`.
@@ -54,10 +74,25 @@ pub(crate) fn list(value: &Value) -> &[Value] {
     items.map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The value at a path with dots, as text.
+/// The value at a path with dots, as people read it.
 pub(crate) fn cell(row: &Value, path: &str) -> String {
     let found = path.split('.').try_fold(row, |value, key| value.get(key));
-    text(found.unwrap_or(&Value::Null))
+    let key = path.rsplit('.').next().unwrap_or(path);
+    named(key, found.unwrap_or(&Value::Null))
+}
+
+/// The value of a field as people read it: an instant by the owner's clock, if the field is one of time.
+pub(crate) fn named(key: &str, value: &Value) -> String {
+    let is_time = key.ends_with("_at")
+        || key.ends_with("_on")
+        || matches!(
+            key,
+            "at" | "since" | "until" | "recorded_from" | "recorded_to" | "start_after"
+        );
+    match value.as_str().filter(|_| is_time).and_then(moment) {
+        Some(shown) => shown,
+        None => text(value),
+    }
 }
 
 /// A value as people read it: text without quotes, nothing for null.
@@ -70,15 +105,69 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// A time as people read it: the seconds and their thousandths, in UTC.
+/// An instant by the owner's clock, with its offset: `2026-05-01 09:30 +02:00`, with seconds where it has any.
+pub(crate) fn moment(text: &str) -> Option<String> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&zone());
+    let form = if at.second() == 0 {
+        "%Y-%m-%d %H:%M %:z"
+    } else {
+        "%Y-%m-%d %H:%M:%S %:z"
+    };
+    Some(at.format(form).to_string())
+}
+
+/// An instant to the thousandth of a second, by the owner's clock.
 pub(crate) fn time(value: &Value) -> String {
     let parsed = value
         .as_str()
-        .and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+        .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
     parsed.map_or_else(
         || text(value),
-        |at| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
+        |at| {
+            let at = at.with_timezone(&zone());
+            at.format("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
+        },
     )
+}
+
+/// When something is, that was said as a day, a local time or an instant: a day stays one, all else is the instant.
+pub(crate) fn when(said: &Value, instant: &Value) -> String {
+    match said.as_str() {
+        Some(day) if is_day(day) => day.to_owned(),
+        _ => instant
+            .as_str()
+            .and_then(moment)
+            .unwrap_or_else(|| text(said).replace('T', " ")),
+    }
+}
+
+/// When an entity of the graph happens: an event of whole days as days, from the first to the last.
+pub(crate) fn happens(entity: &Value) -> String {
+    let (said, ends) = (&entity["props"]["start_at"], entity["props"]["ends_at"].as_str());
+    let first = when(said, &entity["starts_at"]);
+    let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    // The end of whole days is the day after the last (RFC 5545, 3.6.1).
+    let last = ends.and_then(day).and_then(|end| end.pred_opt());
+    match (day(&first), last) {
+        (Some(first), Some(last)) if last > first => format!("{first} to {last}"),
+        _ => first,
+    }
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+}
+
+/// A sentence of the hub with the instants in it by the owner's clock.
+pub(crate) fn in_zone(sentence: &str) -> Cow<'_, str> {
+    if !sentence.contains('T') {
+        return Cow::Borrowed(sentence);
+    }
+    let word = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        moment(bare).map_or_else(|| word.to_owned(), |shown| word.replace(bare, &shown))
+    };
+    Cow::Owned(sentence.split(' ').map(word).collect::<Vec<_>>().join(" "))
 }
 
 /// Prints JSON. What a terminal would obey or show in another order is written as an escape, which means the same.
@@ -96,6 +185,11 @@ pub(crate) fn json(value: &Value) {
 /// Prints a line. A reader that went away (`allod event tail | head`) wants no more, and that is no error.
 pub(crate) fn line(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{}", printable(&text.to_string()));
+}
+
+/// Prints a line beside the data, on the standard error: that there is more, how far something is.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(&text.to_string()));
 }
 
 /// The text without what a terminal would obey or show in another order: data comes from strangers.
@@ -123,6 +217,7 @@ fn misleads(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn data_from_strangers_moves_no_cursor_and_turns_no_text() {
@@ -136,7 +231,30 @@ mod tests {
 
     #[test]
     fn a_cell_is_one_line_whatever_it_holds() {
-        let row = serde_json::json!({ "name": "Sam\nrule evil  enabled" });
+        let row = json!({ "name": "Sam\nrule evil  enabled" });
         assert_eq!(cells(&row, &[("NAME", "name")]), ["Sam\\nrule evil  enabled"]);
+    }
+
+    #[test]
+    fn instants_stand_in_fields_of_time_and_sentences_and_days_stay_days() {
+        // Unless somebody's zone is known it is UTC.
+        let row =
+            json!({"since": "2026-05-01T09:30:00+02:00", "name": "2026-05-01T09:30:00Z", "read_at": "never"});
+        assert_eq!(cell(&row, "since"), "2026-05-01 07:30 +00:00");
+        assert_eq!(cell(&row, "name"), "2026-05-01T09:30:00Z");
+        assert_eq!(cell(&row, "read_at"), "never");
+        assert_eq!(
+            in_zone("Tom was deleted at 2026-05-01T07:30:05Z, by you"),
+            "Tom was deleted at 2026-05-01 07:30:05 +00:00, by you"
+        );
+        let instant = json!("2026-05-01T07:00:00Z");
+        assert_eq!(when(&json!("2026-05-01"), &instant), "2026-05-01");
+        assert_eq!(
+            when(&json!("2026-05-01T09:00:00"), &instant),
+            "2026-05-01 07:00 +00:00"
+        );
+        assert_eq!(when(&Value::Null, &Value::Null), "");
+        let fair = json!({"starts_at": "2026-04-30T22:00:00Z", "props": {"start_at": "2026-05-01", "ends_at": "2026-05-04"}});
+        assert_eq!(happens(&fair), "2026-05-01 to 2026-05-03");
     }
 }

@@ -67,7 +67,7 @@ fn event(
             priority,
             goal,
         }),
-        MomentKind::Reminder | MomentKind::Schedule => NewEvent::of(&ReminderDue {
+        MomentKind::Reminder | MomentKind::Schedule | MomentKind::Event => NewEvent::of(&ReminderDue {
             task,
             title,
             reminder: moment.said.clone().unwrap_or_default(),

@@ -12,7 +12,7 @@ use contracts::events::state::{
 };
 use contracts::{Position, Problem};
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_size};
 use spine::{Access, Cause, Context};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use crate::model::{KeptFact, PastFact};
 use crate::store::{self, Stretch};
 
-const PAGE: i64 = 100;
+const PAGE: u32 = 100;
 
 pub(crate) fn routes(context: &Context) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -104,6 +104,8 @@ struct Wanted {
     since: Option<DateTime<Utc>>,
     /// Only what held before this moment.
     until: Option<DateTime<Utc>>,
+    /// How many at most: 1 to 200, 100 if not said.
+    limit: Option<u32>,
     /// Where the last page ended: its `next_cursor`.
     cursor: Option<Position>,
 }
@@ -119,6 +121,7 @@ async fn fact_history(
     Path(key): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<HistoryPage>, Problem> {
+    let size = page_size(Some(wanted.limit.unwrap_or(PAGE)))? as i64;
     let mut tx = access.begin(&scope, Cause::outside()).await?;
     let key = readable(&key)?;
     let stretch = Stretch {
@@ -126,10 +129,10 @@ async fn fact_history(
         until: wanted.until,
         before: wanted.cursor.unwrap_or(Position::MAX),
     };
-    let items = store::fact_history(&mut tx, key, stretch, PAGE).await?;
+    let items = store::fact_history(&mut tx, key, stretch, size).await?;
     tx.audit("read", format!("state/{key}/history"), Some(items.len() as u64))?;
     tx.commit().await?;
-    let full = items.len() as i64 == PAGE;
+    let full = items.len() as i64 == size;
     let next_cursor = items.last().filter(|_| full).map(|fact| fact.position);
     Ok(Json(HistoryPage { items, next_cursor }))
 }

@@ -115,10 +115,34 @@ impl Hub {
         Ok(serde_json::from_slice(&ended.stdout).unwrap_or(Value::Null))
     }
 
+    /// Runs `allod …` as a person does, without `--json`.
+    pub(crate) fn person(&self, arguments: &[&str]) -> Shown {
+        let ended = Command::new(binary())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(&self.dir)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Shown {
+            code: ended.status.code().unwrap(),
+            out: String::from_utf8(ended.stdout).unwrap(),
+            err: String::from_utf8(ended.stderr).unwrap(),
+        }
+    }
+
     pub(crate) fn cli(&self, arguments: &[&str]) -> Value {
         self.try_cli(arguments, "")
             .unwrap_or_else(|error| panic!("allod {}: {error}", arguments.join(" ")))
     }
+}
+
+/// What a person sees of a command.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Drop for Hub {

@@ -14,7 +14,7 @@ use spine::ports::{
     AssertedBy, Change, EntityChange, GraphRead, GraphWrite, Identifier, RelationChange, Target,
 };
 
-use super::entities::entity_detail;
+use super::entities::{entity_detail, missing};
 use super::{EntityDetail, written};
 use crate::Graph;
 
@@ -155,7 +155,7 @@ pub(crate) async fn update(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     let Some(entity) = graph.entity(&mut tx, id).await? else {
-        return Err(Problem::not_found(format!("there is no entity {id}")));
+        return Err(missing(&mut tx, id).await);
     };
     let change = EntityChange {
         target: Target::Existing(id),

@@ -12,6 +12,7 @@ use spine::edge::{Caller, Json};
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
+use super::entities::missing;
 use crate::model::{by_name, fold, provenance, shown_title};
 use crate::{Graph, store};
 
@@ -109,10 +110,9 @@ pub(crate) async fn history(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     let at = query.at.unwrap_or_else(|| tx.now());
-    let known = known_at(&mut tx, id, at)
-        .await
-        .map_err(AccessError::from)?
-        .ok_or_else(|| Problem::not_found(format!("there is no entity {id}")))?;
+    let Some(known) = known_at(&mut tx, id, at).await.map_err(AccessError::from)? else {
+        return Err(missing(&mut tx, id).await);
+    };
     tx.audit("read", format!("entity/{id}/history"), Some(1))?;
     tx.commit().await?;
     Ok(Json(known))

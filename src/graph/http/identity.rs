@@ -9,11 +9,12 @@ use contracts::Problem;
 use contracts::jobs::EraseEntity;
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
-use spine::edge::{Caller, Cursor, Json, page, page_size};
+use spine::edge::{Caller, Cursor, Json, page_size};
 use spine::ports::GraphRead;
 use spine::queue::JobOptions;
 use uuid::Uuid;
 
+use super::entities::told;
 use super::{EntityDetail, done, written};
 use crate::{Graph, store};
 
@@ -104,7 +105,7 @@ pub(crate) struct DecisionView {
 /// A page of decisions.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct DecisionPage {
-    /// Oldest first.
+    /// Open questions by their score, the likeliest first; what was decided newest first.
     items: Vec<DecisionView>,
     /// Where the list goes on; absent on the last page.
     next_cursor: Option<String>,
@@ -150,7 +151,15 @@ pub(crate) async fn merge(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     let other = graph.resolve(&mut tx, &other).await?;
-    let survivor = graph.merge(&mut tx, id, other).await?;
+    if id == other {
+        return Err(Problem::unprocessable(
+            "an entity is one with itself already: name two",
+        ));
+    }
+    let survivor = match graph.merge(&mut tx, id, other).await {
+        Ok(survivor) => survivor,
+        Err(error) => return Err(told(&mut tx, error).await),
+    };
     written(tx, survivor, format!("entity/{survivor}/merge/{other}")).await
 }
 
@@ -192,7 +201,9 @@ pub(crate) async fn tell_apart(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     let other = graph.resolve(&mut tx, &other).await?;
-    graph.tell_apart(&mut tx, id, other).await?;
+    if let Err(error) = graph.tell_apart(&mut tx, id, other).await {
+        return Err(told(&mut tx, error).await);
+    }
     done(tx, format!("entity/{id}/distinct/{other}")).await
 }
 
@@ -205,13 +216,13 @@ pub(crate) async fn decisions(
     Query(query): Query<DecisionQuery>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = Cursor::read_dated(query.cursor.as_deref())?;
+    let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let standing = query.standing.unwrap_or(Standing::Suggested).name();
     let mut tx = graph.begin(&caller).await?;
     let rows = store::decision_list(&mut tx, standing, after, size as i64 + 1)
         .await
         .map_err(AccessError::from)?;
-    let (rows, next_cursor) = page(rows, size, |row| (row.decided_at, row.id));
+    let (rows, next_cursor) = cut(rows, size);
     tx.audit(
         "read",
         format!("merges?standing={standing}"),
@@ -220,6 +231,30 @@ pub(crate) async fn decisions(
     tx.commit().await?;
     let items = rows.into_iter().map(Into::into).collect();
     Ok(Json(DecisionPage { items, next_cursor }))
+}
+
+/// Cuts a list that was read one longer than the page; a cursor is a score before one of lists by time.
+fn cut(mut rows: Vec<store::DecisionRow>, size: usize) -> (Vec<store::DecisionRow>, Option<String>) {
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let next = rows.last().filter(|_| more).map(|row| {
+        let (at, id) = (Some(row.decided_at), row.id);
+        format!("{:08x}_{}", row.score.to_bits(), Cursor { at, id })
+    });
+    (rows, next)
+}
+
+fn read_cursor(text: &str) -> Result<store::DecisionCursor, Problem> {
+    let (score, rest) = text.split_once('_').unwrap_or_default();
+    let score = u32::from_str_radix(score, 16).ok().map(f32::from_bits);
+    let dated = Cursor::read_dated(Some(rest))?;
+    score
+        .filter(|score| score.is_finite())
+        .zip(dated)
+        .map(|(score, (at, id))| store::DecisionCursor { score, at, id })
+        .ok_or_else(|| {
+            Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
+        })
 }
 
 /// Answers a suggestion: `merged` makes them one, `distinct` is never asked again.
@@ -271,7 +306,9 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
-    graph.delete(&mut tx, id).await?;
+    if let Err(error) = graph.delete(&mut tx, id).await {
+        return Err(told(&mut tx, error).await);
+    }
     done(tx, format!("entity/{id}")).await
 }
 

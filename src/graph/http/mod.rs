@@ -31,6 +31,7 @@ use crate::Graph;
 pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(entities::list, entity_write::create))
+        .routes(routes!(entities::types))
         .routes(routes!(entities::detail, entity_write::update, identity::remove))
         .routes(routes!(identity::restore))
         .routes(routes!(identity::erase))
@@ -42,7 +43,7 @@ pub(crate) fn router(graph: Arc<Graph>) -> OpenApiRouter {
         .routes(routes!(history::history))
         .routes(routes!(neighbours::neighbours))
         .routes(routes!(timeline::timeline))
-        .routes(routes!(relations::create))
+        .routes(routes!(relations::list, relations::create))
         .routes(routes!(relations::remove))
         .routes(routes!(raw_records::list))
         .with_state(graph)
@@ -125,6 +126,8 @@ pub(crate) struct RelationView {
     to: Uuid,
     /// The title of the end that isn't this entity.
     other_title: Option<String>,
+    /// Its type.
+    other_type: String,
     /// `user`, `connector`, `rule`, `agent` or `peer`.
     asserted_by: String,
     /// Through what.

@@ -15,6 +15,7 @@ use spine::edge::{Caller, Json, page_size};
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
+use super::entities::missing;
 use crate::{Graph, store};
 
 const DEPTH_MAX: usize = 3;
@@ -92,10 +93,12 @@ pub(crate) async fn neighbours(
         .unwrap_or_default();
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
-    let page = walk(&mut tx, id.into(), depth, after, size)
+    let walked = walk(&mut tx, id.into(), depth, after, size)
         .await
-        .map_err(AccessError::from)?
-        .ok_or_else(|| Problem::not_found(format!("there is no entity {id}")))?;
+        .map_err(AccessError::from)?;
+    let Some(page) = walked else {
+        return Err(missing(&mut tx, id).await);
+    };
     let asked = format!("entity/{id}/neighbours?depth={depth}");
     tx.audit("read", asked, Some(page.items.len() as u64))?;
     tx.commit().await?;

@@ -14,10 +14,13 @@ use crate::{Graph, store};
 
 /// Which records.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawQuery {
     /// `parked` or `processed`; both if not said.
     status: Option<String>,
+    /// Of sources that begin so, such as `import/` or `twilio/`.
+    source: Option<String>,
     /// How many at most: 1 to 200, 50 if not said.
     limit: Option<u32>,
     /// Where the list before this one ended.
@@ -27,7 +30,7 @@ pub(crate) struct RawQuery {
 /// A page of raw records.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct RawRecordPage {
-    /// Oldest first.
+    /// Newest first.
     items: Vec<RawRecordView>,
     /// For the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,7 @@ pub(crate) struct RawRecordView {
     received_at: DateTime<Utc>,
 }
 
-/// Lists raw records, oldest first.
+/// Lists raw records, newest first.
 #[utoipa::path(get, path = "/raw-records", tag = "graph", params(RawQuery), responses(
     (status = 200, body = RawRecordPage),
     (status = 400, description = "The status, cursor or limit is not one", body = Problem),
@@ -68,13 +71,28 @@ pub(crate) async fn list(
     Query(query): Query<RawQuery>,
 ) -> Result<Json<RawRecordPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = Cursor::read_dated(query.cursor.as_deref())?;
+    let before = Cursor::read_dated(query.cursor.as_deref())?;
     let status = query.status.as_deref();
     if !matches!(status, None | Some("parked" | "processed")) {
         return Err(Problem::bad_request("`status` is `parked` or `processed`"));
     }
+    if query
+        .source
+        .as_deref()
+        .is_some_and(|source| source.contains('\0'))
+    {
+        return Err(Problem::bad_request(
+            "`source` holds the character NUL, which no source has",
+        ));
+    }
     let mut tx = graph.begin(&caller).await?;
-    let rows = store::raw_list(&mut tx, status, after, size as i64 + 1)
+    let filter = store::RawFilter {
+        status,
+        source: query.source.as_deref(),
+        before,
+        limit: size as i64 + 1,
+    };
+    let rows = store::raw_list(&mut tx, &filter)
         .await
         .map_err(AccessError::from)?;
     let (rows, next_cursor) = page(rows, size, |row| (row.received_at, row.id));

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contracts::{Problem, RelationId};
 use serde::{Deserialize, Serialize};
 use spine::AccessError;
-use spine::edge::{Caller, Json, Once, REPLAYED, once};
+use spine::edge::{Caller, Cursor, Json, Once, REPLAYED, once, page, page_size};
 use spine::ports::{AssertedBy, GraphWrite, Relation, RelationChange};
 
-use super::done;
+use super::entities::{missing, told};
 use super::entity_write::said;
+use super::{RelationView, done};
 use crate::apply::Work;
 use crate::{Graph, store};
 
@@ -26,6 +27,81 @@ pub(crate) struct NewRelation {
     predicate: String,
     /// The other entity's id, or `me`.
     to: String,
+}
+
+/// Which relations.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RelationQuery {
+    /// Of this entity, in both directions: its id, or `me`.
+    entity: String,
+    /// Of this kind only, such as `partner`.
+    predicate: Option<String>,
+    /// How many at most: 1 to 200, 50 if not said.
+    limit: Option<u32>,
+    /// Where the list before this one ended.
+    cursor: Option<String>,
+}
+
+/// A page of relations.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct RelationPage {
+    /// Newest first; one for each source that says so.
+    items: Vec<RelationView>,
+    /// For the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Lists the relations of an entity, newest first.
+#[utoipa::path(get, path = "/relations", tag = "graph", params(RelationQuery), responses(
+    (status = 200, body = RelationPage),
+    (status = 400, description = "The cursor or limit is not one", body = Problem),
+    (status = 404, description = "There is no such entity", body = Problem),
+))]
+pub(crate) async fn list(
+    State(graph): State<Arc<Graph>>,
+    caller: Caller,
+    Query(query): Query<RelationQuery>,
+) -> Result<Json<RelationPage>, Problem> {
+    let size = page_size(query.limit)?;
+    let before = Cursor::read_dated(query.cursor.as_deref())?;
+    if query.predicate.as_deref().is_some_and(|word| word.contains('\0')) {
+        return Err(Problem::bad_request(
+            "`predicate` holds the character NUL, which none has",
+        ));
+    }
+    let mut tx = graph.begin(&caller).await?;
+    let id = graph.resolve(&mut tx, &query.entity).await?;
+    let root = store::entity_root(&mut tx, id).await.map_err(AccessError::from)?;
+    let Some(root) = root else {
+        return Err(missing(&mut tx, id).await);
+    };
+    let members = store::entity_members(&mut tx, root)
+        .await
+        .map_err(AccessError::from)?;
+    let filter = store::RelationFilter {
+        members: &members,
+        predicate: query.predicate.as_deref(),
+        before,
+        limit: size as i64 + 1,
+    };
+    let rows = store::relation_list(&mut tx, &filter)
+        .await
+        .map_err(AccessError::from)?;
+    let (rows, next_cursor) = page(rows, size, |row| (row.recorded_at, row.id));
+    tx.audit(
+        "read",
+        format!("entity/{root}/relations"),
+        Some(rows.len() as u64),
+    )?;
+    tx.commit().await?;
+    let items = rows
+        .into_iter()
+        .map(|row| RelationView::of(root.0, row))
+        .collect();
+    Ok(Json(RelationPage { items, next_cursor }))
 }
 
 /// Relates two entities. Saying it twice is saying it once.
@@ -65,7 +141,10 @@ pub(crate) async fn create(
         predicate: new.predicate,
         to,
     };
-    let applied = graph.apply(&mut tx, said(vec![], vec![edge.clone()])).await?;
+    let applied = match graph.apply(&mut tx, said(vec![], vec![edge.clone()])).await {
+        Ok(applied) => applied,
+        Err(error) => return Err(told(&mut tx, error).await),
+    };
     let Some(id) = applied.relations.first().copied() else {
         return Err(Problem::unprocessable("nothing was said"));
     };

@@ -11,6 +11,7 @@ use spine::edge::{Caller, Cursor, DATABASE_TIME_MAX, DATABASE_TIME_MIN, Json, pa
 use spine::ports::Entity;
 use uuid::Uuid;
 
+use super::entities::missing;
 use crate::store::Stretch;
 use crate::{Graph, store};
 
@@ -75,10 +76,10 @@ pub(crate) async fn timeline(
         None => store::timeline_all(&mut tx, &stretch).await,
         Some(named) => {
             let id = graph.resolve(&mut tx, named).await?;
-            let root = store::entity_root(&mut tx, id)
-                .await
-                .map_err(AccessError::from)?
-                .ok_or_else(|| Problem::not_found(format!("there is no entity {id}")))?;
+            let root = store::entity_root(&mut tx, id).await.map_err(AccessError::from)?;
+            let Some(root) = root else {
+                return Err(missing(&mut tx, id).await);
+            };
             let members = store::entity_members(&mut tx, root)
                 .await
                 .map_err(AccessError::from)?;

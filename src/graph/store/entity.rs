@@ -42,17 +42,6 @@ pub(crate) struct NewEntity<'a> {
     pub(crate) raw: Option<RawRecordId>,
 }
 
-/// Which entities to list, in the order in which they came.
-#[derive(Debug, Default)]
-pub(crate) struct EntityFilter<'a> {
-    pub(crate) kind: Option<&'a str>,
-    /// The row of an identifier that they bear.
-    pub(crate) identifier: Option<(&'a str, &'a str)>,
-    /// Only those that came after this moment and id.
-    pub(crate) after: Option<(DateTime<Utc>, Uuid)>,
-    pub(crate) limit: i64,
-}
-
 /// Properties out of a JSON column, which the service writes as objects only.
 pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -361,75 +350,31 @@ pub(crate) async fn entity_by_id(tx: &mut ScopedTx, id: EntityId) -> Result<Opti
     Ok(row.map(Into::into))
 }
 
-/// Oldest first. Each combination has a statement of its own, so that each has its index.
-pub(crate) async fn entity_list(
+/// Entities of a type in the order in which they came, from after this moment and id on.
+pub(crate) async fn entity_of_kind(
     tx: &mut ScopedTx,
-    filter: &EntityFilter<'_>,
+    kind: &str,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
 ) -> Result<Vec<Entity>, sqlx::Error> {
     let account = tx.account();
-    let (after_at, after_id) = filter.after.unwrap_or((DateTime::<Utc>::MIN_UTC, Uuid::nil()));
-    let after_at = after_at.max(DateTime::<Utc>::UNIX_EPOCH);
-    let rows = if let Some((scheme, value)) = filter.identifier {
-        sqlx::query_as!(
-            EntityRow,
-            r#"
-            SELECT DISTINCT e.created_at, e.id, e.type AS kind, e.title, e.props, e.version, e.starts_at, e.updated_at
-            FROM graph.identifier i
-            JOIN graph.entity_identifier b ON b.account = i.account AND b.identifier = i.id AND b.valid_to IS NULL
-            JOIN graph.entity borne ON borne.account = b.account AND borne.id = b.entity
-            LEFT JOIN LATERAL (
-                SELECT graph.entity_root($1, borne.id) AS id WHERE borne.merged_into IS NOT NULL OFFSET 0
-            ) AS borne_root ON true
-            JOIN graph.entity e ON e.account = b.account AND e.deleted_at IS NULL
-                AND e.id = CASE WHEN borne.merged_into IS NULL THEN borne.id ELSE borne_root.id END
-            WHERE i.account = $1 AND i.scheme = $2 AND i.value = $3 AND ($4::text IS NULL OR e.type = $4)
-                AND (e.created_at, e.id) > ($5, $6)
-            ORDER BY e.created_at, e.id LIMIT $7
-            "#,
-            account.0,
-            scheme,
-            value,
-            filter.kind,
-            after_at,
-            after_id,
-            filter.limit
-        )
-        .fetch_all(tx.conn())
-        .await?
-    } else if let Some(kind) = filter.kind {
-        sqlx::query_as!(
-            EntityRow,
-            r#"
-            SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
-            FROM graph.entity
-            WHERE account = $1 AND type = $2 AND deleted_at IS NULL AND merged_into IS NULL
-                AND (created_at, id) > ($3, $4)
-            ORDER BY created_at, id LIMIT $5
-            "#,
-            account.0,
-            kind,
-            after_at,
-            after_id,
-            filter.limit
-        )
-        .fetch_all(tx.conn())
-        .await?
-    } else {
-        sqlx::query_as!(
-            EntityRow,
-            r#"
-            SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
-            FROM graph.entity
-            WHERE account = $1 AND deleted_at IS NULL AND merged_into IS NULL AND (created_at, id) > ($2, $3)
-            ORDER BY created_at, id LIMIT $4
-            "#,
-            account.0,
-            after_at,
-            after_id,
-            filter.limit
-        )
-        .fetch_all(tx.conn())
-        .await?
-    };
+    let (after_at, after_id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
+    let rows = sqlx::query_as!(
+        EntityRow,
+        r#"
+        SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
+        FROM graph.entity
+        WHERE account = $1 AND type = $2 AND deleted_at IS NULL AND merged_into IS NULL
+            AND (created_at, id) > ($3, $4)
+        ORDER BY created_at, id LIMIT $5
+        "#,
+        account.0,
+        kind,
+        after_at,
+        after_id,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::EntityId;
 use spine::ScopedTx;
+use spine::edge::DATABASE_TIME_MAX;
 use uuid::Uuid;
 
 /// What was decided of a pair.
@@ -163,15 +164,29 @@ pub(crate) async fn decision_by_id(
     Ok(row.map(|row| (row.first_entity.into(), row.second_entity.into())))
 }
 
-/// Decisions of a standing, oldest first. Questions about what is one by now, or was deleted, are not asked any more.
+/// Where a list of decisions goes on: after this score, moment and id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DecisionCursor {
+    pub(crate) score: f32,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) id: Uuid,
+}
+
+/// Decisions of a standing: open questions by their score, the likeliest first, what was decided newest first. Questions
+/// about what is one by now, or was deleted, are not asked any more.
 pub(crate) async fn decision_list(
     tx: &mut ScopedTx,
     standing: &str,
-    after: Option<(DateTime<Utc>, Uuid)>,
+    after: Option<DecisionCursor>,
     limit: i64,
 ) -> Result<Vec<DecisionRow>, sqlx::Error> {
     let account = tx.account();
-    let (after_at, after_id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
+    let begin = DecisionCursor {
+        score: 2.0,
+        at: DATABASE_TIME_MAX,
+        id: Uuid::max(),
+    };
+    let after = after.unwrap_or(begin);
     sqlx::query_as!(
         DecisionRow,
         r#"
@@ -180,15 +195,18 @@ pub(crate) async fn decision_list(
         FROM graph.merge_decision d
         JOIN graph.entity a ON a.account = $1 AND a.id = d.first_entity
         JOIN graph.entity b ON b.account = $1 AND b.id = d.second_entity
-        WHERE d.account = $1 AND d.standing = $2 AND (d.decided_at, d.id) > ($3, $4)
+        WHERE d.account = $1 AND d.standing = $2
+            AND (CASE WHEN $2 = 'suggested' THEN d.score ELSE 0 END, d.decided_at, d.id)
+                < (CASE WHEN $2 = 'suggested' THEN $3::real ELSE 0 END, $4, $5)
             AND ($2 <> 'suggested' OR (a.deleted_at IS NULL AND b.deleted_at IS NULL
                 AND graph.entity_root($1, a.id) <> graph.entity_root($1, b.id)))
-        ORDER BY d.decided_at, d.id LIMIT $5
+        ORDER BY CASE WHEN $2 = 'suggested' THEN d.score ELSE 0 END DESC, d.decided_at DESC, d.id DESC LIMIT $6
         "#,
         account.0,
         standing,
-        after_at,
-        after_id,
+        after.score,
+        after.at,
+        after.id,
         limit
     )
     .fetch_all(tx.conn())

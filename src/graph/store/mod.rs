@@ -5,11 +5,13 @@
 
 mod addition;
 mod bulk;
+mod calendar;
 mod claim;
 mod entity;
 mod erase;
 mod export;
 mod identifier;
+mod listing;
 mod merge;
 mod neighbour;
 mod raw;
@@ -21,11 +23,13 @@ use spine::ScopedTx;
 
 pub(crate) use addition::*;
 pub(crate) use bulk::*;
+pub(crate) use calendar::*;
 pub(crate) use claim::*;
 pub(crate) use entity::*;
 pub(crate) use erase::*;
 pub(crate) use export::*;
 pub(crate) use identifier::*;
+pub(crate) use listing::*;
 pub(crate) use merge::*;
 pub(crate) use neighbour::*;
 pub(crate) use raw::*;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::RawRecordId;
 use spine::ScopedTx;
+use spine::edge::DATABASE_TIME_MAX;
 use spine::ports::ParkedRecord;
 use uuid::Uuid;
 
@@ -329,28 +330,37 @@ pub(crate) async fn raw_by_id(tx: &mut ScopedTx, id: RawRecordId) -> Result<Opti
     .await
 }
 
-/// Records of a status (or all), oldest first.
-pub(crate) async fn raw_list(
-    tx: &mut ScopedTx,
-    status: Option<&str>,
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-) -> Result<Vec<RawHead>, sqlx::Error> {
+/// Which records to list.
+#[derive(Debug, Default)]
+pub(crate) struct RawFilter<'a> {
+    /// `parked` or `processed`.
+    pub(crate) status: Option<&'a str>,
+    /// Of sources that begin so.
+    pub(crate) source: Option<&'a str>,
+    /// Only those that came before this moment and id.
+    pub(crate) before: Option<(DateTime<Utc>, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+/// Records without their bytes, newest first.
+pub(crate) async fn raw_list(tx: &mut ScopedTx, filter: &RawFilter<'_>) -> Result<Vec<RawHead>, sqlx::Error> {
     let account = tx.account();
-    let (after_at, after_id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
+    let (at, id) = filter.before.unwrap_or((DATABASE_TIME_MAX, Uuid::max()));
     sqlx::query_as!(
         RawHead,
         r#"
         SELECT id, connection, source, stream, media_type, status, reason, tries, received_at
         FROM graph.raw_record
-        WHERE account = $1 AND ($2::text IS NULL OR status = $2) AND (received_at, id) > ($3, $4)
-        ORDER BY received_at, id LIMIT $5
+        WHERE account = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR starts_with(source, $3))
+            AND (received_at, id) < ($4, $5)
+        ORDER BY received_at DESC, id DESC LIMIT $6
         "#,
         account.0,
-        status,
-        after_at,
-        after_id,
-        limit
+        filter.status,
+        filter.source,
+        at,
+        id,
+        filter.limit
     )
     .fetch_all(tx.conn())
     .await

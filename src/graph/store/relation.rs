@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use contracts::RelationId;
 use spine::ScopedTx;
+use spine::edge::DATABASE_TIME_MAX;
 use spine::ports::RelationChange;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub(crate) struct RelationRow {
     pub(crate) predicate: String,
     pub(crate) other: Uuid,
     pub(crate) other_title: Option<String>,
+    pub(crate) other_kind: String,
     pub(crate) asserted_by: String,
     pub(crate) source: String,
     pub(crate) recorded_at: DateTime<Utc>,
@@ -193,30 +195,59 @@ pub(crate) async fn relation_by_id(
     }))
 }
 
-/// The relations of an entity (with all that were merged into it) in both directions, newest first, at most 200. An
-/// end that was merged is given as what it was merged into.
+/// Relations at an entity that a page shows.
+pub(crate) const RELATIONS_SHOWN: i64 = 200;
+
+/// Which relations of an entity to list.
+#[derive(Debug)]
+pub(crate) struct RelationFilter<'a> {
+    /// The entity, with all that were merged into it.
+    pub(crate) members: &'a [Uuid],
+    pub(crate) predicate: Option<&'a str>,
+    /// Only those that were said before this moment and id.
+    pub(crate) before: Option<(DateTime<Utc>, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+impl<'a> RelationFilter<'a> {
+    /// The newest of all.
+    pub(crate) fn newest(members: &'a [Uuid]) -> Self {
+        Self {
+            members,
+            predicate: None,
+            before: None,
+            limit: RELATIONS_SHOWN,
+        }
+    }
+}
+
+/// The relations of an entity in both directions, newest first. An end that was merged is given as what it was merged
+/// into.
 pub(crate) async fn relation_list(
     tx: &mut ScopedTx,
-    members: &[Uuid],
+    filter: &RelationFilter<'_>,
 ) -> Result<Vec<RelationRow>, sqlx::Error> {
     let account = tx.account();
+    let (at, id) = filter.before.unwrap_or((DATABASE_TIME_MAX, Uuid::max()));
     sqlx::query_as!(
         RelationRow,
         r#"
         SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
-            other.title AS "other_title?", r.asserted_by AS "asserted_by!", r.source AS "source!",
-            r.recorded_at AS "recorded_at!"
+            other.title AS "other_title?", other.type AS "other_kind!", r.asserted_by AS "asserted_by!",
+            r.source AS "source!", r.recorded_at AS "recorded_at!"
         FROM unnest($2::uuid[]) AS member (id)
         CROSS JOIN LATERAL (
             (SELECT r.*, true AS outgoing, r.to_entity AS far FROM graph.relation r
                 JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity AND far.deleted_at IS NULL
                 WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND r.to_entity <> ALL($2)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
+                    AND ($3::text IS NULL OR r.predicate = $3) AND (r.recorded_at, r.id) < ($4, $5)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6::bigint * 2)
             UNION ALL
             (SELECT r.*, false AS outgoing, r.from_entity AS far FROM graph.relation r
                 JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity AND far.deleted_at IS NULL
                 WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND r.from_entity <> ALL($2)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT 400)
+                    AND ($3::text IS NULL OR r.predicate = $3) AND (r.recorded_at, r.id) < ($4, $5)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6::bigint * 2)
         ) r
         JOIN graph.entity far ON far.account = $1 AND far.id = r.far
         LEFT JOIN LATERAL (
@@ -225,10 +256,14 @@ pub(crate) async fn relation_list(
         JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
             AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
         WHERE NOT other.id = ANY($2)
-        ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200
+        ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6
         "#,
         account.0,
-        members
+        filter.members,
+        filter.predicate,
+        at,
+        id,
+        filter.limit
     )
     .fetch_all(tx.conn())
     .await

@@ -141,7 +141,8 @@ impl Real<'_> {
             let text = |value: Value| value.as_str().unwrap().to_owned();
             let props = entity.props.into_iter().map(|(name, value)| (name, text(value)));
             let members = store::entity_members(&mut tx, entity.id).await.unwrap();
-            let related = store::relation_list(&mut tx, &members).await.unwrap();
+            let newest = store::RelationFilter::newest(&members);
+            let related = store::relation_list(&mut tx, &newest).await.unwrap();
             let related = related.iter().filter(|relation| relation.outgoing);
             let related = related.map(|relation| cards[&EntityId(relation.other)]);
             dump.insert(

@@ -11,6 +11,7 @@ mod identity;
 mod import;
 mod intake;
 mod laws;
+mod listing;
 mod people;
 mod revisions;
 mod routes;

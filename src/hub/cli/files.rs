@@ -2,7 +2,22 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Subcommand};
+
+use crate::commands::Paging;
+
+/// The formats of files, each also by how such a file's name ends.
+fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("archive").alias("tar"),
+        PossibleValue::new("jsonld"),
+        PossibleValue::new("vcard").alias("vcf"),
+        PossibleValue::new("csv"),
+        PossibleValue::new("ical").alias("ics"),
+        PossibleValue::new("mbox"),
+    ])
+}
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -11,8 +26,8 @@ pub(crate) struct Import {
     pub(crate) command: Option<ImportCommand>,
     /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export in JSON-LD.
     pub(crate) file: Option<PathBuf>,
-    /// vcard, ical, mbox, csv or jsonld [default: by how the file's name ends].
-    #[arg(long = "type", value_name = "TYPE")]
+    /// What it is [default: by how the file's name ends].
+    #[arg(long = "type", value_name = "TYPE", value_parser = formats())]
     pub(crate) kind: Option<String>,
     /// Wait until it is done, and show how far it is.
     #[arg(long)]
@@ -46,7 +61,7 @@ pub(crate) enum ImportCommand {
 pub(crate) struct Export {
     /// archive (the graph with the files), jsonld (the graph), vcard (people, organizations, groups), csv (people and
     /// organizations), ical (events and tasks) or mbox (mails).
-    #[arg(long)]
+    #[arg(long, value_parser = formats())]
     pub(crate) format: String,
     /// Where to write it [default: the standard output].
     #[arg(short, long, value_name = "FILE")]
@@ -56,10 +71,6 @@ pub(crate) struct Export {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Media {
     /// Keep files: pictures, documents, recordings. The same file twice is kept once.
-    #[command(
-        after_help = "Such as:\n  allod media add photo.jpg\n  allod media list --type image/\n\n\
-        What a file is, its content decides. Small pictures and a copy without metadata are made in the background."
-    )]
     Add {
         /// The files.
         #[arg(required = true)]
@@ -70,9 +81,8 @@ pub(crate) enum Media {
         /// Only of types that begin so, such as image/ or application/pdf.
         #[arg(long = "type", value_name = "TYPE")]
         kind: Option<String>,
-        /// How many at the most.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Show what is known of a file: type, size, hash, what was made of it.
     Show {
@@ -80,15 +90,11 @@ pub(crate) enum Media {
         id: String,
     },
     /// Write a file's bytes to a file or to the standard output.
-    #[command(
-        after_help = "Such as:\n  allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a -o photo.jpg\n  \
-        allod media get 0197b4a2-7c1e-7d30-9a55-1f2e3d4c5b6a --rendition public -o to-give-away.jpg"
-    )]
     Get {
         /// The media's id.
         id: String,
         /// original, public (without metadata: to give to others), thumb-320 or thumb-1280.
-        #[arg(long, default_value = "original")]
+        #[arg(long, default_value = "original", value_parser = ["original", "public", "thumb-320", "thumb-1280"])]
         rendition: String,
         /// Where to write it [default: the standard output].
         #[arg(short, long, value_name = "FILE")]

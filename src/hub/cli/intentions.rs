@@ -1,64 +1,36 @@
 //! The command line of intentions: tasks, goals, schedules.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use crate::commands::Paging;
+
+const STATUSES: [&str; 6] = [
+    "open",
+    "all",
+    "needs-action",
+    "in-process",
+    "completed",
+    "cancelled",
+];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Add a task.
-    #[command(
-        after_help = "Times are a day (2026-05-01), a local time (2026-05-01T09:30) or an instant \
-                            (2026-05-01T07:30:00Z).\n\nExamples:\n  allod task add \"Ring Sam\" --due 2026-05-01T09:30 \
-                            --remind=-PT15M\n  allod task add \"Water the plants\" --due 2026-05-01 --repeat \
-                            \"FREQ=WEEKLY;BYDAY=MO,TH\"\n  allod task add \"Paint the wall\" --after <task> --goal <goal>"
-    )]
     Add {
         /// What is to be done.
         title: String,
-        /// More about it.
-        #[arg(long)]
-        description: Option<String>,
-        /// When it is due.
-        #[arg(long, value_name = "TIME")]
-        due: Option<String>,
-        /// When it starts.
-        #[arg(long, value_name = "TIME")]
-        start: Option<String>,
-        /// 1 is the highest, 9 the lowest.
-        #[arg(long)]
-        priority: Option<u8>,
-        /// An RRULE by day, week, month or year.
-        #[arg(long, value_name = "RRULE")]
-        repeat: Option<String>,
-        /// How long before it is due (--remind=-PT15M, --remind=-P1D) or when; may be given several times.
-        #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-        remind: Vec<String>,
-        /// The goal that it is part of.
-        #[arg(long, value_name = "ID")]
-        goal: Option<String>,
-        /// A task that has to be done before; may be given several times.
-        #[arg(long, value_name = "ID")]
-        after: Vec<String>,
+        #[command(flatten)]
+        fields: TaskFields,
     },
     /// List tasks, the next due first.
-    List {
-        /// open, all, needs-action, in-process, completed or cancelled.
-        #[arg(long, default_value = "open")]
-        status: String,
-        /// Due before this time.
-        #[arg(long, value_name = "TIME")]
-        due_before: Option<String>,
-        /// Parts of this goal.
-        #[arg(long, value_name = "ID")]
-        goal: Option<String>,
-        /// How many.
-        #[arg(long, short = 'n', default_value_t = 50)]
-        limit: u32,
-    },
+    List(TaskList),
     /// Show a task: what it depends on, and what was done of it.
     Show {
         /// The task's id.
         id: String,
     },
+    /// Change a task. What you say outlives every calendar.
+    Edit(TaskEdit),
     /// Complete a task; a recurring one moves on to its next occurrence.
     Done {
         /// The task's id.
@@ -67,11 +39,84 @@ pub(crate) enum Task {
         #[arg(long, value_name = "DUE")]
         occurrence: Option<String>,
     },
-    /// Open a task again.
+    /// Open a task again; a recurring one goes back to the occurrence that was done last.
     Reopen {
         /// The task's id.
         id: String,
     },
+    /// Give a task up; `allod task reopen` takes that back.
+    Cancel {
+        /// The task's id.
+        id: String,
+    },
+}
+
+/// What may be said of a task besides its title.
+#[derive(Debug, Args)]
+pub(crate) struct TaskFields {
+    /// More about it.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// When it is due, such as tomorrow, friday 9:30, 2026-05-01.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) due: Option<String>,
+    /// When it starts.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// 1 is the highest, 9 the lowest.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) priority: Option<u8>,
+    /// An RRULE by day, week, month or year, such as FREQ=WEEKLY;BYDAY=MO.
+    #[arg(long, value_name = "RRULE")]
+    pub(crate) repeat: Option<String>,
+    /// How long before it is due (15m, 1d) or when; may be given several times.
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(crate) remind: Vec<String>,
+    /// The goal that it is part of.
+    #[arg(long, value_name = "GOAL")]
+    pub(crate) goal: Option<String>,
+    /// A task that has to be done before; may be given several times.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) after: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskEdit {
+    /// The task's id.
+    pub(crate) id: String,
+    /// What is to be done.
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) fields: TaskFields,
+    /// How much of it is done, 0 to 100.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) percent: Option<u8>,
+    /// How it stands.
+    #[arg(long, value_parser = ["needs-action", "in-process", "completed", "cancelled"])]
+    pub(crate) status: Option<String>,
+    /// What you take back; may be given several times.
+    #[arg(long, value_name = "FIELD",
+        value_parser = ["description", "due", "start", "priority", "percent", "repeat", "remind"])]
+    pub(crate) unset: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskList {
+    /// How they stand.
+    #[arg(long, default_value = "open", value_parser = STATUSES)]
+    pub(crate) status: String,
+    /// Only those whose title has this part, in any case.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Due before this time, such as tomorrow or 1w.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) due_before: Option<String>,
+    /// Parts of this goal.
+    #[arg(long, value_name = "GOAL")]
+    pub(crate) goal: Option<String>,
+    #[command(flatten)]
+    pub(crate) paging: Paging,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,19 +125,11 @@ pub(crate) enum Goal {
     Add {
         /// What is to be reached.
         title: String,
-        /// More about it.
-        #[arg(long)]
-        description: Option<String>,
-        /// When: a day, a local time or an instant.
-        #[arg(long, value_name = "TIME")]
-        due: Option<String>,
-        /// 0 to 1, by hand [default: counted from its tasks and goals].
-        #[arg(long)]
-        progress: Option<f64>,
-        /// The goal that it is part of.
-        #[arg(long, value_name = "GOAL")]
-        parent: Option<String>,
+        #[command(flatten)]
+        fields: GoalFields,
     },
+    /// Change a goal, or say how far it is.
+    Edit(GoalEdit),
     /// Make a goal part of another one, or of none.
     Move {
         /// The goal's id.
@@ -101,27 +138,73 @@ pub(crate) enum Goal {
         #[arg(long, value_name = "GOAL")]
         parent: Option<String>,
     },
-    /// List goals with their progress.
+    /// List goals with their progress, the next due first.
     List {
-        /// open, all, needs-action, in-process, completed or cancelled.
-        #[arg(long, default_value = "open")]
+        /// How they stand.
+        #[arg(long, default_value = "open", value_parser = STATUSES)]
         status: String,
+        /// Only those whose title has this part, in any case.
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Show a goal with its tasks.
     Show {
         /// The goal's id.
         id: String,
     },
+    /// Say that a goal is reached.
+    Done {
+        /// The goal's id.
+        id: String,
+    },
+    /// Give a goal up.
+    Cancel {
+        /// The goal's id.
+        id: String,
+    },
+    /// Open a goal again.
+    Reopen {
+        /// The goal's id.
+        id: String,
+    },
+}
+
+/// What may be said of a goal besides its title.
+#[derive(Debug, Args)]
+pub(crate) struct GoalFields {
+    /// More about it.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// When, such as 2026-05-01 or friday.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) due: Option<String>,
+    /// 0 to 1, by hand [default: counted from its tasks and goals].
+    #[arg(long)]
+    pub(crate) progress: Option<f64>,
+    /// The goal that it is part of.
+    #[arg(long, value_name = "GOAL")]
+    pub(crate) parent: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GoalEdit {
+    /// The goal's id.
+    pub(crate) id: String,
+    /// What is to be reached.
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) fields: GoalFields,
+    /// What you take back; may be given several times.
+    #[arg(long, value_name = "FIELD", value_parser = ["description", "due", "progress", "parent"])]
+    pub(crate) unset: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schedule {
     /// Add a schedule; rules listen to it by its name.
-    #[command(
-        after_help = "Examples:\n  allod schedule add morning --cron \"0 9 * * 1-5\"\n  allod schedule add \
-                            last-friday --rrule \"FREQ=MONTHLY;BYDAY=-1FR\" --starts 2026-05-29T17:00\n\nIn a rule:\n  \
-                            on: \"intention.ScheduleFired\", where: #{ \"name\": \"morning\" }"
-    )]
     Add {
         /// Small letters, digits, hyphens.
         name: String,
@@ -137,12 +220,16 @@ pub(crate) enum Schedule {
         /// A time zone, such as Europe/Lisbon [default: yours].
         #[arg(long)]
         zone: Option<String>,
-        /// Of moments that passed while the hub was off: latest (once) or none.
-        #[arg(long, default_value = "latest")]
+        /// Which of the moments that passed while the hub was off fires afterwards: the latest, once, or none.
+        #[arg(long, default_value = "latest", value_parser = ["latest", "none"])]
         catch_up: String,
     },
     /// List schedules with when they fire next.
-    List,
+    List {
+        /// Only those whose name has this part.
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Pause a schedule.
     Pause {
         /// The schedule's name or id.

@@ -50,7 +50,7 @@ pub(crate) enum Token {
     /// Issue a token; its secret is shown this once.
     Create {
         /// device (reports to /device-events) or api (uses /api/v1).
-        #[arg(long, default_value = "api")]
+        #[arg(long, default_value = "api", value_parser = ["api", "device"])]
         kind: String,
         /// What it is for, such as "Alice's phone".
         name: String,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::commands::Paging;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rule {
     /// List rules, and the ones that come with the hub.
@@ -58,9 +60,8 @@ pub(crate) enum Rule {
         /// Only of this rule.
         #[arg(long)]
         rule: Option<String>,
-        /// How many.
-        #[arg(long, short = 'n', default_value_t = 20)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Show everything about a run: what came in, each value, what was queued, what was answered.
     Trace {

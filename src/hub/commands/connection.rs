@@ -111,7 +111,7 @@ fn show(connection: &Value) {
                 }
             }
             Value::Object(_) => render::line(format!("{key}: {}", one_line(value))),
-            other => render::line(format!("{key}: {}", render::text(other))),
+            other => render::line(format!("{key}: {}", render::named(key, other))),
         }
     }
 }

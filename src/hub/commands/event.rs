@@ -107,7 +107,7 @@ fn print(session: &Session, events: &Value, say_empty: bool) {
     }
     let rows = render::list(events);
     if rows.is_empty() && say_empty {
-        render::line("no events yet");
+        render::line("no events like that yet; `allod event tail --follow` waits for them");
     }
     for event in rows {
         let cell = |path| render::cell(event, path);
@@ -179,11 +179,11 @@ async fn proof(session: &Session, log: &Value) -> Result<Value, CommandError> {
     loop {
         tokio::select! {
             report = &mut proof => return Ok(report?),
-            () = tokio::time::sleep(PROGRESS) => eprintln!(
+            () = tokio::time::sleep(PROGRESS) => render::note(format!(
                 "proving {} positions, for {} s by now",
-                render::printable(&render::text(&log["head"])),
+                render::text(&log["head"]),
                 began.elapsed().as_secs()
-            ),
+            )),
         }
     }
 }

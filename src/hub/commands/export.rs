@@ -27,13 +27,11 @@ pub(super) async fn run(session: &Session, export: Export) -> Result<(), Command
 /// Writes what comes to a file that nobody else may read, or to the standard output.
 pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> Result<(), CommandError> {
     match output.filter(|path| *path != Path::new("-")) {
-        None if std::io::stdout().is_terminal() => write(body, &mut Shown::new(std::io::stdout().lock()))
-            .await
-            .map(drop),
+        None if std::io::stdout().is_terminal() => write(body, &mut Harmless::default()).await.map(drop),
         None => write(body, &mut std::io::stdout().lock()).await.map(drop),
         Some(path) => {
             let failed = |error: std::io::Error| {
-                CommandError::Usage(format!("{} can't be written: {error}", path.display()))
+                CommandError::Failed(format!("{} can't be written: {error}", path.display()))
             };
             let bytes = replace(body, path, failed).await?;
             render::line(format!("{bytes} bytes in {}", path.display()));
@@ -72,58 +70,13 @@ async fn replace(
     moved
 }
 
-/// A terminal, which is shown strangers' text and obeys none of it: control characters are `?` there. A file and a pipe
-/// get every byte.
-struct Shown<W> {
-    out: W,
-    /// The last byte may begin a control character of two.
-    is_c2: bool,
-}
-
-impl<W> Shown<W> {
-    fn new(out: W) -> Self {
-        Self { out, is_c2: false }
-    }
-}
-
-impl<W: Write> Write for Shown<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut shown = Vec::with_capacity(bytes.len());
-        for &byte in bytes {
-            if std::mem::take(&mut self.is_c2) {
-                match byte {
-                    0x80..0xa0 => {
-                        shown.push(b'?');
-                        continue;
-                    }
-                    _ => shown.push(0xc2),
-                }
-            }
-            match byte {
-                // Held back until it is known what it begins.
-                0xc2 => self.is_c2 = true,
-                b'\r' => {}
-                b'\n' | b'\t' => shown.push(byte),
-                0..=0x1f | 0x7f => shown.push(b'?'),
-                _ => shown.push(byte),
-            }
-        }
-        self.out.write_all(&shown)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
-}
-
 /// Writes what comes as it comes; the command does nothing else meanwhile.
 async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<u64, CommandError> {
-    let failed = |error: std::io::Error| CommandError::Usage(format!("it can't be written: {error}"));
+    let failed = |error: std::io::Error| CommandError::Failed(format!("it can't be written: {error}"));
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            CommandError::Usage("the hub broke it off; what was written is not whole".to_owned())
+            CommandError::Failed("the hub broke it off; what was written is not whole".to_owned())
         })?;
         if let Ok(data) = frame.into_data() {
             bytes += data.len() as u64;
@@ -134,21 +87,51 @@ async fn write(mut body: hyper::body::Incoming, out: &mut impl Write) -> Result<
     Ok(bytes)
 }
 
+/// The terminal, as a place for bytes of strangers: it gets them as text that it doesn't obey.
+#[derive(Default)]
+struct Harmless {
+    /// The beginning of a character whose end has not come.
+    rest: Vec<u8>,
+}
+
+impl Harmless {
+    fn text(&mut self, bytes: &[u8]) -> String {
+        self.rest.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.rest.len(),
+        };
+        let left = self.rest.split_off(whole);
+        let text = String::from_utf8_lossy(&self.rest).replace("\r\n", "\n");
+        self.rest = left;
+        render::printable(&text)
+    }
+}
+
+impl Write for Harmless {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = self.text(bytes);
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_shown_text_and_obeys_none_of_it() {
-        let mut shown = Shown::new(Vec::new());
-        for piece in [
-            "a\u{1b}]0;x\u{7}\r\n\tÄ\u{9b}".as_bytes(),
-            &[0xc2],
-            &[0x9b, 0xc2],
-            "\u{a7}é".as_bytes().get(1..).unwrap(),
-        ] {
-            shown.write_all(piece).unwrap();
+    fn a_terminal_gets_text_that_it_does_not_obey_wherever_the_pieces_are_cut() {
+        let bytes = "Ä\u{1b}]0;evil\u{7}\r\nb".as_bytes();
+        for cut in 0..bytes.len() {
+            let mut out = Harmless::default();
+            let text = [out.text(&bytes[..cut]), out.text(&bytes[cut..])].concat();
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+            assert!(text.starts_with("Ä\\u{1b}]0;evil\\u{7}"), "{text:?}");
         }
-        assert_eq!(String::from_utf8(shown.out).unwrap(), "a?]0;x?\n\tÄ??§é");
     }
 }

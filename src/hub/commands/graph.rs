@@ -1,252 +1,162 @@
-//! `allod entity edit|merge|unmerge|distinct|delete|restore|erase|history|neighbours`, `allod timeline`, `allod merges`.
+//! `allod relation`, `allod timeline`, `allod upcoming` and `allod merges`.
 
 use serde_json::{Value, json};
 
-use super::id::id;
-use super::{CommandError, Session, assignments};
-use crate::cli::{EntityDeed, Merges, Timeline};
-use crate::client::{ClientError, escape};
-use crate::{render, terminal};
+use super::entity::entity;
+use super::entity_page::phrase;
+use super::page::{self, Query};
+use super::{CommandError, Session, flag, id::id};
+use crate::cli::{Merges, Relation, Timeline, Upcoming};
+use crate::render;
+use crate::times::Toward;
 
-const ENTITIES: &str = "allod entity list";
-
-/// The id of an entity, or `me`.
-fn entity(text: &str) -> Result<&str, CommandError> {
-    if text == "me" {
-        Ok(text)
-    } else {
-        id("entity", text, ENTITIES)
-    }
-}
-
-pub(super) async fn run(session: &Session, command: EntityDeed) -> Result<(), CommandError> {
+pub(super) async fn relation(session: &Session, command: Relation) -> Result<(), CommandError> {
     let client = &session.client;
     match command {
-        EntityDeed::Edit {
+        Relation::List {
             id,
-            set,
-            unset,
-            tel,
-            email,
-        } => edit(session, &id, &set, unset, tel, email).await,
-        EntityDeed::Merge { id, other } => {
-            let body = json!({ "other": entity(&other)? });
-            let answer = client
-                .post(&format!("/entities/{}/merge", entity(&id)?), &body)
-                .await?;
-            session.show(&answer, |answer| {
-                render::line(format!(
-                    "they are one: {} ({})",
-                    render::cell(answer, "title"),
-                    render::cell(answer, "id")
-                ));
-                render::line(format!("to take it back: allod entity unmerge {other}"));
-            });
-            Ok(())
-        }
-        EntityDeed::Unmerge { id } => {
-            let path = format!("/entities/{}/unmerge", entity(&id)?);
-            let answer = client.post(&path, &json!({})).await?;
-            session.show(&answer, |answer| {
-                render::line(format!(
-                    "{} stands for itself again",
-                    render::cell(answer, "title")
-                ));
-            });
-            Ok(())
-        }
-        EntityDeed::Distinct { id, other } => {
-            let body = json!({ "other": entity(&other)? });
-            let answer = client
-                .post(&format!("/entities/{}/distinct", entity(&id)?), &body)
-                .await?;
-            session.show(&answer, |_| render::line("remembered: they are not the same"));
-            Ok(())
-        }
-        EntityDeed::Delete { id } => {
-            let answer = client.delete(&format!("/entities/{}", entity(&id)?)).await?;
-            session.show(&answer, |_| {
-                render::line(format!("deleted; to take it back: allod entity restore {id}"));
-            });
-            Ok(())
-        }
-        EntityDeed::Erase {
-            id,
-            with_timeline,
-            yes,
-        } => erase(session, &id, with_timeline, yes).await,
-        EntityDeed::Restore { id } => {
-            let path = format!("/entities/{}/restore", entity(&id)?);
-            let answer = client.post(&path, &json!({})).await?;
-            session.show(&answer, |answer| {
-                render::line(format!("{} is there again", render::cell(answer, "title")));
-            });
-            Ok(())
-        }
-        EntityDeed::History { id, at } => history(session, &id, at.as_deref()).await,
-        EntityDeed::Neighbours { id, depth, limit } => {
-            let path = format!(
-                "/entities/{}/neighbours?depth={depth}&limit={limit}",
-                entity(&id)?
+            predicate,
+            paging,
+        } => {
+            let id = entity(&id)?;
+            let query = Query::default()
+                .with("entity", Some(id))
+                .with("predicate", predicate.as_deref());
+            let mut answer = page::list(session, "/relations", &query, &paging).await?;
+            if !session.json {
+                let whole = client.get(&format!("/entities/{id}")).await?;
+                for row in answer["items"].as_array_mut().into_iter().flatten() {
+                    let (is, other) = phrase(&whole, row);
+                    (row["is"], row["other"]) = (is.into(), other.into());
+                }
+            }
+            let columns = [
+                ("ID", "id"),
+                ("IS", "is"),
+                ("WHO OR WHAT", "other_title"),
+                ("TYPE", "other_type"),
+                ("ITS ID", "other"),
+                ("SINCE", "recorded_at"),
+                ("THROUGH", "source"),
+            ];
+            let empty = format!(
+                "nothing is related to it like that: `allod relation add {id} friend ID` relates two"
             );
-            let answer = client.get(&path).await?;
+            page::show(session, &answer, &columns, &empty);
+        }
+        Relation::Add { from, predicate, to } => {
+            let body = json!({ "from": entity(&from)?, "predicate": predicate, "to": entity(&to)? });
+            let answer = client.post("/relations", &body).await?;
             session.show(&answer, |answer| {
-                let columns = [
-                    ("STEPS", "depth"),
-                    ("ID", "id"),
-                    ("TYPE", "type"),
-                    ("TITLE", "title"),
-                    ("IS", "outgoing"),
-                    ("OF IT", "incoming"),
-                ];
-                render::table(answer, &columns, "nothing is related to it yet");
+                let id = render::cell(answer, "id");
+                render::line(format!(
+                    "related ({id}); to take it back: allod relation remove {id}"
+                ));
             });
-            Ok(())
+        }
+        Relation::Remove { id: named } => {
+            let id = id("relation", &named, "allod relation list me")?;
+            client.delete(&format!("/relations/{id}")).await?;
+            session.show(&json!({ "removed": id }), |_| {
+                render::line("it doesn't hold any more");
+            });
         }
     }
+    Ok(())
 }
 
-async fn erase(session: &Session, named: &str, with_timeline: bool, yes: bool) -> Result<(), CommandError> {
-    let id = id("entity", named, ENTITIES)?;
-    // What was deleted can be erased, and shows no title any more.
-    let title = match session.client.get(&format!("/entities/{id}")).await {
-        Ok(found) => render::printable(&render::cell(&found, "title")),
-        Err(ClientError::Refused(problem)) if problem.status == 404 => format!("the deleted entity {id}"),
-        Err(error) => return Err(error.into()),
-    };
-    if !yes && !terminal::confirmed(&title, "erase")? {
-        return Err(CommandError::Usage("nothing was erased".to_owned()));
+/// What happens, with the days or the moment of it as `when`.
+fn dated(mut answer: Value) -> Value {
+    for row in answer["items"].as_array_mut().into_iter().flatten() {
+        row["when"] = render::happens(row).into();
     }
-    let body = json!({ "with_timeline": with_timeline });
-    let answer = session
-        .client
-        .post(&format!("/entities/{id}/erase"), &body)
-        .await?;
-    session.show(&answer, |answer| {
-        let job = render::cell(answer, "job");
-        render::line(format!(
-            "{title} is being erased; `allod job show {job}` tells what went"
-        ));
-    });
-    Ok(())
-}
-
-async fn edit(
-    session: &Session,
-    id: &str,
-    set: &[String],
-    unset: Vec<String>,
-    tel: Vec<String>,
-    email: Vec<String>,
-) -> Result<(), CommandError> {
-    let mut props = assignments(set)?;
-    props.extend(unset.into_iter().map(|key| (key, Value::Null)));
-    let said = |scheme: &'static str, values: Vec<String>| {
-        values
-            .into_iter()
-            .map(move |value| json!({ "scheme": scheme, "value": value }))
-    };
-    let identifiers: Vec<Value> = said("tel", tel).chain(said("email", email)).collect();
-    if props.is_empty() && identifiers.is_empty() {
-        return Err(CommandError::Usage(
-            "nothing to change: give --set KEY=VALUE, --unset KEY, --tel or --email".to_owned(),
-        ));
-    }
-    let body = json!({ "props": props, "identifiers": identifiers });
-    let answer = session
-        .client
-        .patch(&format!("/entities/{}", entity(id)?), &body)
-        .await?;
-    session.show(&answer, |answer| {
-        let (title, version) = (render::cell(answer, "title"), render::cell(answer, "version"));
-        render::line(format!("{title} is at version {version}"));
-    });
-    Ok(())
-}
-
-async fn history(session: &Session, id: &str, at: Option<&str>) -> Result<(), CommandError> {
-    let at = at.map(|at| format!("?at={}", escape(at))).unwrap_or_default();
-    let path = format!("/entities/{}/history{at}", entity(id)?);
-    let answer = session.client.get(&path).await?;
-    session.show(&answer, |answer| {
-        let fields = answer["fields"].as_object().into_iter().flatten();
-        let rows: Vec<Value> = fields
-            .map(|(name, known)| {
-                let mut row = known.clone();
-                row["field"] = name.as_str().into();
-                row
-            })
-            .collect();
-        let columns = [
-            ("FIELD", "field"),
-            ("VALUE", "value"),
-            ("SAID BY", "asserted_by"),
-            ("THROUGH", "source"),
-            ("SINCE", "recorded_from"),
-        ];
-        render::table(&rows.into(), &columns, "nothing was known of it then");
-    });
-    Ok(())
+    answer
 }
 
 pub(super) async fn timeline(session: &Session, asked: Timeline) -> Result<(), CommandError> {
-    let mut path = format!("/timeline?limit={}", asked.limit);
-    if let Some(about) = &asked.about {
-        path += &format!("&about={}", entity(about)?);
-    }
-    let filters = [
-        ("type", &asked.kind),
-        ("since", &asked.since),
-        ("until", &asked.until),
+    let about = asked.about.as_deref().map(entity).transpose()?;
+    let query = Query::default()
+        .with("about", about)
+        .with("type", asked.kind.as_deref())
+        .with(
+            "since",
+            flag::instant("--since", asked.since.as_deref(), Toward::Past)?.as_deref(),
+        )
+        .with(
+            "until",
+            flag::instant("--until", asked.until.as_deref(), Toward::Past)?.as_deref(),
+        );
+    let answer = page::list(session, "/timeline", &query, &asked.paging).await?;
+    let answer = if session.json { answer } else { dated(answer) };
+    let columns = [
+        ("WHEN", "when"),
+        ("TYPE", "type"),
+        ("TITLE", "title"),
+        ("FROM", "props.from"),
+        ("ID", "id"),
     ];
-    for (name, value) in filters {
-        if let Some(value) = value {
-            path += &format!("&{name}={}", escape(value));
+    let empty = "nothing happened there and then that the graph knows of; without --since, --until and --type there may \
+                 be more";
+    page::show(session, &answer, &columns, empty);
+    Ok(())
+}
+
+pub(super) async fn upcoming(session: &Session, asked: Upcoming) -> Result<(), CommandError> {
+    // That something will be overdue follows from when it is due; it is told to who asks for it.
+    let kinds = if asked.kind.is_empty() {
+        "event,due,reminder,schedule".to_owned()
+    } else {
+        asked.kind.join(",")
+    };
+    let query = Query::default()
+        .with(
+            "until",
+            flag::instant("--until", asked.until.as_deref(), Toward::Future)?.as_deref(),
+        )
+        .with("kind", Some(&kinds));
+    let mut answer = page::list(session, "/intentions/upcoming", &query, &asked.paging).await?;
+    if !session.json {
+        for row in answer["items"].as_array_mut().into_iter().flatten() {
+            row["when"] = render::when(&row["day"], &row["at"]).into();
         }
     }
-    let answer = session.client.get(&path).await?;
-    session.show(&answer, |answer| {
-        let columns = [
-            ("WHEN", "starts_at"),
-            ("TYPE", "type"),
-            ("TITLE", "title"),
-            ("FROM", "props.from"),
-            ("ID", "id"),
-        ];
-        render::table(
-            answer,
-            &columns,
-            "nothing happened there and then that the graph knows of",
-        );
-    });
+    let columns = [
+        ("WHEN", "when"),
+        ("WHAT", "kind"),
+        ("TITLE", "title"),
+        ("ID", "id"),
+    ];
+    let empty = "nothing is to come until then: `--until 4w` looks further, `allod task add \"Ring Sam\" --due tomorrow` \
+                 adds a task";
+    page::show(session, &answer, &columns, empty);
     Ok(())
 }
 
 pub(super) async fn merges(session: &Session, command: Merges) -> Result<(), CommandError> {
     let client = &session.client;
-    let (id, standing, word) = match command {
-        Merges::List { standing, limit } => {
-            let path = format!("/merges?standing={}&limit={limit}", escape(&standing));
-            let answer = client.get(&path).await?;
-            session.show(&answer, |answer| {
-                let columns = [
-                    ("ID", "id"),
-                    ("ONE", "first.title"),
-                    ("OTHER", "second.title"),
-                    ("SCORE", "score"),
-                    ("WHY", "reason"),
-                ];
-                render::table(answer, &columns, "nobody stands like that to anybody");
-            });
+    let (named, standing, word) = match command {
+        Merges::List { standing, paging } => {
+            let query = Query::default().with("standing", Some(&standing));
+            let answer = page::list(session, "/merges", &query, &paging).await?;
+            let columns = [
+                ("ID", "id"),
+                ("ONE", "first.title"),
+                ("OTHER", "second.title"),
+                ("SCORE", "score"),
+                ("WHY", "reason"),
+            ];
+            let empty = match standing.as_str() {
+                "suggested" => "no open questions: nobody here looks like somebody else",
+                "merged" => "nobody was merged: `allod entity merge ID OTHER` does",
+                _ => "nobody was told apart: `allod entity distinct ID OTHER` does",
+            };
+            page::show(session, &answer, &columns, empty);
             return Ok(());
         }
         Merges::Accept { id } => (id, "merged", "they are one"),
         Merges::Refuse { id } => (id, "distinct", "remembered: they are not the same"),
     };
-    let path = format!(
-        "/merges/{}",
-        super::id::id("suggestion", &id, "allod merges list")?
-    );
+    let path = format!("/merges/{}", id("suggestion", &named, "allod merges list")?);
     let answer = client.patch(&path, &json!({ "standing": standing })).await?;
     session.show(&answer, |_| render::line(word));
     Ok(())

@@ -100,7 +100,7 @@ async fn file_import(
     let bytes = answer
         .collect()
         .await
-        .map_err(|error| CommandError::Usage(format!("the hub did not answer: {error}")))?;
+        .map_err(|error| CommandError::Failed(format!("the hub did not answer: {error}")))?;
     let mut import: Value = serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default();
     let path = format!("/imports/{}", render::cell(&import, "id"));
     if wait {

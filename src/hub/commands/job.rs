@@ -2,40 +2,46 @@
 
 use serde_json::{Value, json};
 
+use super::page::{self, Query};
 use super::{CommandError, Session, id};
 use crate::cli::Job;
-use crate::client::escape;
 use crate::render;
 
 pub(super) async fn run(session: &Session, command: Job) -> Result<(), CommandError> {
     let client = &session.client;
     match command {
-        Job::List { state, queue, limit } => {
-            let mut path = format!("/jobs?limit={limit}");
-            for (key, value) in [("state", state), ("queue", queue)] {
-                if let Some(value) = value {
-                    path.push_str(&format!("&{key}={}", escape(&value)));
-                }
-            }
-            let answer = client.get(&path).await?;
-            session.show(&answer, |answer| {
-                let columns = [
-                    ("ID", "id"),
-                    ("QUEUE", "queue"),
-                    ("STATE", "state"),
-                    ("TRIES", "attempts"),
-                    ("CREATED", "created_on"),
-                    ("OUTPUT", "output"),
-                ];
-                render::table(answer, &columns, "no jobs");
-            });
+        Job::List {
+            state,
+            queue,
+            dead,
+            paging,
+        } => {
+            let query = Query::default()
+                .with("state", state.as_deref())
+                .with("queue", queue.as_deref())
+                .with("dead", dead.then_some("true"));
+            let answer = page::list(session, "/jobs", &query, &paging).await?;
+            let columns = [
+                ("ID", "id"),
+                ("QUEUE", "queue"),
+                ("STATE", "state"),
+                ("TRIES", "attempts"),
+                ("CREATED", "created_on"),
+                ("OUTPUT", "output"),
+            ];
+            page::show(
+                session,
+                &answer,
+                &columns,
+                "no jobs like that: there is nothing to be done or mended",
+            );
         }
         Job::Show { id } => {
             let id = id::id("job", &id, "allod job list")?;
             let answer = client.get(&format!("/jobs/{id}")).await?;
             session.show(&answer, |answer| {
                 for (key, value) in answer.as_object().into_iter().flatten() {
-                    render::line(format!("{key}: {}", render::text(value)));
+                    render::line(format!("{key}: {}", render::named(key, value)));
                 }
             });
         }

@@ -6,13 +6,13 @@ use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+use super::page::{self, Query};
 use super::{CommandError, Session, export, id, import};
 use crate::cli::Media;
 use crate::client::escape;
 use crate::render;
 
 const LIST: &str = "allod media list";
-const PAGE: usize = 200;
 
 pub(super) async fn run(session: &Session, command: Media) -> Result<(), CommandError> {
     match command {
@@ -34,7 +34,24 @@ pub(super) async fn run(session: &Session, command: Media) -> Result<(), Command
             });
             Ok(())
         }
-        Media::List { kind, limit } => list(session, kind.as_deref(), limit).await,
+        Media::List { kind, paging } => {
+            let query = Query::default().with("type", kind.as_deref());
+            let answer = page::list(session, "/media", &query, &paging).await?;
+            let columns = [
+                ("ID", "id"),
+                ("FILE", "filename"),
+                ("TYPE", "media_type"),
+                ("BYTES", "bytes"),
+                ("CAME", "created_at"),
+            ];
+            page::show(
+                session,
+                &answer,
+                &columns,
+                "nothing like that is kept: `allod media add photo.jpg`",
+            );
+            Ok(())
+        }
         Media::Show { id } => {
             let id = id::id("media", &id, LIST)?;
             let answer = session.client.get(&format!("/media/{id}")).await?;
@@ -74,40 +91,8 @@ async fn add(session: &Session, file: &Path) -> Result<Value, CommandError> {
     let bytes = answer
         .collect()
         .await
-        .map_err(|error| CommandError::Usage(format!("the hub did not answer: {error}")))?;
+        .map_err(|error| CommandError::Failed(format!("the hub did not answer: {error}")))?;
     Ok(serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default())
-}
-
-async fn list(session: &Session, kind: Option<&str>, limit: usize) -> Result<(), CommandError> {
-    let kind = kind
-        .map(|kind| format!("&type={}", escape(kind)))
-        .unwrap_or_default();
-    let (mut items, mut cursor) = (Vec::new(), String::new());
-    while items.len() < limit {
-        let page = (limit - items.len()).min(PAGE);
-        let path = format!("/media?limit={page}{kind}{cursor}");
-        let answer = session.client.get(&path).await?;
-        items.extend_from_slice(render::list(&answer));
-        match answer["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", escape(next)),
-            None => break,
-        }
-    }
-    session.show(&json!({ "items": items }), |answer| {
-        let columns = [
-            ("ID", "id"),
-            ("FILE", "filename"),
-            ("TYPE", "media_type"),
-            ("BYTES", "bytes"),
-            ("CAME", "created_at"),
-        ];
-        render::table(
-            answer,
-            &columns,
-            "nothing is kept yet: `allod media add photo.jpg`",
-        );
-    });
-    Ok(())
 }
 
 fn told(media: &Value) {

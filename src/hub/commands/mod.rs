@@ -2,21 +2,28 @@
 
 mod account;
 mod connection;
-mod data;
+mod entity;
+mod entity_page;
 mod event;
 mod export;
+mod flag;
+mod goal;
 mod graph;
 mod id;
 mod import;
-mod intention;
 mod job;
 mod media;
+mod page;
+mod record;
 mod rule;
+mod schedule;
 mod state;
+mod task;
 mod trace;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use page::Paging;
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
@@ -33,6 +40,9 @@ pub(crate) enum CommandError {
     /// What was typed can't be done; says what can.
     #[error("{0}")]
     Usage(String),
+    /// It can't be done; says why.
+    #[error("{0}")]
+    Failed(String),
     /// What was asked for is not well: the command said so already, the exit code says it again.
     #[error("")]
     Unwell,
@@ -53,6 +63,27 @@ impl Session {
         }
     }
 
+    /// The zone of the account: of the one that is named, else of the hub's owner, else of the only one.
+    async fn zone(&self) -> Option<chrono_tz::Tz> {
+        let all = self.client.get("/accounts").await.ok()?;
+        let all = render::list(&all);
+        let is = |account: &Value, name: &str| {
+            let handle = account["handle"].as_str().unwrap_or_default();
+            handle.eq_ignore_ascii_case(name) || account["id"] == name
+        };
+        let found = match self.client.account() {
+            Some(name) => all.iter().find(|account| is(account, name)),
+            None => all
+                .iter()
+                .find(|account| account["is_owner"] == true)
+                .or(match all {
+                    [only] => Some(only),
+                    _ => None,
+                }),
+        };
+        found?["zone"].as_str()?.parse().ok()
+    }
+
     /// Prints an answer: as it is with `--json`, else by `human`.
     fn show(&self, answer: &Value, human: impl FnOnce(&Value)) {
         if self.json {
@@ -65,22 +96,28 @@ impl Session {
 
 /// Runs a command that needs a running hub.
 pub(crate) async fn run(session: &Session, command: Command) -> Result<(), CommandError> {
+    // Who can't be asked is not there for the command either, which then says why.
+    if let Some(zone) = session.zone().await {
+        render::live_in(zone);
+    }
     match command {
         Command::Status => status(session).await,
         Command::Account(command) => account::run(session, command).await,
         Command::Token(command) => account::run_token(session, command).await,
         Command::Connection(command) => connection::run(session, command).await,
-        Command::Entity(command) => data::run(session, command).await,
+        Command::Entity(command) => entity::run(session, command).await,
+        Command::Relation(command) => graph::relation(session, command).await,
+        Command::Upcoming(asked) => graph::upcoming(session, asked).await,
         Command::Timeline(asked) => graph::timeline(session, asked).await,
         Command::Merges(command) => graph::merges(session, command).await,
-        Command::Record(command) => data::records(session, command).await,
+        Command::Record(command) => record::run(session, command).await,
         Command::Import(import) => import::run(session, import).await,
         Command::Export(export) => export::run(session, export).await,
         Command::Media(command) => media::run(session, command).await,
         Command::Etl(Etl::Reprocess { source }) => import::reprocess(session, source).await,
-        Command::Task(command) => intention::task(session, command).await,
-        Command::Goal(command) => intention::goal(session, command).await,
-        Command::Schedule(command) => intention::schedule(session, command).await,
+        Command::Task(command) => task::run(session, command).await,
+        Command::Goal(command) => goal::run(session, command).await,
+        Command::Schedule(command) => schedule::run(session, command).await,
         Command::State(command) => state::run(session, command).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
@@ -127,7 +164,7 @@ async fn status(session: &Session) -> Result<(), CommandError> {
                                 render::line(format!("    {}", one_line(row)));
                             }
                         } else {
-                            render::line(format!("  {key}: {}", render::text(value)));
+                            render::line(format!("  {key}: {}", render::named(key, value)));
                         }
                     }
                 }
@@ -138,7 +175,7 @@ async fn status(session: &Session) -> Result<(), CommandError> {
                         render::line(format!("  {}", one_line(row)));
                     }
                 }
-                other => render::line(format!("{name}: {}", render::text(other))),
+                other => render::line(format!("{name}: {}", render::named(name, other))),
             }
         }
     });
@@ -152,9 +189,16 @@ fn one_line(row: &Value) -> String {
     };
     fields
         .iter()
-        .map(|(key, value)| format!("{key} {}", render::text(value)))
+        .map(|(key, value)| format!("{key} {}", render::named(key, value)))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// A `KEY=VALUE` argument.
+fn assignment(argument: &str) -> Result<(&str, &str), CommandError> {
+    argument
+        .split_once('=')
+        .ok_or_else(|| CommandError::Usage(format!("`{argument}` should be KEY=VALUE")))
 }
 
 /// `KEY=VALUE` arguments; a value that is JSON (a number, true, a list) counts as such.
@@ -162,9 +206,7 @@ fn assignments(arguments: &[String]) -> Result<Map<String, Value>, CommandError>
     arguments
         .iter()
         .map(|argument| {
-            let (key, value) = argument
-                .split_once('=')
-                .ok_or_else(|| CommandError::Usage(format!("`{argument}` should be KEY=VALUE")))?;
+            let (key, value) = assignment(argument)?;
             let value = match serde_json::from_str(value) {
                 Ok(parsed @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => {
                     parsed

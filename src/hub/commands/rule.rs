@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::page::{self, Query};
 use super::{CommandError, Session, assignments, trace};
 use crate::cli::Rule;
 use crate::client::escape;
@@ -84,21 +85,22 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
             let answer = client.post(&format!("{}/run", rule(&id)), &body).await?;
             session.show(&answer, trace::show);
         }
-        Rule::Runs { rule, limit } => {
-            let rule = rule
-                .map(|rule| format!("&rule={}", escape(&rule)))
-                .unwrap_or_default();
-            let answer = client.get(&format!("/runs?limit={limit}{rule}")).await?;
-            session.show(&answer, |answer| {
-                let columns = [
-                    ("RUN", "id"),
-                    ("RULE", "rule"),
-                    ("STATUS", "status"),
-                    ("WHY", "reason"),
-                    ("STARTED", "started_at"),
-                ];
-                render::table(answer, &columns, "no runs yet");
-            });
+        Rule::Runs { rule, paging } => {
+            let query = Query::default().with("rule", rule.as_deref());
+            let answer = page::list(session, "/runs", &query, &paging).await?;
+            let columns = [
+                ("RUN", "id"),
+                ("RULE", "rule"),
+                ("STATUS", "status"),
+                ("WHY", "reason"),
+                ("STARTED", "started_at"),
+            ];
+            page::show(
+                session,
+                &answer,
+                &columns,
+                "no runs yet: `allod rule list` says which rules are enabled",
+            );
         }
         Rule::Trace { run } => {
             let run = super::id::id("run", &run, "allod rule runs")?;

@@ -5,24 +5,41 @@ use contracts::events::state::{FactChanged, FactExpired};
 use serde_json::{Value, json};
 
 use super::event::{FOLLOW, last_position};
-use super::{CommandError, Session};
+use super::page::{self, Paging, Query};
+use super::{CommandError, Session, flag};
 use crate::cli::{State, StateChange};
 use crate::client::escape;
 use crate::render;
+use crate::times::Toward;
 
 pub(super) async fn run(session: &Session, command: State) -> Result<(), CommandError> {
     let State {
         key,
+        prefix,
         history,
+        since,
+        until,
+        paging,
         follow,
         change,
     } = command;
     match (change, key) {
         (Some(change), _) => return self::change(session, change).await,
-        (None, Some(key)) if history => return self::history(session, &key).await,
+        (None, Some(key)) if history => {
+            let query = Query::default()
+                .with(
+                    "since",
+                    flag::instant("--since", since.as_deref(), Toward::Past)?.as_deref(),
+                )
+                .with(
+                    "until",
+                    flag::instant("--until", until.as_deref(), Toward::Past)?.as_deref(),
+                );
+            return self::history(session, &key, &query, &paging).await;
+        }
         // What follows may be the first that is heard of it.
         (None, Some(key)) if follow => return self::follow(session, Some(&key)).await,
-        (None, key) => show(session, key).await?,
+        (None, key) => show(session, key, prefix.as_deref()).await?,
     }
     if follow {
         self::follow(session, None).await?;
@@ -30,8 +47,12 @@ pub(super) async fn run(session: &Session, command: State) -> Result<(), Command
     Ok(())
 }
 
-async fn show(session: &Session, key: Option<String>) -> Result<(), CommandError> {
-    let path = key.map_or_else(|| "/state".to_owned(), |key| format!("/state/{}", escape(&key)));
+async fn show(session: &Session, key: Option<String>, prefix: Option<&str>) -> Result<(), CommandError> {
+    let path = match (key, prefix) {
+        (Some(key), _) => format!("/state/{}", escape(&key)),
+        (None, Some(prefix)) => format!("/state?prefix={}", escape(prefix)),
+        (None, None) => "/state".to_owned(),
+    };
     let answer = session.client.get(&path).await?;
     session.show(&answer, |answer| {
         let rows = if answer.get("key").is_some() {
@@ -58,20 +79,18 @@ async fn show(session: &Session, key: Option<String>) -> Result<(), CommandError
     Ok(())
 }
 
-async fn history(session: &Session, key: &str) -> Result<(), CommandError> {
+async fn history(session: &Session, key: &str, query: &Query, paging: &Paging) -> Result<(), CommandError> {
     let path = format!("/state/{}/history", escape(key));
-    let answer = session.client.get(&path).await?;
-    session.show(&answer, |answer| {
-        let columns = [
-            ("VALUE", "value"),
-            ("UNIT", "unit"),
-            ("SINCE", "since"),
-            ("UNTIL", "until"),
-            ("SOURCE", "source"),
-            ("CONFIDENCE", "confidence"),
-        ];
-        render::table(answer, &columns, "nothing was ever known about it");
-    });
+    let answer = page::list(session, &path, query, paging).await?;
+    let columns = [
+        ("VALUE", "value"),
+        ("UNIT", "unit"),
+        ("SINCE", "since"),
+        ("UNTIL", "until"),
+        ("SOURCE", "source"),
+        ("CONFIDENCE", "confidence"),
+    ];
+    page::show(session, &answer, &columns, "nothing was known about it then");
     Ok(())
 }
 

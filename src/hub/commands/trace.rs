@@ -147,13 +147,13 @@ mod tests {
         });
         assert_eq!(
             job_now(&job),
-            "is failed at 2026-11-21 10:00:00.000, try 2 of 2: HTTP 500"
+            "is failed at 2026-11-21 10:00:00.000 +00:00, try 2 of 2: HTTP 500"
         );
         job["state"] = json!("retry");
         let waiting = job_now(&job);
         assert_eq!(
             waiting,
-            "will be tried again at 2026-11-21 10:05:00.000, try 2 of 2: HTTP 500"
+            "will be tried again at 2026-11-21 10:05:00.000 +00:00, try 2 of 2: HTTP 500"
         );
     }
 
@@ -166,7 +166,7 @@ mod tests {
         let said = attempt_now(&attempt);
         assert_eq!(
             said,
-            "attempt 2026-11-21 10:00:00.000 by twilio: refused at 2026-11-21 10:00:01.000 because: HTTP 400"
+            "attempt 2026-11-21 10:00:00.000 +00:00 by twilio: refused at 2026-11-21 10:00:01.000 +00:00 because: HTTP 400"
         );
     }
 }

@@ -31,10 +31,13 @@ const TASKS_MAX: i64 = 200;
 
 /// Which goals.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GoalQuery {
     /// `open` (if not said), `all`, `needs-action`, `in-process`, `completed` or `cancelled`.
     status: Option<String>,
+    /// Whose title has this part, in any case.
+    name: Option<String>,
     /// How many at most: 1 to 200, 50 if not said.
     limit: Option<u32>,
     /// Where the list before this one ended.
@@ -147,9 +150,15 @@ pub(crate) async fn list(
 ) -> Result<Json<GoalPage>, Problem> {
     let size = page_size(query.limit)?;
     let after = Cursor::read(query.cursor.as_deref())?;
+    if query.name.as_deref().is_some_and(|name| name.contains('\0')) {
+        return Err(Problem::bad_request(
+            "`name` holds the character NUL, which no title has",
+        ));
+    }
     let filter = PlanFilter {
         kind: Kind::Goal.as_str(),
         statuses: statuses(query.status.as_deref())?,
+        name: query.name.as_deref(),
         after: after.map(|cursor| (cursor.at, cursor.id)),
         limit: size as i64 + 1,
         ..PlanFilter::default()

@@ -20,10 +20,13 @@ use crate::store::plan::{Plan, PlanFilter};
 
 /// Which tasks.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// `open` (if not said), `all`, `needs-action`, `in-process`, `completed` or `cancelled`.
     status: Option<String>,
+    /// Whose title has this part, in any case.
+    name: Option<String>,
     /// Due before this time: an instant, or a local time or day in the owner's zone.
     due_before: Option<String>,
     /// Parts of this goal only.
@@ -170,6 +173,11 @@ pub(crate) async fn list(
     let size = page_size(query.limit)?;
     let statuses = statuses(query.status.as_deref())?;
     let after = Cursor::read(query.cursor.as_deref())?;
+    if query.name.as_deref().is_some_and(|name| name.contains('\0')) {
+        return Err(Problem::bad_request(
+            "`name` holds the character NUL, which no title has",
+        ));
+    }
     let due_before = query.due_before.as_deref().map(When::parse).transpose();
     let due_before = due_before.map_err(|problem| wrong("due_before", &problem))?;
     let mut tx = desk.begin(&caller).await?;
@@ -179,6 +187,7 @@ pub(crate) async fn list(
         statuses,
         due_before: due_before.map(|when| when.instant(zone)),
         goal: query.goal,
+        name: query.name.as_deref(),
         after: after.map(|cursor| (cursor.at, cursor.id)),
         limit: size as i64 + 1,
     };

@@ -1,4 +1,4 @@
-//! What is planned: the next due moments, reminders and schedules.
+//! What is to come: events, due moments, reminders and schedules.
 
 use std::sync::Arc;
 
@@ -6,54 +6,72 @@ use axum::extract::{Query, State};
 use chrono::{DateTime, Duration, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json, page_size};
+use spine::ScopedTx;
+use spine::edge::{Caller, Cursor, Json, page_size};
+use spine::ports::CalendarEvent;
 use uuid::Uuid;
 
 use super::Desk;
 use super::words::wrong;
+use crate::model::happening::{Happening, Stretch, happenings};
 use crate::model::plan::MomentKind;
 use crate::model::when::When;
 use crate::store;
+use crate::store::moment::UpcomingFilter;
 
 /// How far ahead, if it isn't said.
 const AHEAD: Duration = Duration::days(7);
+/// How far ahead at the most: a series has no end.
+const AHEAD_MAX: Duration = Duration::days(366);
 
 /// Until when.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpcomingQuery {
-    /// An instant, or a local time or day in the owner's zone; seven days from now if not said.
+    /// An instant, or a local time or day in the owner's zone; seven days from now if not said. Events are counted for
+    /// 366 days at the most.
     until: Option<String>,
+    /// Of these kinds only, with commas between them: `event`, `due`, `overdue`, `reminder`, `schedule`.
+    kind: Option<String>,
     /// How many at most: 1 to 200, 50 if not said.
     limit: Option<u32>,
+    /// Where the list before this one ended.
+    cursor: Option<String>,
 }
 
-/// A planned moment.
+/// A moment that is to come.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct UpcomingView {
-    /// When.
+    /// When; of a day as a whole its beginning.
     at: DateTime<Utc>,
     /// Why.
     kind: MomentKind,
-    /// The task or schedule.
+    /// The event, task, goal or schedule.
     id: Uuid,
-    /// The task's title or the schedule's name.
+    /// Its title, or the schedule's name.
     title: String,
+    /// The day, of what is due or happens on a day as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<String>,
     /// Of a reminder: as it was said.
     reminder: Option<String>,
 }
 
-/// What is planned.
+/// What is to come.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct UpcomingList {
-    /// Earliest first. Of each schedule the next moment only.
+    /// Soonest first. Of each schedule the next moment only.
     items: Vec<UpcomingView>,
+    /// For the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
-/// Lists what is planned: due moments, reminders, and when schedules fire next.
+/// Lists what is to come: events, due moments, reminders, and when schedules fire next.
 #[utoipa::path(get, path = "/intentions/upcoming", tag = "intentions", params(UpcomingQuery), responses(
     (status = 200, body = UpcomingList),
-    (status = 400, description = "The limit is not one", body = Problem),
+    (status = 400, description = "The limit, cursor or kind is not one", body = Problem),
     (status = 422, description = "`until` is not a time", body = Problem),
 ))]
 pub(crate) async fn list(
@@ -61,22 +79,121 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<UpcomingQuery>,
 ) -> Result<Json<UpcomingList>, Problem> {
-    let limit = page_size(query.limit)?;
+    let size = page_size(query.limit)?;
+    let kinds = kinds(query.kind.as_deref())?;
+    let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let until = query.until.as_deref().map(When::parse).transpose();
     let until = until.map_err(|problem| wrong("until", &problem))?;
     let mut tx = desk.begin(&caller).await?;
     let zone = desk.context.ports.account_directory().zone(&mut tx).await?;
     let until = until.map_or(tx.now() + AHEAD, |when| when.instant(zone));
-    let rows = store::moment::moment_upcoming(&mut tx, until, limit as i64).await?;
-    let view = |row: store::moment::Upcoming| UpcomingView {
-        at: row.at,
-        kind: MomentKind::from_name(&row.kind),
-        id: row.id,
-        title: row.title,
-        reminder: row.said,
+    let filter = UpcomingFilter {
+        kinds: kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        until,
+        after: after.map(|(at, kind, id)| (at, kind.as_str().to_owned(), id)),
+        limit: size as i64 + 1,
     };
-    let items: Vec<UpcomingView> = rows.into_iter().map(view).collect();
+    let rows = store::moment::moment_upcoming(&mut tx, &filter).await?;
+    let mut items: Vec<UpcomingView> = rows.into_iter().map(UpcomingView::of).collect();
+    if kinds.contains(&MomentKind::Event) {
+        let stretch = Stretch {
+            from: tx.now(),
+            until: until.min(tx.now() + AHEAD_MAX),
+            zone,
+        };
+        items.extend(desk.events(&mut tx, stretch).await?);
+    }
+    items.retain(|item| after.is_none_or(|after| item.place() > after));
+    items.sort_by_key(UpcomingView::place);
+    let more = items.len() > size;
+    items.truncate(size);
+    let next_cursor = items.last().filter(|_| more).map(UpcomingView::cursor);
     tx.audit("read", "intentions", Some(items.len() as u64))?;
     tx.commit().await?;
-    Ok(Json(UpcomingList { items }))
+    Ok(Json(UpcomingList { items, next_cursor }))
+}
+
+/// The kind of this name.
+fn kind(name: &str) -> Option<MomentKind> {
+    MomentKind::ALL.into_iter().find(|kind| kind.as_str() == name)
+}
+
+/// The kinds that are asked for; all if none is named.
+fn kinds(named: Option<&str>) -> Result<Vec<MomentKind>, Problem> {
+    let Some(named) = named else {
+        return Ok(MomentKind::ALL.to_vec());
+    };
+    let found: Option<Vec<MomentKind>> = named.split(',').map(|name| kind(name.trim())).collect();
+    found.ok_or_else(|| {
+        let all = MomentKind::ALL.map(MomentKind::as_str).join(", ");
+        Problem::bad_request(format!(
+            "`kind` is one or several of {all}, with commas between them"
+        ))
+    })
+}
+
+/// Where a moment stands in the list.
+type Place = (DateTime<Utc>, MomentKind, Uuid);
+
+/// A cursor is the kind before one of lists by time.
+fn read_cursor(text: &str) -> Result<Place, Problem> {
+    let (named, rest) = text.split_once('_').unwrap_or_default();
+    let dated = Cursor::read_dated(Some(rest))?;
+    kind(named)
+        .zip(dated)
+        .map(|(kind, (at, id))| (at, kind, id))
+        .ok_or_else(|| {
+            Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
+        })
+}
+
+impl UpcomingView {
+    fn of(row: store::moment::Upcoming) -> Self {
+        let is_day = |due: &String| matches!(When::parse(due), Ok(When::Day(_)));
+        Self {
+            at: row.at,
+            kind: MomentKind::from_name(&row.kind),
+            id: row.id,
+            title: row.title,
+            day: row.due.filter(is_day),
+            reminder: row.said,
+        }
+    }
+
+    fn of_event(event: &CalendarEvent, one: &Happening) -> Self {
+        Self {
+            at: one.at,
+            kind: MomentKind::Event,
+            id: event.event.id.0,
+            title: event.event.title.clone().unwrap_or_default(),
+            day: matches!(one.when, When::Day(_)).then(|| one.when.to_string()),
+            reminder: None,
+        }
+    }
+
+    fn place(&self) -> Place {
+        (self.at, self.kind, self.id)
+    }
+
+    fn cursor(&self) -> String {
+        let (at, id) = (Some(self.at), self.id);
+        format!("{}_{}", self.kind.as_str(), Cursor { at, id })
+    }
+}
+
+impl Desk {
+    async fn events(&self, tx: &mut ScopedTx, stretch: Stretch) -> Result<Vec<UpcomingView>, Problem> {
+        let graph = self.context.ports.graph_read();
+        let found = graph.calendar(tx, stretch.first_day(), stretch.until).await?;
+        // Many series over a year are work for a while, and others have requests, too.
+        let counted = tokio::task::spawn_blocking(move || {
+            let mut views = Vec::new();
+            for event in &found {
+                let happenings = happenings(event, stretch);
+                views.extend(happenings.iter().map(|one| UpcomingView::of_event(event, one)));
+            }
+            views
+        });
+        counted.await.map_err(|error| Problem::internal(&error))
+    }
 }

@@ -254,6 +254,8 @@ fn reminders(value: Option<&Value>, problems: &mut Vec<String>) -> Vec<(String, 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MomentKind {
+    /// An event of a calendar begins.
+    Event,
     /// Its due moment came.
     Due,
     /// It should have been done.
@@ -265,9 +267,18 @@ pub(crate) enum MomentKind {
 }
 
 impl MomentKind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Event,
+        Self::Due,
+        Self::Overdue,
+        Self::Reminder,
+        Self::Schedule,
+    ];
+
     /// The name in the database.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Event => "event",
             Self::Due => "due",
             Self::Overdue => "overdue",
             Self::Reminder => "reminder",

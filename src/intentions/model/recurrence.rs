@@ -132,6 +132,23 @@ impl Recurrence {
         occurrences(&set).find(|at| *at > moment)
     }
 
+    /// The occurrences from a moment on, before another.
+    pub(crate) fn between(
+        &self,
+        start: NaiveDateTime,
+        from: NaiveDateTime,
+        before: NaiveDateTime,
+        zone: Tz,
+    ) -> Vec<NaiveDateTime> {
+        let Some(set) = self.from(start, zone) else {
+            return Vec::new();
+        };
+        occurrences(&set)
+            .skip_while(|at| *at < from)
+            .take_while(|at| *at < before)
+            .collect()
+    }
+
     /// The last occurrence that is not after a moment.
     pub(crate) fn latest(
         &self,

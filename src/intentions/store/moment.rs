@@ -120,31 +120,60 @@ pub(crate) struct Upcoming {
     pub(crate) at: DateTime<Utc>,
     pub(crate) id: Uuid,
     pub(crate) title: String,
+    /// Of what is due: when, as it was said.
+    pub(crate) due: Option<String>,
+    /// Of a reminder: as it was said.
     pub(crate) said: Option<String>,
 }
 
-/// What is planned until a moment, earliest first: of tasks, and each schedule's next.
+/// Which planned moments to list.
+#[derive(Debug)]
+pub(crate) struct UpcomingFilter {
+    /// Any of these.
+    pub(crate) kinds: Vec<String>,
+    pub(crate) until: DateTime<Utc>,
+    /// After this moment, kind and id.
+    pub(crate) after: Option<(DateTime<Utc>, String, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+/// What is planned until a moment, earliest first: of tasks, and each schedule's next. The kinds of one moment come in
+/// the order of [`MomentKind`].
 pub(crate) async fn moment_upcoming(
     tx: &mut ScopedTx,
-    until: DateTime<Utc>,
-    limit: i64,
+    filter: &UpcomingFilter,
 ) -> Result<Vec<Upcoming>, AccessError> {
     let account = tx.account();
+    let order: Vec<String> = MomentKind::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
+    let (at, kind, id) = match filter.after.clone() {
+        Some((at, kind, id)) => (Some(at), Some(kind), Some(id)),
+        None => (None, None, None),
+    };
     Ok(sqlx::query_as!(
         Upcoming,
         r#"
-        SELECT kind AS "kind!", at AS "at!", id AS "id!", title AS "title!", said FROM (
-            SELECT m.kind, m.at, m.entity AS id, p.title, m.said FROM intentions.moment AS m
+        SELECT kind AS "kind!", at AS "at!", id AS "id!", title AS "title!", due, said FROM (
+            SELECT m.kind, m.at, m.entity AS id, p.title, m.said,
+                CASE WHEN m.kind = 'due' THEN m.occasion END AS due
+            FROM intentions.moment AS m
             JOIN intentions.plan AS p ON p.account = m.account AND p.entity = m.entity
             WHERE m.account = $1 AND m.told_at IS NULL AND m.at <= $2
             UNION ALL
-            SELECT 'schedule', s.next_at, s.id, s.name, NULL FROM intentions.schedule AS s
+            SELECT 'schedule', s.next_at, s.id, s.name, NULL, NULL FROM intentions.schedule AS s
             WHERE s.account = $1 AND s.next_at <= $2
-        ) AS planned ORDER BY at, kind, id LIMIT $3
+        ) AS planned
+        WHERE kind = ANY ($4) AND ($5::timestamptz IS NULL
+            OR (at, array_position($8::text[], kind), id) > ($5, array_position($8::text[], $6::text), $7::uuid))
+        ORDER BY at, array_position($8::text[], kind), id LIMIT $3
         "#,
         account.0,
-        until,
-        limit
+        filter.until,
+        filter.limit,
+        &filter.kinds,
+        at,
+        kind,
+        id,
+        &order
     )
     .fetch_all(tx.conn())
     .await?)

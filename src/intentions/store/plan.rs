@@ -186,6 +186,8 @@ pub(crate) struct PlanFilter<'a> {
     pub(crate) due_before: Option<DateTime<Utc>>,
     /// Parts of this goal only.
     pub(crate) goal: Option<EntityId>,
+    /// A part of the title, in any case.
+    pub(crate) name: Option<&'a str>,
     /// After this due moment (none: at the end) and id.
     pub(crate) after: Option<(Option<DateTime<Utc>>, Uuid)>,
     pub(crate) limit: i64,
@@ -211,6 +213,7 @@ pub(crate) async fn plan_list(tx: &mut ScopedTx, filter: &PlanFilter<'_>) -> Res
                 WHERE l.account = $1 AND l.from_root = p.entity AND l.predicate = 'part-of' AND l.to_root = $5 AND l.live
             ))
             AND ($7::uuid IS NULL OR (coalesce(due_at, 'infinity'), entity) > (coalesce($6, 'infinity'::timestamptz), $7))
+            AND ($9::text IS NULL OR position(lower($9) IN lower(title)) > 0)
         ORDER BY coalesce(due_at, 'infinity'), entity LIMIT $8
         "#,
         account.0,
@@ -220,7 +223,8 @@ pub(crate) async fn plan_list(tx: &mut ScopedTx, filter: &PlanFilter<'_>) -> Res
         filter.goal.map(|goal| goal.0),
         after_due,
         after_id,
-        filter.limit
+        filter.limit,
+        filter.name
     )
     .fetch_all(tx.conn())
     .await?)

@@ -169,3 +169,85 @@ async fn a_task_that_is_reopened_is_told_as_done_when_it_is_done_again() {
     world.until("2026-05-02T08:00").await;
     assert_eq!(world.told(&["TaskDue"]).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_recurring_task_that_moved_on_goes_back_to_what_was_done_last_and_no_further() {
+    let world = World::at("2026-05-01T08:00").await;
+    let body = json!({"title": "Stretch", "due_at": "2026-05-01T09:00", "start_at": "2026-05-01T08:30",
+        "recurrence": "FREQ=DAILY;COUNT=4"});
+    let task = world.task(body).await;
+    let (complete, reopen) = (format!("/tasks/{task}/complete"), format!("/tasks/{task}/reopen"));
+    // Nothing was done of it yet.
+    let open = world.ok("POST", &reopen, json!({})).await;
+    assert_eq!(open["due"], "2026-05-01T09:00:00");
+    for _ in 0..2 {
+        world.ok("POST", &complete, json!({})).await;
+    }
+    let shown = world.show(&task).await;
+    assert_eq!(shown["due"], "2026-05-03T09:00:00");
+
+    // Named, it goes back once, however often it is said.
+    let named = format!("{reopen}?occurrence=2026-05-02T09:00");
+    for _ in 0..2 {
+        let back = world.ok("POST", &named, json!({})).await;
+        assert_eq!(
+            (&back["due"], &back["state"], &back["starts_at"]),
+            (
+                &json!("2026-05-02T09:00:00"),
+                &json!("open"),
+                &json!("2026-05-02T06:30:00Z")
+            )
+        );
+        assert_eq!(back["completions"].as_array().unwrap().len(), 1);
+    }
+    let (status, detail) = world
+        .refused(
+            "POST",
+            &format!("{reopen}?occurrence=2026-04-01T09:00"),
+            json!({}),
+        )
+        .await;
+    assert_eq!(status, 409);
+    assert!(detail.contains("done last is 2026-05-01T09:00:00"), "{detail}");
+    assert_eq!(
+        world
+            .refused("POST", &format!("{reopen}?occurrence=x"), json!({}))
+            .await
+            .0,
+        422
+    );
+
+    // Done again it is told again, and the series still ends after four.
+    for _ in 0..3 {
+        world.ok("POST", &complete, json!({})).await;
+    }
+    let shown = world.show(&task).await;
+    assert_eq!(
+        (&shown["status"], &shown["due"]),
+        (&json!("completed"), &json!("2026-05-04T09:00:00"))
+    );
+    assert_eq!(world.told(&["TaskCompleted"]).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_recurring_task_that_its_owner_moved_before_what_was_done_does_not_go_there() {
+    let world = World::at("2026-05-01T08:00").await;
+    let task = world
+        .task(json!({"title": "Stretch", "due_at": "2026-05-03", "recurrence": "FREQ=DAILY"}))
+        .await;
+    world
+        .ok("POST", &format!("/tasks/{task}/complete"), json!({}))
+        .await;
+    world
+        .ok(
+            "PATCH",
+            &format!("/tasks/{task}"),
+            json!({"due_at": "2026-05-02"}),
+        )
+        .await;
+    let (status, detail) = world
+        .refused("POST", &format!("/tasks/{task}/reopen"), json!({}))
+        .await;
+    assert_eq!(status, 409);
+    assert!(detail.contains("moved since"), "{detail}");
+}

@@ -240,6 +240,15 @@ pub struct Relation {
     pub to: EntityId,
 }
 
+/// An Event of a calendar: one, or a series of them.
+#[derive(Debug, Clone)]
+pub struct CalendarEvent {
+    /// The Event. Of a series its first one, with `recurrence` or `recurrence_dates`.
+    pub event: Entity,
+    /// Occurrences of the series that are Events of their own, as their `recurrence_id` says.
+    pub replaced: Vec<String>,
+}
+
 /// Reads the graph, in the caller's transaction.
 #[async_trait]
 pub trait GraphRead: Send + Sync {
@@ -256,6 +265,17 @@ pub trait GraphRead: Send + Sync {
 
     /// All entities of a type, oldest first: for types of which an account has few, such as Place and Device.
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError>;
+
+    /// Events that begin from one moment until before another, the soonest 1,000, and the newest 1,000 series that began
+    /// before that. None in a graph that keeps no calendar.
+    async fn calendar(
+        &self,
+        _tx: &mut ScopedTx,
+        _since: DateTime<Utc>,
+        _until: DateTime<Utc>,
+    ) -> Result<Vec<CalendarEvent>, GraphError> {
+        Ok(Vec::new())
+    }
 
     /// The addresses and ids of an entity.
     async fn identifiers(&self, tx: &mut ScopedTx, id: EntityId) -> Result<Vec<Identifier>, GraphError>;

@@ -19,8 +19,8 @@ pub use accounts::AccountDirectory;
 pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome, SentMessages};
 pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
-    Applied, AppliedEntity, AssertedBy, Change, Entity, EntityChange, GraphError, GraphRead, GraphWrite,
-    Identifier, Relation, RelationChange, Target, Until,
+    Applied, AppliedEntity, AssertedBy, CalendarEvent, Change, Entity, EntityChange, GraphError, GraphRead,
+    GraphWrite, Identifier, Relation, RelationChange, Target, Until,
 };
 pub use media::{BringMedia, KeepMedia, KeptMedia, MediaContent, MediaError, MediaStore};
 pub use merge::GraphMerge;

@@ -59,7 +59,7 @@ pub struct KeptRecord {
 /// Reads raw records, so that the service that maps them can try a parked one again.
 #[async_trait]
 pub trait RawRecords: Send + Sync {
-    /// The account's parked records, oldest first, at most 500.
+    /// The account's parked records, newest first, at most 500.
     async fn parked(&self, tx: &mut ScopedTx) -> Result<Vec<ParkedRecord>, GraphError>;
 
     /// A record with its bytes; `None`: it isn't there.
