@@ -39,6 +39,12 @@ impl AccountDirectory for Directory {
             .or(only))
     }
 
+    async fn account_of_owner(&self) -> Result<Option<AccountId>, AccessError> {
+        let accounts = store::account_list(&mut self.look().await?).await?;
+        let owner = accounts.iter().find(|account| account.is_owner);
+        Ok(owner.map(|owner| owner.id))
+    }
+
     async fn zone(&self, tx: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError> {
         let account = store::account_own(tx).await?;
         Ok(account

@@ -57,7 +57,7 @@ pub(crate) async fn sign_in(
         turn.failed()?;
         return Err(SignInError::Wrong);
     };
-    drop(turn);
+    turn.succeeded();
 
     let (token, secret) = (TokenId::new(), model::token_secret(TokenKind::Session));
     let mut tx = access

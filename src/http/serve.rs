@@ -1,27 +1,31 @@
 //! Serving connections from the network: each has a deadline for saying what it wants, and their number has an end.
 //!
-//! Invariant: a stranger who opens connections and stays silent takes neither the descriptors that the database and
-//! the control socket need nor the places of other sources; what can't be accepted is waited out, never spun on.
+//! Invariant: strangers who open connections and stay silent take neither the descriptors that the database and the
+//! control socket need nor the places of other sources, however many strangers there are: when the door is full, who
+//! comes takes the place of one that is silent. What can't be accepted is waited out, never spun on.
 //! Begin with [`serve`].
 
-use std::collections::HashMap;
+mod open;
+
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use spine::edge::Peer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use self::open::{Open, Place, Speaking};
 use crate::TrustedProxies;
 
 /// Connections at once, when there are descriptors for as many.
@@ -73,11 +77,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         match accepted {
             Ok((stream, peer)) => match open.take(&limits, peer.ip().to_canonical()) {
                 Some(place) => {
-                    let conversation =
-                        converse(stream, peer, router.clone(), limits.head_deadline, stop.clone());
+                    let (router, deadline, stop) = (router.clone(), limits.head_deadline, stop.clone());
                     connections.spawn(async move {
-                        conversation.await;
-                        drop(place);
+                        tokio::select! {
+                            () = place.wanted() => {} // by somebody who says something
+                            () = converse(stream, peer, router, deadline, stop, place.clone()) => {}
+                        }
                     });
                 }
                 None => metrics::counter!("allod_http_connections_refused_total").increment(1),
@@ -108,20 +113,21 @@ async fn converse(
     router: Router,
     head_deadline: Duration,
     stop: CancellationToken,
+    place: Arc<Place>,
 ) {
     // Small answers leave at once; a socket that can't do that is served all the same.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, speaking) = (router.clone(), place.speak());
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            Ok::<_, Infallible>(
-                router
-                    .oneshot(request)
-                    .await
-                    .unwrap_or_else(|never| match never {}),
-            )
+            let answer = router.oneshot(request).await;
+            let answer = answer.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(answer.map(|body| Spoken {
+                body,
+                _speaking: speaking,
+            }))
         }
     });
     let connection = http1::Builder::new()
@@ -141,55 +147,28 @@ async fn converse(
     }
 }
 
-/// The connections that are open, in all and by source.
-#[derive(Debug, Clone, Default)]
-struct Open(Arc<Mutex<Counts>>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    by_source: HashMap<String, usize>,
+/// An answer's body: as long as it lives, the connection isn't silent.
+struct Spoken {
+    body: Body,
+    _speaking: Speaking,
 }
 
-/// One connection's place; dropping it frees it.
-#[derive(Debug)]
-struct Place {
-    open: Open,
-    source: Option<String>,
-}
+impl hyper::body::Body for Spoken {
+    type Data = Bytes;
+    type Error = axum::Error;
 
-impl Open {
-    fn take(&self, limits: &Limits, address: IpAddr) -> Option<Place> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= limits.connections_max {
-            return None;
-        }
-        let source = (!limits.proxies.holds(address)).then(|| Peer(Some(address)).limit_key());
-        if let Some(source) = &source {
-            let own = counts.by_source.entry(source.clone()).or_default();
-            if *own >= limits.per_source_max {
-                return None;
-            }
-            *own += 1;
-        }
-        counts.all += 1;
-        Some(Place {
-            open: self.clone(),
-            source,
-        })
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all = counts.all.saturating_sub(1);
-        let Some(source) = &self.source else { return };
-        if let Some(own) = counts.by_source.get_mut(source) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                counts.by_source.remove(source);
-            }
-        }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

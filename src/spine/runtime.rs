@@ -282,34 +282,47 @@ impl Admin {
         Ok(verify::verify(&self.inner.pool, &self.inner.key, &self.inner.anchor).await?)
     }
 
-    /// Handles a parked event again. False: that consumer has not parked it.
+    /// Handles a parked event of somebody's account again; their audit tells of it in the same commit. False: that
+    /// consumer has not parked it.
     ///
     /// # Errors
     /// [`HandleError`]: it failed again and stays parked with the new reason.
     pub async fn parked_retry(
         &self,
+        by: &Scope,
         consumer: &str,
-        account: AccountId,
         event: EventId,
     ) -> Result<bool, HandleError> {
         let found = self
             .parts()
             .and_then(|parts| parts.consumers.iter().find(|one| one.name() == consumer));
         match found {
-            Some(found) => consumer::parked_retry(&self.inner.access, found.as_ref(), account, event).await,
+            Some(found) => consumer::parked_retry(&self.inner.access, found.as_ref(), by, event).await,
             None => Ok(false),
         }
     }
 
     /// Lets a consumer read a lane again from after a position. Handlers are idempotent, so nothing doubles.
-    /// One that hasn't come so far goes on from where it is: a replay skips nothing. False: no such consumer.
+    /// One that hasn't come so far goes on from where it is: a replay skips nothing. The audit of who says so tells of
+    /// it in the same commit. False: no such consumer.
     ///
     /// # Errors
     /// [`AccessError::Database`].
-    pub async fn replay(&self, consumer: &str, lane: Lane, after: Position) -> Result<bool, AccessError> {
-        let found = consumer::store::position_rewind(&self.inner.pool, consumer, lane, after).await?;
+    pub async fn replay(
+        &self,
+        by: &Scope,
+        consumer: &str,
+        lane: Lane,
+        after: Position,
+    ) -> Result<bool, AccessError> {
+        let mut tx = self.inner.pool.begin().await?;
+        if !consumer::store::position_rewind(&mut *tx, consumer, lane, after).await? {
+            return Ok(false);
+        }
+        let deed = format!("consumer/{consumer}/replay");
+        self.inner.access.commit_deed(tx, by, deed).await?;
         self.inner.wake.rewound();
-        Ok(found)
+        Ok(true)
     }
 
     /// How far sealer and consumers are.

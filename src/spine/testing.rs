@@ -15,10 +15,14 @@
 mod dump;
 mod graph;
 mod hub;
+#[cfg(test)]
+mod unprivileged;
 
 pub use dump::dump;
 pub use graph::MemoryGraph;
 pub use hub::{TestHub, hub, hub_at, hub_on};
+#[cfg(test)]
+pub(crate) use unprivileged::{full_name, unprivileged};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

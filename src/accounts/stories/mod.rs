@@ -5,10 +5,12 @@ mod set_up;
 mod sign_in;
 mod tokens;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use axum::{Extension, Router};
@@ -196,6 +198,17 @@ impl House {
             json!({ "handle": handle, "password": password }),
         )
         .await
+    }
+
+    /// From one of the addresses 192.0.2.0/24.
+    async fn sign_in_from(&self, source: u8, handle: &str, password: &str) -> Answer {
+        let request = Request::post("/api/v1/sessions")
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(ConnectInfo(SocketAddr::from(([192, 0, 2, source], 443))))
+            .body(Body::from(
+                json!({ "handle": handle, "password": password }).to_string(),
+            ));
+        Answer::of(self.public.clone().oneshot(request.unwrap()).await.unwrap()).await
     }
 
     async fn scope(&self, kind: TokenKind, secret: &str) -> Option<Scope> {

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use chrono::Duration;
 use contracts::AccountId;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use spine::Scope;
 use spine::access::TokenKind;
@@ -43,6 +44,46 @@ async fn who_guesses_passwords_is_slowed_down_and_the_right_one_opens_all_the_sa
     assert!(began.elapsed().as_secs() >= 2, "each waited for its turn");
     house.clock.advance(Duration::minutes(1));
     assert_eq!(house.sign_in("alice", "wrong").await.status, 401);
+}
+
+/// So many that no line could take them all.
+const CROWD: u8 = 40;
+
+#[tokio::test]
+async fn strangers_who_guess_from_many_addresses_at_once_make_nobody_wait_for_them() {
+    let house = house().await;
+    house.alice().await;
+    house.clock.advance(Duration::minutes(1));
+    let strangers = 0..CROWD / 4;
+    for source in strangers.clone().chain([CROWD]) {
+        let tries =
+            (0..crate::guard::TRIES_PER_HANDLE_MAX).map(|_| house.sign_in_from(source, "alice", "wrong"));
+        for tried in join_all(tries).await {
+            assert_eq!(tried.status, 401);
+        }
+    }
+    // All of them are to be slow from here on. Alice mistyped a few times, too, and now she doesn't.
+    let guesses = strangers.flat_map(|source| [source; 4]);
+    let guesses = join_all(guesses.map(|source| house.sign_in_from(source, "alice", "wrong")));
+    let (guesses, alice) = tokio::join!(guesses, house.sign_in_from(CROWD, "alice", PASSWORD));
+    assert_eq!(alice.status, 201, "{}", alice.body);
+    assert!(guesses.iter().all(|guess| guess.status == 429));
+}
+
+#[tokio::test]
+async fn who_signed_in_from_an_address_before_does_not_wait_for_a_guesser_there() {
+    let house = house().await;
+    house.alice().await;
+    assert_eq!(house.sign_in_from(1, "alice", PASSWORD).await.status, 201);
+    house.clock.advance(Duration::minutes(1));
+    for handle in 0..crate::guard::TRIES_PER_SOURCE_MAX {
+        let tried = house.sign_in_from(1, &format!("nobody{handle}"), "wrong").await;
+        assert_eq!(tried.status, 401);
+    }
+    let guesses = (0..CROWD).map(|n| house.sign_in_from(1, ["mallory", "bob"][usize::from(n % 2)], "wrong"));
+    let (guesses, alice) = tokio::join!(join_all(guesses), house.sign_in_from(1, "alice", PASSWORD));
+    assert_eq!(alice.status, 201, "{}", alice.body);
+    assert!(guesses.iter().all(|guess| guess.status == 429));
 }
 
 #[tokio::test]

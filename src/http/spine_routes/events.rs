@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use contracts::events::state::{FactChanged, FactExpired};
 use contracts::{Event, EventPayload, Position, Problem};
 use serde::Serialize;
-use spine::Cause;
 use spine::edge::{Caller, Json};
 use spine::log::reader::{self, Filter};
+use spine::{AccessError, Cause, ScopedTx};
 use utoipa::ToSchema;
 
 use super::{number, unknown_parameter};
@@ -45,12 +45,49 @@ pub(super) async fn event_list(
 ) -> Result<Json<EventPage>, Problem> {
     let wish = Wish::parse(pairs)?;
     let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
-    let items = match wish.after {
-        Some(after) => reader::event_list(&mut tx, &wish.filter, after, wish.limit).await?,
-        None => reader::event_tail(&mut tx, &wish.filter, wish.limit).await?,
-    };
-    let next_after = items.last().map(|event| event.position).or(wish.after);
-    Ok(Json(EventPage { items, next_after }))
+    Ok(Json(wish.page(&mut tx).await?))
+}
+
+/// The hub's own audit: wrong tokens and passwords of strangers with their addresses, accounts made and erased, who
+/// looked at it. For the operator, and for the hub's owner, signed in. Parameters as for `/events`.
+#[utoipa::path(get, path = "/audit/instance", tag = "audit", params(
+    ("type" = Option<Vec<String>>, Query, description = "Only these types; repeat it for several."),
+    ("correlation" = Option<uuid::Uuid>, Query, description = "Only what one occurrence set off."),
+    ("after" = Option<i64>, Query, description = "Only after this position."),
+    ("limit" = Option<i64>, Query, description = "1 to 500; 50 when it is not given."),
+), responses(
+    (status = 200, body = EventPage),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn instance_audit(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<EventPage>, Problem> {
+    require_owner(&state, &caller).await?;
+    let wish = Wish::parse(pairs)?;
+    let scope = state.gate.on_instance(&caller.0);
+    let mut tx = state.context.access.begin(&scope, Cause::outside()).await?;
+    let page = wish.page(&mut tx).await?;
+    let account = caller.0.account();
+    tx.audit(
+        "read",
+        format!("instance/events by account/{account}"),
+        Some(page.items.len() as u64),
+    )?;
+    tx.commit().await?;
+    Ok(Json(page))
+}
+
+async fn require_owner(state: &State, caller: &Caller) -> Result<(), Problem> {
+    caller.require_person()?;
+    let owner = state.context.ports.account_directory().account_of_owner();
+    if caller.is_operator() || owner.await? == Some(caller.0.account()) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("only the hub's owner may read the hub's own audit").hint("ask the hub's owner"))
 }
 
 /// The account's events as they happen (server-sent events; the id of each is its position). It begins after
@@ -142,6 +179,15 @@ struct Wish {
 }
 
 impl Wish {
+    async fn page(&self, tx: &mut ScopedTx) -> Result<EventPage, AccessError> {
+        let items = match self.after {
+            Some(after) => reader::event_list(tx, &self.filter, after, self.limit).await?,
+            None => reader::event_tail(tx, &self.filter, self.limit).await?,
+        };
+        let next_after = items.last().map(|event| event.position).or(self.after);
+        Ok(EventPage { items, next_after })
+    }
+
     fn parse(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut wish = Self {
             filter: Filter::default(),

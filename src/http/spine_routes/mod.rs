@@ -8,9 +8,6 @@ mod jobs;
 mod parked;
 
 use contracts::Problem;
-use spine::AccessError;
-use spine::Cause;
-use spine::edge::Caller;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -30,16 +27,9 @@ pub(crate) fn api(state: State) -> OpenApiRouter {
         .routes(routes!(jobs::job_retry))
         .routes(routes!(jobs::job_cancel))
         .routes(routes!(audit::verify))
+        .routes(routes!(events::instance_audit))
         .routes(routes!(erasure::account_erase))
         .with_state(state)
-}
-
-/// Records in the audit what a caller is about to do. The deed itself is another transaction, of a consumer: so this
-/// one goes first. No deed is without its entry; an entry may be of a deed that then failed.
-async fn record(state: &State, caller: &Caller, on: String) -> Result<(), AccessError> {
-    let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
-    tx.audit("act", on, None)?;
-    tx.commit().await
 }
 
 /// A number from 0 up, out of a query or header.

@@ -8,11 +8,7 @@ use spine::log::consumer::{self, Parked};
 use spine::{Cause, HandleError};
 use utoipa::ToSchema;
 
-use super::record;
 use crate::State;
-
-/// No consumer's name is longer; what is, is no name to write down in the audit.
-const CONSUMER_BYTES_MAX: usize = 100;
 
 /// Events that lie parked.
 #[derive(Serialize, ToSchema)]
@@ -57,15 +53,7 @@ pub(super) async fn parked_retry(
     caller: Caller,
     Path((consumer, event)): Path<(String, EventId)>,
 ) -> Result<Json<Done>, Problem> {
-    if consumer.len() > CONSUMER_BYTES_MAX {
-        return Err(Problem::not_found("that consumer has no such event parked"));
-    }
-    record(&state, &caller, format!("parked/{consumer}/{event}")).await?;
-    match state
-        .admin
-        .parked_retry(&consumer, caller.0.account(), event)
-        .await
-    {
+    match state.admin.parked_retry(&caller.0, &consumer, event).await {
         Ok(true) => Ok(Json(Done { done: true })),
         Ok(false) => Err(Problem::not_found("that consumer has no such event parked")),
         Err(HandleError::Access(error)) => Err(error.into()),
@@ -100,8 +88,8 @@ pub(super) async fn replay(
     Json(wish): Json<ReplayWish>,
 ) -> Result<Json<Done>, Problem> {
     caller.require_operator()?;
-    record(&state, &caller, format!("consumer/{}/replay", wish.consumer)).await?;
-    if !state.admin.replay(&wish.consumer, wish.lane, wish.after).await? {
+    let (consumer, lane, after) = (&wish.consumer, wish.lane, wish.after);
+    if !state.admin.replay(&caller.0, consumer, lane, after).await? {
         return Err(
             Problem::not_found("no such consumer has read that far in that lane")
                 .hint("`allod status` names the consumers and how far each is"),

@@ -110,6 +110,42 @@ async fn one_source_that_opens_many_connections_leaves_the_others_their_places()
 }
 
 #[tokio::test]
+async fn many_sources_that_stay_silent_together_keep_nobody_out_and_who_is_answered_is_left_alone() {
+    let door = door(Limits {
+        head_deadline: Duration::from_secs(60),
+        ..limits()
+    })
+    .await;
+    // The longest there, of a source that holds as much as it may, and in the middle of an answer.
+    let asked = connect(&door, [127, 0, 0, 2]).await;
+    let asked = tokio::spawn(ask(asked, "/slow", ""));
+    let mut held = Vec::new();
+    for source in [2, 2, 3, 3, 3, 4] {
+        held.push(connect(&door, [127, 0, 0, source]).await);
+    }
+    // The last place: one that asked, has its answer, and says no more.
+    let mut idle = connect(&door, [127, 0, 0, 4]).await;
+    let head = b"GET /who HTTP/1.1\r\nhost: hub.example\r\n\r\n";
+    idle.write_all(head).await.unwrap();
+    let mut answer = [0; 1024];
+    assert!(idle.read(&mut answer).await.unwrap() > 0);
+
+    // More come than are silent in the sources that hold most; each is answered and leaves.
+    for newcomer in 10..20 {
+        let answer = ask(connect(&door, [127, 0, 0, newcomer]).await, "/who", "").await;
+        assert!(answer.ends_with(&format!("127.0.0.{newcomer}")), "{answer}");
+        held.push(connect(&door, [127, 0, 0, newcomer]).await);
+    }
+    assert!(asked.await.unwrap().ends_with("slow"));
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await;
+    assert!(
+        ended.is_ok(),
+        "who was answered and is silent since has no right to stay"
+    );
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_may_hold_many_connections_but_not_more_than_there_are() {
     let door = door(Limits {
         head_deadline: Duration::from_secs(60),

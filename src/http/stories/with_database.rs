@@ -32,6 +32,10 @@ impl AccountDirectory for Directory {
         Ok(self.0.get("alice").copied())
     }
 
+    async fn account_of_owner(&self) -> Result<Option<AccountId>, AccessError> {
+        self.account_by_default().await
+    }
+
     async fn zone(&self, _: &mut ScopedTx) -> Result<chrono_tz::Tz, AccessError> {
         Ok(chrono_tz::UTC)
     }

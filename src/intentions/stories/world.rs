@@ -423,8 +423,15 @@ impl World {
 
     /// Lets the consumer read everything again.
     pub(super) async fn replay(&self) {
+        let operator = self.hub.gate.operator(AccountId::INSTANCE);
         for lane in Lane::ALL {
-            assert!(self.hub.admin.replay("intentions", lane, 0).await.unwrap());
+            assert!(
+                self.hub
+                    .admin
+                    .replay(&operator, "intentions", lane, 0)
+                    .await
+                    .unwrap()
+            );
         }
         self.hub
             .eventually("the replay is over", async || {

@@ -8,6 +8,7 @@
 mod bodies;
 mod cause;
 mod claims;
+mod deed;
 mod doors;
 mod error;
 mod scope;

@@ -136,6 +136,11 @@ impl Gate {
         Self(())
     }
 
+    /// Somebody who looks at the instance: it is they who do, whoever let them.
+    pub fn on_instance(&self, who: &Scope) -> Scope {
+        Scope::new(AccountId::INSTANCE, who.principal.clone())
+    }
+
     /// The person at the control socket, acting in an account (or on the instance).
     pub fn operator(&self, account: AccountId) -> Scope {
         Scope::new(account, Principal::Operator)

@@ -240,6 +240,10 @@ impl ScopedTx {
         })
     }
 
+    pub(super) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.events
+    }
+
     pub(super) fn bodies_erased(&mut self) {
         self.bodies_erased = true;
     }

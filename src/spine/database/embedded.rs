@@ -110,11 +110,7 @@ impl EmbeddedPostgres {
                 continue;
             }
             if !is_transient(&error) || begun.elapsed() > READY_MAX {
-                return Err(DatabaseError::Unreachable {
-                    role: SUPERUSER,
-                    why: error.to_string(),
-                    source: error,
-                });
+                return Err(DatabaseError::unreachable(SUPERUSER)(error));
             }
             told = tell(begun, told);
             tokio::time::sleep(POLL).await;

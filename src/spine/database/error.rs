@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::binaries::INSTALL_HINT;
+use super::tls;
 
 /// Why the database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +167,14 @@ impl DatabaseError {
         move |source| Self::Query { what, source }
     }
 
+    pub(super) fn unreachable(role: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Unreachable {
+            role,
+            why: tls::refusal(&source).unwrap_or_else(|| source.to_string()),
+            source,
+        }
+    }
+
     /// Whether waiting may help: the server isn't there (yet), or is starting or stopping.
     pub fn may_pass(&self) -> bool {
         match self {
@@ -178,6 +187,7 @@ impl DatabaseError {
 /// Whether the driver's error speaks of a server that is away, starting or stopping, not of a refusal.
 pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
+        _ if tls::refusal(error).is_some() => false,
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         // 57P01-57P03: shut down by the administrator, crashed, can't connect now. 53300: too many connections.
         sqlx::Error::Database(e) => {

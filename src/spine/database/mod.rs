@@ -21,6 +21,7 @@ mod server;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -299,11 +300,7 @@ async fn prepare(
         .owner
         .connect()
         .await
-        .map_err(|source| DatabaseError::Unreachable {
-            role: Role::Owner.name(),
-            why: source.to_string(),
-            source,
-        })?;
+        .map_err(DatabaseError::unreachable(Role::Owner.name()))?;
     roles::verify(&mut owner).await?;
     migrate(&mut owner).await?;
     let version: String = sqlx::query_scalar("SELECT current_setting('server_version')")

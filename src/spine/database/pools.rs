@@ -55,9 +55,5 @@ pub(super) async fn open(
         })
         .connect_with(options)
         .await
-        .map_err(|source| DatabaseError::Unreachable {
-            role: role.name(),
-            why: source.to_string(),
-            source,
-        })
+        .map_err(DatabaseError::unreachable(role.name()))
 }

@@ -2,17 +2,15 @@
 //! operator of the instance all.
 
 use chrono::{DateTime, Utc};
-use contracts::events::audit::AccessRecorded;
-use contracts::{AccountId, CorrelationId, JobId, NewEvent};
+use contracts::{AccountId, CorrelationId, JobId};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::model::{Envelope, JobState, QueueError};
 use super::store;
 use super::wake::wake;
-use crate::access::{Access, AccessError, Cause, Principal, Scope};
-use crate::log::outbox::Outbox;
+use crate::access::{Access, AccessError, Principal, Scope};
 
 mod admin_store;
 use admin_store::Row;
@@ -169,7 +167,9 @@ impl QueueAdmin {
         let Some(queued) = queued else {
             return Ok(RetryOutcome::Refused);
         };
-        self.commit(tx, scope, format!("job/{job}/retry")).await?;
+        self.access
+            .commit_deed(tx, scope, format!("job/{job}/retry"))
+            .await?;
         wake();
         Ok(RetryOutcome::Queued(JobId(queued)))
     }
@@ -184,7 +184,9 @@ impl QueueAdmin {
             return Ok(false);
         }
         store::notify(&mut *tx, store::CANCELLED).await?;
-        self.commit(tx, scope, format!("job/{job}/cancel")).await?;
+        self.access
+            .commit_deed(tx, scope, format!("job/{job}/cancel"))
+            .await?;
         Ok(true)
     }
 
@@ -197,34 +199,8 @@ impl QueueAdmin {
         if !admin_store::job_delete(&mut tx, only(scope), job.0).await? {
             return Ok(false);
         }
-        self.commit(tx, scope, format!("job/{job}")).await?;
+        self.access.commit_deed(tx, scope, format!("job/{job}")).await?;
         Ok(true)
-    }
-
-    /// Commits a deed with its entry in the audit of whoever did it.
-    async fn commit(
-        &self,
-        mut tx: Transaction<'static, Postgres>,
-        by: &Scope,
-        on: String,
-    ) -> Result<(), AccessError> {
-        let now = self.access.now();
-        let mut told = Outbox::default();
-        let done = AccessRecorded {
-            action: "act".to_owned(),
-            on,
-            count: None,
-        };
-        told.push(
-            NewEvent::of(&done)?,
-            by.principal().to_string(),
-            &Cause::outside(),
-            now,
-        )?;
-        told.insert(&mut tx, by.account(), now, None).await?;
-        tx.commit().await?;
-        self.access.wake().sealer();
-        Ok(())
     }
 
     /// How many jobs are in which state.

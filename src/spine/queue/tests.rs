@@ -17,6 +17,7 @@ use crate::access::{Cause, Principal, Scope};
 
 mod attempts;
 mod bulk;
+mod crashes;
 mod hubs;
 mod orders;
 mod people;

@@ -60,6 +60,13 @@ async fn story_at(clock: Arc<dyn Clock>) -> Story {
 }
 
 impl Story {
+    /// Lets the consumer read everything again.
+    async fn replay(&self) {
+        let operator = self.hub.gate.operator(contracts::AccountId::INSTANCE);
+        let begun = self.hub.admin.replay(&operator, "state", Lane::Live, 0).await;
+        assert!(begun.unwrap());
+    }
+
     async fn entity(&self, kind: &str, id: EntityId, title: &str, props: Value) {
         let mut tx = self.hub.begin(&self.alice).await;
         let change = EntityChange {
@@ -256,7 +263,7 @@ async fn a_replay_changes_no_fact() {
     story.phone_at(HOME, 30).await;
     story.phone_at(WORK, 20).await;
     let before = story.fact("me.place", Position::MAX).await.unwrap();
-    assert!(story.hub.admin.replay("state", Lane::Live, 0).await.unwrap());
+    story.replay().await;
     story.phone_at(WORK, 10).await;
     assert_eq!(story.changes("me.place").await.len(), 2);
     assert_eq!(
@@ -314,7 +321,7 @@ async fn an_event_that_is_retried_later_changes_the_present_and_not_the_past() {
         story
             .hub
             .admin
-            .parked_retry("state", story.alice.account(), imported.id)
+            .parked_retry(&story.alice, "state", imported.id)
             .await
             .unwrap()
     );

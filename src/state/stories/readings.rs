@@ -399,7 +399,7 @@ async fn reading_the_log_again_gives_the_same_facts_with_the_tables_and_without(
     let before = told.dump().await;
     assert!(before.len() >= 6, "{before:?}");
     let replay = async || {
-        assert!(told.story.hub.admin.replay("state", Lane::Live, 0).await.unwrap());
+        told.story.replay().await;
         told.story.hub.settle().await;
     };
     let told_before = told.story.hub.events(&told.story.alice).await.len();

@@ -50,11 +50,7 @@ pub async fn db_init(order: &DbInit) -> Result<(), DatabaseError> {
     let mut conn = admin
         .connect()
         .await
-        .map_err(|source| DatabaseError::Unreachable {
-            role: "the administrator",
-            why: source.to_string(),
-            source,
-        })?;
+        .map_err(DatabaseError::unreachable("the administrator"))?;
     roles::check_version(&mut conn).await?;
     let passwords = passwords_for(order, &mut conn).await?;
     let sql = password_sql(&passwords)?;

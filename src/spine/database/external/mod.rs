@@ -22,6 +22,7 @@ use passwords::read_passwords;
 
 use super::error::DatabaseError;
 use super::roles::Role;
+use super::tls;
 
 /// Where an external database is. Addresses may hold passwords, so `Debug` doesn't show them.
 #[derive(Clone, Default)]
@@ -105,10 +106,12 @@ fn parse(key: &'static str, url: &str) -> Result<PgConnectOptions, DatabaseError
         });
     }
     // The driver's error can quote a part of the address; its kind is enough and holds no password.
-    PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Address {
+    let options = PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Address {
         key,
         why: "it must read postgres://[user[:password]@]host[:port]/database[?sslmode=…]".to_owned(),
-    })
+    })?;
+    tls::check(&options).map_err(|why| DatabaseError::Address { key, why })?;
+    Ok(options)
 }
 
 fn own_options(key: &'static str, url: &str, role: Role) -> Result<PgConnectOptions, DatabaseError> {

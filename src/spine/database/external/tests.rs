@@ -20,7 +20,7 @@ fn written() -> TempDir {
 #[test]
 fn the_address_is_a_template_and_each_role_logs_in_as_itself() {
     let data = written();
-    let external = ExternalDatabase::at("postgres://someone:secret@db.example:6432/hub");
+    let external = ExternalDatabase::at("postgres://someone:secret@db.example:6432/hub?sslmode=verify-full");
     let options = external.options(data.path()).unwrap();
     for (role, options) in Role::ALL.into_iter().zip(&options) {
         assert_eq!(options.get_username(), role.name());
@@ -32,7 +32,7 @@ fn the_address_is_a_template_and_each_role_logs_in_as_itself() {
 #[test]
 fn without_passwords_the_next_step_is_named() {
     let data = TempDir::new();
-    let refused = ExternalDatabase::at("postgres://db/hub")
+    let refused = ExternalDatabase::at("postgres://localhost/hub")
         .options(data.path())
         .unwrap_err()
         .to_string();
@@ -45,12 +45,12 @@ fn without_passwords_the_next_step_is_named() {
 #[test]
 fn with_an_address_for_each_role_no_file_is_read() {
     let data = TempDir::new();
-    let mut external = ExternalDatabase::at("postgres://db/hub");
-    external.owner_url = Some("postgres://allod_owner:x@db/hub".to_owned());
-    external.app_url = Some("postgres://allod_app:x@db/hub".to_owned());
-    external.spine_url = Some("postgres://allod_spine:x@db/hub".to_owned());
+    let mut external = ExternalDatabase::at("postgres://localhost/hub");
+    external.owner_url = Some("postgres://allod_owner:x@localhost/hub".to_owned());
+    external.app_url = Some("postgres://allod_app:x@localhost/hub".to_owned());
+    external.spine_url = Some("postgres://allod_spine:x@localhost/hub".to_owned());
     external.options(data.path()).unwrap();
-    external.app_url = Some("postgres://postgres:x@db/hub".to_owned());
+    external.app_url = Some("postgres://postgres:x@localhost/hub".to_owned());
     let refused = external.options(data.path()).unwrap_err().to_string();
     assert!(
         refused.contains("ALLOD_DATABASE_APP_URL") && refused.contains("allod_app"),
@@ -79,7 +79,7 @@ fn the_password_file_is_private_and_its_mistakes_are_told_without_its_secrets() 
     let path = passwords_path(data.path());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::write(&path, "owner = \"s3cret\nnonsense").unwrap();
-    let refused = ExternalDatabase::at("postgres://h/d")
+    let refused = ExternalDatabase::at("postgres://localhost/d")
         .options(data.path())
         .unwrap_err();
     assert!(

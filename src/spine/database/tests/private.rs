@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::{ConnectOptions, Executor};
 
 use super::super::*;
-use super::{full_name, unprivileged};
-use crate::testing::TempDir;
+
+use crate::testing::{TempDir, full_name, unprivileged};
 
 const CHILD_DIRECTORY: &str = "ALLOD_TEST_HELD_DIRECTORY";
 

@@ -1,6 +1,6 @@
 //! Parked events: kept with their reason until somebody retries them.
 
-use contracts::{AccountId, EventId, Position};
+use contracts::{EventId, Position};
 
 use super::{Consumer, HandleError, handle, store};
 use crate::access::{Access, AccessError, Cause, Principal, Scope, ScopedTx};
@@ -41,17 +41,19 @@ pub async fn parked_list(tx: &mut ScopedTx) -> Result<Vec<Parked>, AccessError> 
     .await?)
 }
 
-/// Handles a parked event again. True: it is handled now; false: it was not parked.
+/// Handles a parked event of somebody's account again, on their word, which their audit tells in the same commit: that
+/// it was handled, or that it failed again. True: it is handled now; false: it was not parked, and nothing is written.
 ///
 /// # Errors
 /// [`HandleError`]: it failed again; the new reason and the count of tries are kept.
 pub(crate) async fn parked_retry(
     access: &Access,
     consumer: &dyn Consumer,
-    account: AccountId,
+    by: &Scope,
     event: EventId,
 ) -> Result<bool, HandleError> {
-    let scope = Scope::new(account, Principal::System(consumer.name().to_owned()));
+    let scope = Scope::new(by.account(), Principal::System(consumer.name().to_owned()));
+    let deed = format!("parked/{}/{event}", consumer.name());
     let mut tx = access.begin(&scope, Cause::outside()).await?;
     if !store::parked_delete(&mut tx, consumer.name(), event).await? {
         return Ok(false);
@@ -59,6 +61,7 @@ pub(crate) async fn parked_retry(
     let Some(event) = reader::event_by_id(&mut tx, event).await? else {
         return Ok(false);
     };
+    tx.audit_deed(by, format!("{deed}/retry"))?;
     tx.handle(&event);
     match handle(consumer, &mut tx, &event).await {
         Ok(_) => {
@@ -70,6 +73,7 @@ pub(crate) async fn parked_retry(
             if !error.is_transient() {
                 let mut tx = access.begin(&scope, Cause::outside()).await?;
                 store::parked_upsert(&mut tx, consumer.name(), &event, &error.to_string()).await?;
+                tx.audit_deed(by, format!("{deed}/failed-retry"))?;
                 tx.commit().await?;
             }
             Err(error)

@@ -49,7 +49,7 @@ pub(in crate::log) async fn position_move(
 
 /// Sets the position back to `after`, or leaves it where it is when it hasn't come so far. False: no such consumer.
 pub(crate) async fn position_rewind(
-    pool: &PgPool,
+    on: impl PgExecutor<'_>,
     consumer: &str,
     lane: Lane,
     after: Position,
@@ -60,7 +60,7 @@ pub(crate) async fn position_rewind(
         lane.as_str(),
         after.max(0)
     )
-    .execute(pool)
+    .execute(on)
     .await?;
     Ok(found.rows_affected() == 1)
 }

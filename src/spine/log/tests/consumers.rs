@@ -22,10 +22,7 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
 
     let event = parked[0].event;
     assert!(
-        hub.admin
-            .parked_retry("marks", alice.account(), event)
-            .await
-            .is_err(),
+        hub.admin.parked_retry(&alice, "marks", event).await.is_err(),
         "still poison"
     );
     assert_eq!(
@@ -33,17 +30,9 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
         2
     );
     poison.store(false, Ordering::SeqCst);
+    assert!(hub.admin.parked_retry(&alice, "marks", event).await.unwrap());
     assert!(
-        hub.admin
-            .parked_retry("marks", alice.account(), event)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !hub.admin
-            .parked_retry("marks", alice.account(), event)
-            .await
-            .unwrap(),
+        !hub.admin.parked_retry(&alice, "marks", event).await.unwrap(),
         "the second retry finds nothing"
     );
     hub.settle().await;
@@ -61,8 +50,8 @@ async fn a_replay_handles_again_from_where_it_is_told() {
     let (hub, _) = marking_hub().await;
     let alice = hub.somebody();
     rules_change(&hub, &alice, &["one", "two"]).await;
-    assert!(hub.admin.replay("marks", Lane::Live, 1).await.unwrap());
-    assert!(!hub.admin.replay("nobody", Lane::Live, 1).await.unwrap());
+    assert!(hub.admin.replay(&alice, "marks", Lane::Live, 1).await.unwrap());
+    assert!(!hub.admin.replay(&alice, "nobody", Lane::Live, 1).await.unwrap());
     hub.eventually("the replay is done", async || {
         (marks(&hub.events(&alice).await) == ["one", "two", "two"]).then_some(())
     })
@@ -76,12 +65,79 @@ async fn a_replay_from_beyond_a_consumers_position_is_no_error_and_skips_nothing
     rules_change(&hub, &alice, &["one"]).await;
     for lane in Lane::ALL {
         assert!(
-            hub.admin.replay("marks", lane, 1_000_000).await.unwrap(),
+            hub.admin.replay(&alice, "marks", lane, 1_000_000).await.unwrap(),
             "there is such a consumer"
         );
     }
     rules_change(&hub, &alice, &["two"]).await;
     assert_eq!(marks(&hub.events(&alice).await), ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_is_told_to_do_again_stands_in_the_audit_with_the_deed_or_neither_is() {
+    let (hub, poison) = marking_hub().await;
+    let operator = hub.somebody();
+    rules_change(&hub, &operator, &["poison", "one"]).await;
+    let event = parked_list(&mut hub.begin(&operator).await).await.unwrap()[0].event;
+    let retry = async || hub.admin.parked_retry(&operator, "marks", event).await;
+    let replay = async |consumer: &str| hub.admin.replay(&operator, consumer, Lane::Live, 0).await;
+    let audit = async || {
+        hub.settle().await;
+        let events = hub.events(&operator).await;
+        let told = events.iter().filter(|event| event.actor == "operator");
+        let on = told.filter_map(|event| Some(event.body.as_ref()?["on"].as_str()?.to_owned()));
+        on.collect::<Vec<_>>()
+    };
+    let position = async || {
+        hub.settle().await;
+        let mut superuser = hub.database.superuser().await;
+        let position =
+            "SELECT position FROM spine.consumer_position WHERE consumer = 'marks' AND lane = 'live'";
+        let position: i64 = sqlx::query_scalar(position)
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
+        position
+    };
+    let constraint = async |change: &str| {
+        let mut superuser = hub.database.superuser().await;
+        let sql = format!("ALTER TABLE spine.outbox {change}");
+        sqlx::raw_sql(&sql).execute(&mut superuser).await.unwrap();
+    };
+
+    // Refused: nothing is done, and nothing says so.
+    assert!(!replay("nobody").await.unwrap());
+    let other = hub.admin.parked_retry(&operator, "nobody", event).await;
+    assert!(!other.unwrap());
+    assert!(audit().await.is_empty());
+
+    // The entry can't be written: nothing is done.
+    let before = position().await;
+    poison.store(false, Ordering::SeqCst);
+    constraint("ADD CONSTRAINT full CHECK (actor <> 'operator') NOT VALID").await;
+    assert!(replay("marks").await.is_err());
+    assert!(retry().await.is_err());
+    assert_eq!(position().await, before);
+    assert_eq!(marks(&hub.events(&operator).await), ["one"]);
+    let parked = parked_list(&mut hub.begin(&operator).await).await.unwrap();
+    assert_eq!((parked.len(), parked[0].tries), (1, 1));
+    constraint("DROP CONSTRAINT full").await;
+
+    // Tried in vain, done, and nothing left to do.
+    let entry = |what: &str| format!("parked/marks/{event}/{what}");
+    poison.store(true, Ordering::SeqCst);
+    assert!(retry().await.is_err());
+    assert_eq!(audit().await, [entry("failed-retry")]);
+    poison.store(false, Ordering::SeqCst);
+    assert!(retry().await.unwrap());
+    assert!(!retry().await.unwrap());
+    assert_eq!(audit().await, [entry("failed-retry"), entry("retry")]);
+    assert!(replay("marks").await.unwrap());
+    assert_eq!(audit().await.last().unwrap(), "consumer/marks/replay");
+    hub.eventually("the replay is done", async || {
+        (marks(&hub.events(&operator).await) == ["one", "poison", "poison", "one"]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +242,7 @@ async fn what_does_not_concern_a_consumer_is_passed_over_without_a_commit_and_wh
     assert_eq!(written().await, 4, "the position goes with the effect");
     rules_change(&hub, &alice, &["mine"]).await;
     assert_eq!(marks(&hub.events(&alice).await), ["mine", "mine"]);
-    assert!(hub.admin.replay("choosy", Lane::Live, 3).await.unwrap());
+    assert!(hub.admin.replay(&alice, "choosy", Lane::Live, 3).await.unwrap());
     hub.eventually(
         "what concerns it is handled again, and nothing else",
         async || (marks(&hub.events(&alice).await) == ["mine"; 4]).then_some(()),
@@ -242,7 +298,7 @@ async fn a_consumer_that_panics_or_is_cut_off_parks_that_event_with_a_true_reaso
     );
     assert_eq!(reasons(&bob).await, [stumbled]);
     let event = parked_list(&mut hub.begin(&bob).await).await.unwrap()[0].event;
-    let again = hub.admin.parked_retry("clumsy", bob.account(), event).await;
+    let again = hub.admin.parked_retry(&bob, "clumsy", event).await;
     assert!(
         matches!(again, Err(HandleError::Poison(_))),
         "the retry survives it too"

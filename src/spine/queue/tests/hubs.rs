@@ -170,25 +170,7 @@ async fn the_queue_goes_on_after_the_database_threw_everybody_out() {
     until(&db, before, JobState::Completed).await;
     rig.began().await;
     db.throw_everybody_out().await;
-    let after = db.retrying(|| async {
-        let mut tx = db.app.begin().await.ok()?;
-        sqlx::query("SELECT set_config('allod.account', $1, true)")
-            .bind(db.alice.to_string())
-            .execute(&mut *tx)
-            .await
-            .ok()?;
-        let job = enqueue(
-            &mut tx,
-            db.alice,
-            Cause::outside(),
-            &Errand { n: 2 },
-            JobOptions::default(),
-        )
-        .await
-        .ok()?;
-        tx.commit().await.ok()?;
-        job
-    });
+    let after = db.retrying(|| support::queue_somehow(&db.app, db.alice, &Errand { n: 2 }));
     let after = after.await;
     assert_eq!(rig.began().await, (after, 1, 2));
     db.retrying(|| async { db.admin().counts(&db.operator()).await.ok() })

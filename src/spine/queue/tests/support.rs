@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::AccountId;
+use contracts::{AccountId, JobId, JobPayload};
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 
-use crate::access::{Access, Principal, Scope};
+use crate::access::{Access, Cause, Principal, Scope};
 use crate::log::wake::Wake;
-use crate::queue::QueueAdmin;
+use crate::queue::{JobOptions, QueueAdmin, enqueue};
 use crate::testing::{TempDir, TestDatabase, database};
 use crate::vault::Vault;
 
@@ -66,6 +66,25 @@ impl Db {
         }
         panic!("the database did not come back");
     }
+}
+
+/// An order that may fail because the database is away: then none is confirmed.
+pub(super) async fn queue_somehow<P: JobPayload>(
+    pool: &PgPool,
+    account: AccountId,
+    payload: &P,
+) -> Option<JobId> {
+    let mut tx = pool.begin().await.ok()?;
+    sqlx::query("SELECT set_config('allod.account', $1, true)")
+        .bind(account.to_string())
+        .execute(&mut *tx)
+        .await
+        .ok()?;
+    let job = enqueue(&mut tx, account, Cause::outside(), payload, JobOptions::default())
+        .await
+        .ok()?;
+    tx.commit().await.ok()?;
+    job
 }
 
 pub(super) async fn bind(conn: &mut PgConnection, account: AccountId) {
