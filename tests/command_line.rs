@@ -122,10 +122,7 @@ fn what_was_deleted_says_so_and_comes_back() {
         "by Vienna's clock: {}",
         told.err
     );
-    holds(
-        &hub.person(&["entity", "list", "--deleted"]).out,
-        &["Kim", "user"],
-    );
+    holds(&hub.person(&["entity", "list", "--deleted"]).out, &["Kim", "you"]);
     assert_eq!(hub.person(&["entity", "restore", &kim]).code, 0);
     assert!(
         hub.person(&["entity", "list", "--deleted"])

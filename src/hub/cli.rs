@@ -40,20 +40,23 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Under which head `--help` has the flags that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The hub's data directory [env: ALLOD_DATA_DIR].
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// A configuration file instead of DATA_DIR/allod.toml [env: ALLOD_CONFIG].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The account to act in, by handle or id; `instance` is the hub itself. Without it, the owner's.
-    #[arg(long, global = true, env = "ALLOD_ACCOUNT", value_name = "HANDLE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "ALLOD_ACCOUNT", value_name = "HANDLE")]
     pub(crate) account: Option<String>,
     /// Print JSON instead of text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
 }
 

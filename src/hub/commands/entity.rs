@@ -57,8 +57,13 @@ async fn list(session: &Session, asked: EntityList) -> Result<(), CommandError> 
         .with("name", asked.name.as_deref())
         .with("identifier", asked.identifier.as_deref())
         .with("deleted", asked.deleted.then_some("true"));
-    let answer = page::list(session, "/entities", &query, &asked.paging).await?;
+    let mut answer = page::list(session, "/entities", &query, &asked.paging).await?;
     if asked.deleted {
+        for row in answer["items"].as_array_mut().into_iter().flatten() {
+            if !session.json && row["deleted_by"] == "user" {
+                row["deleted_by"] = "you".into();
+            }
+        }
         let columns = [
             ("ID", "id"),
             ("TYPE", "type"),

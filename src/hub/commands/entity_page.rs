@@ -79,7 +79,7 @@ fn section(title: &str, lines: &[String]) {
 }
 
 /// Who said something: you, or through what it came.
-fn by(row: &Value) -> String {
+pub(super) fn by(row: &Value) -> String {
     match row["asserted_by"].as_str() {
         Some("user") => "you".to_owned(),
         _ => cell(row, "source"),
@@ -176,11 +176,13 @@ pub(super) async fn history(session: &Session, id: &str, at: Option<&str>) -> Re
     let at = at.map(|at| format!("?at={}", escape(&at))).unwrap_or_default();
     let known = session.client.get(&format!("/entities/{id}/history{at}")).await?;
     session.show(&known, |known| {
-        line(format!(
-            "{}, as it was known at {}",
-            cell(known, "title"),
-            cell(known, "at")
-        ));
+        let title = cell(known, "title");
+        let title = if title.is_empty() {
+            cell(known, "id")
+        } else {
+            title
+        };
+        line(format!("{title}, as it was known at {}", cell(known, "at")));
         let columns = [
             ("FIELD", "field"),
             ("VALUE", "value"),

@@ -14,6 +14,9 @@ use crate::render;
 /// How often `--follow` asks for more.
 pub(super) const FOLLOW: Duration = Duration::from_millis(500);
 
+/// Events that the hub shows at once.
+const NEWEST_MAX: usize = 500;
+
 /// How often a long proof says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,7 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
             for kind in &types {
                 query.push_str(&format!("&type={}", escape(kind)));
             }
-            tail(session, &query, follow).await?;
+            tail(session, &query, limit, follow).await?;
         }
         Event::Parked => {
             let answer = client.get("/events/parked").await?;
@@ -75,14 +78,21 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
 pub(super) async fn audit(session: &Session, limit: u32, follow: bool) -> Result<(), CommandError> {
     let kinds = [AccessRecorded::TYPE, WebhooksRefused::TYPE, SignInsRefused::TYPE];
     let kinds: String = kinds.iter().map(|kind| format!("&type={kind}")).collect();
-    tail(session, &format!("limit={limit}{kinds}"), follow).await
+    tail(session, &format!("limit={limit}{kinds}"), limit, follow).await
 }
 
-async fn tail(session: &Session, query: &str, follow: bool) -> Result<(), CommandError> {
+async fn tail(session: &Session, query: &str, limit: u32, follow: bool) -> Result<(), CommandError> {
     let client = &session.client;
     let newest = client.get(&format!("/events?{query}")).await?;
     print(session, &newest, !follow);
     if !follow {
+        let shown = render::list(&newest).len();
+        if shown as u64 >= u64::from(limit) {
+            render::note(format!(
+                "the newest {shown}; older ones: -n {}",
+                (shown * 4).min(NEWEST_MAX)
+            ));
+        }
         return Ok(());
     }
     let mut after = last_position(&newest, 0);

@@ -43,7 +43,7 @@ fn said(flag: &str, text: &str, toward: Toward) -> Result<Said, CommandError> {
             .map(|word| format!("did you mean `{word}`? "))
             .unwrap_or_default();
         CommandError::Usage(format!(
-            "{flag} can't be `{text}`, which is no time\n  hint: {meant}Write {UNDERSTOOD}"
+            "{flag} can't be `{text}`, which is no time\n  hint: {meant}understood are {UNDERSTOOD}"
         ))
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::entity::entity;
-use super::entity_page::phrase;
+use super::entity_page::{by, phrase};
 use super::page::{self, Query};
 use super::{CommandError, Session, flag, id::id};
 use crate::cli::{Merges, Relation, Timeline, Upcoming};
@@ -28,6 +28,7 @@ pub(super) async fn relation(session: &Session, command: Relation) -> Result<(),
                 for row in answer["items"].as_array_mut().into_iter().flatten() {
                     let (is, other) = phrase(&whole, row);
                     (row["is"], row["other"]) = (is.into(), other.into());
+                    row["source"] = by(row).into();
                 }
             }
             let columns = [
@@ -37,7 +38,7 @@ pub(super) async fn relation(session: &Session, command: Relation) -> Result<(),
                 ("TYPE", "other_type"),
                 ("ITS ID", "other"),
                 ("SINCE", "recorded_at"),
-                ("THROUGH", "source"),
+                ("SAID BY", "source"),
             ];
             let empty = format!(
                 "nothing is related to it like that: `allod relation add {id} friend ID` relates two"

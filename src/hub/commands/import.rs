@@ -20,6 +20,8 @@ use crate::render;
 const CHUNK_BYTES: usize = 256 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LIST: &str = "allod import list";
+/// Imports that the hub lists.
+const SHOWN_MAX: usize = 200;
 
 pub(super) async fn run(session: &Session, import: Import) -> Result<(), CommandError> {
     match (import.command, import.file) {
@@ -40,6 +42,11 @@ pub(super) async fn run(session: &Session, import: Import) -> Result<(), Command
                     &columns,
                     "nothing was imported yet: `allod import contacts.vcf`",
                 );
+                if render::list(answer).len() >= SHOWN_MAX {
+                    render::note(format!(
+                        "the newest {SHOWN_MAX}; `allod import show ID` shows older ones"
+                    ));
+                }
             });
             Ok(())
         }
