@@ -121,7 +121,7 @@ async fn the_same_call_twice_runs_the_rule_once() {
     let (world, alice) = partner_at_work().await;
     world.sam_calls(&alice).await;
     world.sent(1).await;
-    assert!(world.hub.admin.replay("rules", Lane::Live, 0).await.unwrap());
+    assert!(world.replay().await);
     world.hub.settle().await;
     world.sent(1).await;
     assert_eq!(world.runs(&alice).await.len(), 1);
@@ -136,7 +136,7 @@ async fn a_rule_does_not_act_on_what_happened_before_it_was_enabled() {
     world
         .ok(&alice, "POST", "/rules/partner-at-work/enable", json!({}))
         .await;
-    assert!(world.hub.admin.replay("rules", Lane::Live, 0).await.unwrap());
+    assert!(world.replay().await);
     world.hub.settle().await;
     assert_eq!(world.runs(&alice).await, Vec::<Value>::new());
     world.sam_calls(&alice).await;

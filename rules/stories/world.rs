@@ -175,6 +175,16 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Lets the rules read everything again. False: they are not there.
+    pub(crate) async fn replay(&self) -> bool {
+        let operator = self.hub.gate.operator(contracts::AccountId::INSTANCE);
+        self.hub
+            .admin
+            .replay(&operator, "rules", Lane::Live, 0)
+            .await
+            .unwrap()
+    }
+
     pub(super) async fn new() -> Self {
         Self::at(Arc::new(SystemClock)).await
     }

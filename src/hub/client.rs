@@ -16,8 +16,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use crate::render;
-
 /// Why a command failed; what is printed after `error:`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -38,10 +36,10 @@ pub(crate) enum ClientError {
 }
 
 fn told(problem: &Problem) -> String {
-    let detail = render::in_zone(problem.detail.as_deref().unwrap_or(&problem.title));
+    let detail = problem.detail.as_deref().unwrap_or(&problem.title);
     match &problem.hint {
         Some(hint) => format!("{detail}\n  hint: {}", in_command_words(hint)),
-        None => detail.into_owned(),
+        None => detail.to_owned(),
     }
 }
 

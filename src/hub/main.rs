@@ -123,7 +123,10 @@ fn code(well: bool) -> ExitCode {
 /// Says what went wrong, with everything below it.
 #[expect(clippy::print_stderr, reason = "this is where a command's error goes")]
 fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("error: {}", render::printable(&error.to_string()));
+    eprintln!(
+        "error: {}",
+        render::printable(&render::in_zone(&error.to_string()))
+    );
     let mut source = error.source();
     while let Some(cause) = source {
         eprintln!("  because: {}", render::printable(&cause.to_string()));

@@ -82,10 +82,13 @@ pub(crate) async fn adjacent(
     sqlx::query_scalar!(
         r#"
         SELECT one.id AS "id!" FROM unnest($3::uuid[]) AS one (id)
-        WHERE EXISTS (SELECT FROM graph.relation r WHERE r.account = $1 AND r.from_entity = ANY($2)
-                AND r.to_entity = one.id AND r.removed_at IS NULL)
-            OR EXISTS (SELECT FROM graph.relation r WHERE r.account = $1 AND r.to_entity = ANY($2)
-                AND r.from_entity = one.id AND r.removed_at IS NULL)
+        -- Looked up for each, with a limit: EXISTS would let the planner read all that the members are related to.
+        WHERE coalesce(
+            (SELECT true FROM graph.relation r WHERE r.account = $1 AND r.from_entity = ANY($2)
+                AND r.to_entity = one.id AND r.removed_at IS NULL LIMIT 1),
+            (SELECT true FROM graph.relation r WHERE r.account = $1 AND r.to_entity = ANY($2)
+                AND r.from_entity = one.id AND r.removed_at IS NULL LIMIT 1),
+            false)
         "#,
         account.0,
         members,

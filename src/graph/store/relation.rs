@@ -158,11 +158,30 @@ pub(crate) async fn relation_list_at(
     sqlx::query_as!(
         PastRelation,
         r#"
-        SELECT id, from_entity AS "from", predicate, to_entity AS "to", asserted_by, source, recorded_at, removed_at
-        FROM graph.relation
-        WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2)) AND recorded_at <= $3
-            AND (removed_at IS NULL OR removed_at > $3)
-        ORDER BY recorded_at DESC, id DESC LIMIT 200
+        SELECT r.id AS "id!", r.from_entity AS "from!", r.predicate AS "predicate!", r.to_entity AS "to!",
+            r.asserted_by AS "asserted_by!", r.source AS "source!", r.recorded_at AS "recorded_at!", r.removed_at
+        FROM unnest($2::uuid[]) AS member (id)
+        -- Each way by an index of its own: an entity may have a hundred thousand of them.
+        CROSS JOIN LATERAL (
+            (SELECT * FROM graph.relation
+                WHERE account = $1 AND from_entity = member.id AND recorded_at <= $3 AND removed_at IS NULL
+                ORDER BY recorded_at DESC, id DESC LIMIT 200)
+            UNION ALL
+            (SELECT * FROM graph.relation
+                WHERE account = $1 AND from_entity = member.id AND recorded_at <= $3 AND removed_at > $3
+                ORDER BY recorded_at DESC, id DESC LIMIT 200)
+            UNION ALL
+            (SELECT * FROM graph.relation
+                WHERE account = $1 AND to_entity = member.id AND recorded_at <= $3 AND removed_at IS NULL
+                    AND from_entity <> ALL($2)
+                ORDER BY recorded_at DESC, id DESC LIMIT 200)
+            UNION ALL
+            (SELECT * FROM graph.relation
+                WHERE account = $1 AND to_entity = member.id AND recorded_at <= $3 AND removed_at > $3
+                    AND from_entity <> ALL($2)
+                ORDER BY recorded_at DESC, id DESC LIMIT 200)
+        ) r
+        ORDER BY r.recorded_at DESC, r.id DESC LIMIT 200
         "#,
         account.0,
         members,
