@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 pub(crate) struct Import {
     #[command(subcommand)]
     pub(crate) command: Option<ImportCommand>,
-    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export in JSON-LD.
+    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export (JSON-LD, or an archive in tar).
     pub(crate) file: Option<PathBuf>,
-    /// vcard, ical, mbox, csv or jsonld [default: by how the file's name ends].
+    /// vcard, ical, mbox, csv, jsonld or archive [default: by how the file's name ends].
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<String>,
     /// Wait until it is done, and show how far it is.
