@@ -24,7 +24,7 @@ fn formats() -> PossibleValuesParser {
 pub(crate) struct Import {
     #[command(subcommand)]
     pub(crate) command: Option<ImportCommand>,
-    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export in JSON-LD.
+    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export (JSON-LD, or an archive in tar).
     pub(crate) file: Option<PathBuf>,
     /// What it is [default: by how the file's name ends].
     #[arg(long = "type", value_name = "TYPE", value_parser = formats())]
