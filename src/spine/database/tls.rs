@@ -88,7 +88,8 @@ pub(super) fn refusal(error: &sqlx::Error) -> Option<String> {
 
 fn certificate(why: &CertificateError) -> String {
     match why {
-        CertificateError::UnknownIssuer => {
+        // The second: of an authority with the same name as one that is known.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is signed by nobody whom this machine trusts: \
              name the certificate of the authority that did, by sslrootcert=/path/ca.pem in the address"
                 .to_owned()

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use sqlx::{ConnectOptions, Executor};
 
 use super::super::*;
@@ -135,8 +135,9 @@ async fn an_administrator_who_is_no_superuser_prepares_a_server_and_the_hub_logs
     server.stop().await;
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
@@ -144,7 +145,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 /// A server that takes connections of this machine's network, encrypted ones alone, with a certificate for the first of
 /// two addresses.
 async fn encrypting_server(dir: &Path, [known, other]: &[String; 2]) -> EmbeddedPostgres {
-    let (authority, key) = (authority(), KeyPair::generate().unwrap());
+    let (authority, key) = (authority("ours"), KeyPair::generate().unwrap());
     let certificate = CertificateParams::new(vec![known.clone()]).unwrap();
     let certificate = certificate.signed_by(&key, &authority).unwrap();
     let private = dir.join("server.key");
@@ -186,8 +187,6 @@ async fn over_a_network_the_hub_talks_to_a_server_that_proves_who_it_is_and_to_n
     let net = uuid::Uuid::new_v4().as_bytes()[0];
     let addresses @ [known, other] = &[format!("127.88.{net}.1"), format!("127.88.{net}.2")];
     let server = encrypting_server(dir.path(), addresses).await;
-    let strangers = dir.path().join("stranger.pem");
-    std::fs::write(&strangers, authority().pem()).unwrap();
     let open = async |address: &str, authority: &Path| {
         let url = |role: &str| {
             let authority = authority.display();
@@ -205,9 +204,9 @@ async fn over_a_network_the_hub_talks_to_a_server_that_proves_who_it_is_and_to_n
         let opened = tokio::time::timeout(config.patience / 2, Database::open(&config)).await;
         opened.expect("the answer comes at once")
     };
-    let authority = dir.path().join("ca.pem");
+    let ours = dir.path().join("ca.pem");
 
-    let db = open(known, &authority).await.unwrap();
+    let db = open(known, &ours).await.unwrap();
     let encrypted: bool = sqlx::query_scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         .fetch_one(db.app())
         .await
@@ -215,12 +214,16 @@ async fn over_a_network_the_hub_talks_to_a_server_that_proves_who_it_is_and_to_n
     assert!(encrypted);
     db.stop().await;
 
-    let untrusted = open(known, &strangers).await.unwrap_err().to_string();
-    assert!(
-        untrusted.contains("whom this machine trusts") && untrusted.contains("sslrootcert="),
-        "{untrusted}"
-    );
-    let misnamed = open(other, &authority).await.unwrap_err().to_string();
+    for name in ["somebody else", "ours"] {
+        let stranger = dir.path().join("stranger.pem");
+        std::fs::write(&stranger, authority(name).pem()).unwrap();
+        let untrusted = open(known, &stranger).await.unwrap_err().to_string();
+        assert!(
+            untrusted.contains("whom this machine trusts") && untrusted.contains("sslrootcert="),
+            "{untrusted}"
+        );
+    }
+    let misnamed = open(other, &ours).await.unwrap_err().to_string();
     assert!(
         misnamed.contains("for another name") && misnamed.contains(known),
         "{misnamed}"
@@ -231,7 +234,7 @@ async fn over_a_network_the_hub_talks_to_a_server_that_proves_who_it_is_and_to_n
     drop(root);
     server.stop().await;
     let server = EmbeddedPostgres::start(dir.path(), None, 60).await.unwrap();
-    let open_way = open(known, &authority).await.unwrap_err().to_string();
+    let open_way = open(known, &ours).await.unwrap_err().to_string();
     assert!(
         open_way.contains("does not encrypt") && open_way.contains("ssl = on"),
         "{open_way}"

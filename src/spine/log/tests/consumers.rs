@@ -114,14 +114,14 @@ async fn what_a_consumer_is_told_to_do_again_stands_in_the_audit_with_the_deed_o
     // The entry can't be written: nothing is done.
     let before = position().await;
     poison.store(false, Ordering::SeqCst);
-    constraint("ADD CONSTRAINT full CHECK (actor <> 'operator') NOT VALID").await;
+    constraint("ADD CONSTRAINT no_room CHECK (actor <> 'operator') NOT VALID").await;
     assert!(replay("marks").await.is_err());
     assert!(retry().await.is_err());
     assert_eq!(position().await, before);
     assert_eq!(marks(&hub.events(&operator).await), ["one"]);
     let parked = parked_list(&mut hub.begin(&operator).await).await.unwrap();
     assert_eq!((parked.len(), parked[0].tries), (1, 1));
-    constraint("DROP CONSTRAINT full").await;
+    constraint("DROP CONSTRAINT no_room").await;
 
     // Tried in vain, done, and nothing left to do.
     let entry = |what: &str| format!("parked/marks/{event}/{what}");

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{ConnectOptions, Executor, PgConnection};
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
@@ -66,7 +66,7 @@ impl Machine {
 
     async fn kill(&self) {
         let helpers: Vec<i32> = sqlx::query_scalar("SELECT pid FROM pg_stat_activity")
-            .fetch_all(self.db.spine())
+            .fetch_all(&mut self.connect().await)
             .await
             .unwrap();
         let server = self.pid().unwrap();
@@ -90,6 +90,12 @@ impl Machine {
             .expect("the server recovers");
     }
 
+    /// Of one's own: what a pool holds may have been killed.
+    async fn connect(&self) -> PgConnection {
+        let options = self.db.connect_options(Role::Spine);
+        options.connect().await.expect("the server is up")
+    }
+
     fn pid(&self) -> Option<i32> {
         self.db.embedded().unwrap().pid()
     }
@@ -104,7 +110,7 @@ impl Machine {
     async fn job(&self, job: JobId) -> (String, i32, Option<Value>) {
         sqlx::query_as("SELECT state::text, retry_count, output FROM pgboss.job WHERE id = $1")
             .bind(job.0)
-            .fetch_one(self.db.spine())
+            .fetch_one(&mut self.connect().await)
             .await
             .unwrap()
     }
@@ -119,7 +125,7 @@ impl Machine {
         }
         let jobs: Vec<(String, i64)> =
             sqlx::query_as("SELECT state::text, count(*) FROM pgboss.job GROUP BY 1")
-                .fetch_all(self.db.spine())
+                .fetch_all(&mut self.connect().await)
                 .await
                 .unwrap();
         panic!("waited in vain until {what}: {jobs:?}");
@@ -436,7 +442,7 @@ async fn whenever_the_database_is_killed_every_job_runs_and_nothing_is_sent_twic
     let twice: Vec<_> = took.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "sent twice: {twice:?}");
     let silent: i64 = sqlx::query_scalar("SELECT count(*) FROM t.sending WHERE NOT sent")
-        .fetch_one(machine.db.spine())
+        .fetch_one(&mut machine.connect().await)
         .await
         .unwrap();
     assert_eq!(silent, 0, "sent, and not known to be");
