@@ -24,6 +24,9 @@ pub struct Problem {
     /// Seconds after which a retry makes sense; also sent as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
+    /// The id of the entity that stands in the way, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
 }
 
 impl Problem {
@@ -36,6 +39,7 @@ impl Problem {
             detail: Some(detail.into()),
             hint: None,
             retry_after_s: None,
+            entity: None,
         }
     }
 

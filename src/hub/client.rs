@@ -43,7 +43,11 @@ fn told(problem: &Problem) -> String {
 }
 
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 8] = [
+    (
+        "change that one (PATCH /entities/{id}), or make another one with \"anyway\": true and be asked whether they are the same",
+        "`allod entity edit` changes that one; --anyway adds another one, and `allod merges list` then asks whether they are the same",
+    ),
     (
         "GET /rules lists yours and those that come with the hub",
         "`allod rule list` lists yours and those that come with the hub",

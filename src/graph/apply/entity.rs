@@ -95,7 +95,7 @@ impl Work<'_> {
         Ok((node, Some(Held { node, root })))
     }
 
-    async fn create(
+    pub(super) async fn create(
         &mut self,
         tx: &mut ScopedTx,
         kind: &EntityType,

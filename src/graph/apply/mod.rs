@@ -7,9 +7,11 @@
 //! Begin with [`Work::run`], then `entity`.
 
 pub(crate) mod entity;
+pub(crate) mod made;
 mod new;
 mod relation;
 mod removal;
+pub(crate) mod rings;
 
 use std::collections::BTreeSet;
 
@@ -130,6 +132,8 @@ pub(crate) struct Work<'a> {
     pub(crate) draft: Draft,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
+    /// What a source said that would have closed a ring.
+    rings: Vec<RelationChange>,
 }
 
 impl<'a> Work<'a> {
@@ -144,6 +148,7 @@ impl<'a> Work<'a> {
             until: &[],
             draft: Draft::default(),
             events: Vec::new(),
+            rings: Vec::new(),
         }
     }
 
@@ -227,6 +232,11 @@ impl<'a> Work<'a> {
         for relation in &change.relations {
             applied.relations.extend(self.relation(tx, relation).await?);
         }
+        applied.rings.append(&mut self.rings);
+        for ring in &applied.rings {
+            let (source, predicate) = (&self.asserter.source, &ring.predicate);
+            tracing::warn!(source, predicate, from = %ring.from, to = %ring.to, "a relation that would close a ring is left out");
+        }
         Ok(())
     }
 
@@ -254,7 +264,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn hold(&mut self, tx: &mut ScopedTx, entities: &[EntityChange]) -> Result<(), GraphError> {
+    pub(crate) async fn hold(
+        &mut self,
+        tx: &mut ScopedTx,
+        entities: &[EntityChange],
+    ) -> Result<(), GraphError> {
         let keys = entities.iter().flat_map(|entity| &entity.identifiers).map(key);
         let kinds: BTreeSet<String> = entities.iter().map(|entity| entity.kind.clone()).collect();
         self.draft.hold(tx, keys.collect(), &kinds).await

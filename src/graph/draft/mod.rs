@@ -13,6 +13,7 @@ use spine::ScopedTx;
 use spine::ports::{AssertedBy, GraphError, Identifier};
 use uuid::Uuid;
 
+use crate::apply::rings::is_ordering;
 use crate::model::{Asserter, Claim, Content};
 use crate::store::{
     self, Bearer, Bears, Borne, Edge, EdgeRow, Link, Named, NewEdge, NewEntity, StoredEntity,
@@ -39,6 +40,8 @@ pub(crate) struct Draft {
     born: HashSet<Uuid>,
     /// Edges that went through here, by both ends.
     edges: HashMap<(Uuid, Uuid), Vec<(String, EdgeRow)>>,
+    /// Where edges that order begin and end that went through here.
+    ordered: (HashSet<Uuid>, HashSet<Uuid>),
     unwritten: Unwritten,
 }
 
@@ -488,6 +491,14 @@ impl Draft {
         Ok(rows)
     }
 
+    /// False: nothing leads to `near`, or nothing leads on from `far`, by edges that order.
+    pub(crate) fn may_close_ring(&self, near: EntityId, far: EntityId) -> bool {
+        let (begins, ends) = &self.ordered;
+        let is_led_to = !self.born.contains(&near.0) || ends.contains(&near.0);
+        let leads_on = !self.born.contains(&far.0) || begins.contains(&far.0);
+        is_led_to && leads_on
+    }
+
     /// Writes an edge that its source hasn't said, and its item on the timeline.
     pub(crate) fn relate(&mut self, edge: NewEdge) {
         let row = EdgeRow {
@@ -498,6 +509,10 @@ impl Draft {
             from: edge.from,
             to: edge.to,
         };
+        if is_ordering(&edge.predicate) {
+            self.ordered.0.insert(edge.from);
+            self.ordered.1.insert(edge.to);
+        }
         let edges = self.edges.entry((edge.from, edge.to)).or_default();
         edges.push((edge.predicate.clone(), row));
         self.unwritten.edges.push(edge);
@@ -511,6 +526,7 @@ impl Draft {
         self.claims.clear();
         self.born.clear();
         self.edges.clear();
+        self.ordered = Default::default();
         Ok(())
     }
 

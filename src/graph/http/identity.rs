@@ -104,7 +104,7 @@ pub(crate) struct DecisionView {
 /// A page of decisions.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct DecisionPage {
-    /// Oldest first.
+    /// Open questions the likeliest first; what was decided, oldest first.
     items: Vec<DecisionView>,
     /// Where the list goes on; absent on the last page.
     next_cursor: Option<String>,
@@ -138,7 +138,7 @@ impl From<store::DecisionRow> for DecisionView {
     responses(
         (status = 200, description = "They are one", body = EntityDetail),
         (status = 404, description = "One of them is not there", body = Problem),
-        (status = 422, description = "They can't be one: their types differ", body = Problem),
+        (status = 422, description = "They can't be one: their types differ, or it is the same one twice", body = Problem),
     )
 )]
 pub(crate) async fn merge(
@@ -205,21 +205,41 @@ pub(crate) async fn decisions(
     Query(query): Query<DecisionQuery>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let size = page_size(query.limit)?;
-    let after = Cursor::read_dated(query.cursor.as_deref())?;
-    let standing = query.standing.unwrap_or(Standing::Suggested).name();
+    let standing = query.standing.unwrap_or(Standing::Suggested);
+    let cursor = query.cursor.as_deref();
     let mut tx = graph.begin(&caller).await?;
-    let rows = store::decision_list(&mut tx, standing, after, size as i64 + 1)
-        .await
-        .map_err(AccessError::from)?;
-    let (rows, next_cursor) = page(rows, size, |row| (row.decided_at, row.id));
-    tx.audit(
-        "read",
-        format!("merges?standing={standing}"),
-        Some(rows.len() as u64),
-    )?;
+    let (rows, next_cursor) = if standing == Standing::Suggested {
+        let after = cursor.map(read_scored).transpose()?;
+        let rows = store::suggestion_list(&mut tx, after, size as i64 + 1).await;
+        let mut rows = rows.map_err(AccessError::from)?;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more);
+        let next = next.map(|last| format!("{}_{}", last.score, last.id.simple()));
+        (rows, next)
+    } else {
+        let after = Cursor::read_dated(cursor)?;
+        let rows = store::decision_list(&mut tx, standing.name(), after, size as i64 + 1).await;
+        page(rows.map_err(AccessError::from)?, size, |row| {
+            (row.decided_at, row.id)
+        })
+    };
+    let on = format!("merges?standing={}", standing.name());
+    tx.audit("read", on, Some(rows.len() as u64))?;
     tx.commit().await?;
     let items = rows.into_iter().map(Into::into).collect();
     Ok(Json(DecisionPage { items, next_cursor }))
+}
+
+/// Where a list of suggestions goes on: after a score and an id.
+fn read_scored(cursor: &str) -> Result<(f32, Uuid), Problem> {
+    let read = |cursor: &str| {
+        let (score, id) = cursor.split_once('_')?;
+        Some((score.parse().ok()?, Uuid::parse_str(id).ok()?))
+    };
+    read(cursor).ok_or_else(|| {
+        Problem::bad_request("`cursor` is not one that this list gave; leave it out to begin anew")
+    })
 }
 
 /// Answers a suggestion: `merged` makes them one, `distinct` is never asked again.
@@ -245,7 +265,9 @@ pub(crate) async fn settle(
     match standing {
         Standing::Merged => {
             let (elder, younger) = graph.elder_first(&mut tx, first, second).await?;
-            graph.merge(&mut tx, elder, younger).await?;
+            if elder != younger {
+                graph.merge(&mut tx, elder, younger).await?;
+            }
         }
         Standing::Distinct => graph.tell_apart(&mut tx, first, second).await?,
         Standing::Suggested => {

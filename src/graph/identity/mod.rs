@@ -244,7 +244,7 @@ impl Work<'_> {
         Ok(now)
     }
 
-    async fn suggest(
+    pub(crate) async fn suggest(
         &mut self,
         tx: &mut ScopedTx,
         pair: (EntityId, EntityId),

@@ -67,7 +67,7 @@ pub(crate) async fn decision_set(tx: &mut ScopedTx, decision: &Decision<'_>) -> 
     Ok(())
 }
 
-/// Asks about a pair, unless something was decided of it; the id of the new question.
+/// Asks about a pair, unless something was decided of it, or one of them is gone; the id of the new question.
 pub(crate) async fn decision_suggest(
     tx: &mut ScopedTx,
     pair: (EntityId, EntityId),
@@ -76,11 +76,15 @@ pub(crate) async fn decision_suggest(
 ) -> Result<Option<Uuid>, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     let (first, second) = ordered(pair);
+    // Whoever erases one of them is waited for, and then there is nothing to ask about.
     sqlx::query_scalar!(
         r#"
+        WITH there AS (
+            SELECT id FROM graph.entity WHERE account = $1 AND id IN ($3, $4) ORDER BY id FOR KEY SHARE
+        )
         INSERT INTO graph.merge_decision (account, id, first_entity, second_entity, standing, reason, score,
             decided_by, decided_at)
-        VALUES ($1, $2, $3, $4, 'suggested', $5, $6, 'hub', $7)
+        SELECT $1, $2, $3, $4, 'suggested', $5, $6, 'hub', $7 WHERE (SELECT count(*) FROM there) = 2
         ON CONFLICT (account, first_entity, second_entity) DO NOTHING
         RETURNING id
         "#,
@@ -93,6 +97,29 @@ pub(crate) async fn decision_suggest(
         now
     )
     .fetch_optional(tx.conn())
+    .await
+}
+
+/// How many open questions there are about any of these, counted up to a number.
+pub(crate) async fn decision_open_count(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    up_to: i64,
+) -> Result<i64, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!" FROM (
+            SELECT FROM graph.merge_decision
+            WHERE account = $1 AND standing = 'suggested' AND (first_entity = ANY($2) OR second_entity = ANY($2))
+            LIMIT $3
+        ) open
+        "#,
+        account.0,
+        members,
+        up_to
+    )
+    .fetch_one(tx.conn())
     .await
 }
 
@@ -163,7 +190,37 @@ pub(crate) async fn decision_by_id(
     Ok(row.map(|row| (row.first_entity.into(), row.second_entity.into())))
 }
 
-/// Decisions of a standing, oldest first. Questions about what is one by now, or was deleted, are not asked any more.
+/// Open questions, the likeliest first. What is one by now, or was deleted, is not asked about any more.
+pub(crate) async fn suggestion_list(
+    tx: &mut ScopedTx,
+    after: Option<(f32, Uuid)>,
+    limit: i64,
+) -> Result<Vec<DecisionRow>, sqlx::Error> {
+    let account = tx.account();
+    let (after_score, after_id) = after.unwrap_or((f32::INFINITY, Uuid::nil()));
+    sqlx::query_as!(
+        DecisionRow,
+        r#"
+        SELECT d.id, a.id AS first, a.title AS first_title, b.id AS second, b.title AS second_title, a.type AS kind,
+            d.standing, d.reason, d.score, d.decided_by, d.decided_at
+        FROM graph.merge_decision d
+        JOIN graph.entity a ON a.account = $1 AND a.id = d.first_entity AND a.deleted_at IS NULL
+        JOIN graph.entity b ON b.account = $1 AND b.id = d.second_entity AND b.deleted_at IS NULL
+        WHERE d.account = $1 AND d.standing = 'suggested'
+            AND (d.score < $2 OR (d.score = $2 AND d.id > $3))
+            AND graph.entity_root($1, a.id) <> graph.entity_root($1, b.id)
+        ORDER BY d.score DESC, d.id LIMIT $4
+        "#,
+        account.0,
+        after_score,
+        after_id,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// What was decided, oldest first.
 pub(crate) async fn decision_list(
     tx: &mut ScopedTx,
     standing: &str,
@@ -181,8 +238,6 @@ pub(crate) async fn decision_list(
         JOIN graph.entity a ON a.account = $1 AND a.id = d.first_entity
         JOIN graph.entity b ON b.account = $1 AND b.id = d.second_entity
         WHERE d.account = $1 AND d.standing = $2 AND (d.decided_at, d.id) > ($3, $4)
-            AND ($2 <> 'suggested' OR (a.deleted_at IS NULL AND b.deleted_at IS NULL
-                AND graph.entity_root($1, a.id) <> graph.entity_root($1, b.id)))
         ORDER BY d.decided_at, d.id LIMIT $5
         "#,
         account.0,
@@ -195,7 +250,7 @@ pub(crate) async fn decision_list(
     .await
 }
 
-/// How an entity's name sounds; `None`: it has none.
+/// How an entity's name sounds; `None`: it has none. Nothing, if the entity is gone.
 pub(crate) async fn name_sound_set(
     tx: &mut ScopedTx,
     entity: EntityId,
@@ -206,7 +261,10 @@ pub(crate) async fn name_sound_set(
         Some(sound) => {
             sqlx::query!(
                 r#"
-                INSERT INTO graph.name_sound (account, entity, sound) VALUES ($1, $2, $3)
+                INSERT INTO graph.name_sound (account, entity, sound)
+                SELECT $1, there.id, $3 FROM (
+                    SELECT id FROM graph.entity WHERE account = $1 AND id = $2 FOR KEY SHARE
+                ) there
                 ON CONFLICT (account, entity) DO UPDATE SET sound = excluded.sound
                 "#,
                 account.0,
@@ -248,6 +306,29 @@ pub(crate) async fn name_sound_alike(
         account.0,
         sound,
         kind,
+        entity.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Living people, not merged, who have the same birthday, the oldest 50.
+pub(crate) async fn born_with(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+    birthday: &str,
+) -> Result<Vec<EntityId>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT id FROM graph.entity
+        WHERE account = $1 AND type = 'Person' AND props ? 'birthday' AND props ->> 'birthday' = $2 AND id <> $3
+            AND deleted_at IS NULL AND merged_into IS NULL
+        ORDER BY created_at, id LIMIT 50
+        "#,
+        account.0,
+        birthday,
         entity.0
     )
     .fetch_all(tx.conn())

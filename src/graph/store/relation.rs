@@ -193,6 +193,61 @@ pub(crate) async fn relation_by_id(
     }))
 }
 
+/// Whoever adds a relation that may close a ring waits for the others who do, until they commit.
+pub(crate) async fn ordering_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('graph.ordering', hashtextextended($1::text, 0)))",
+        account.to_string()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// One step along a relation, between what both ends are now.
+#[derive(Debug)]
+pub(crate) struct OrderingStep {
+    pub(crate) near: Uuid,
+    pub(crate) near_title: String,
+    pub(crate) far: Uuid,
+    pub(crate) far_title: String,
+}
+
+/// Where a predicate leads from each of these roots, with all that were merged into them, at most 5,000 steps.
+pub(crate) async fn ordering_steps(
+    tx: &mut ScopedTx,
+    roots: &[Uuid],
+    predicate: &str,
+) -> Result<Vec<OrderingStep>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        OrderingStep,
+        r#"
+        SELECT DISTINCT near.id AS "near!", coalesce(near.title, near.type || ' ' || near.id) AS "near_title!",
+            far.id AS "far!", coalesce(far.title, far.type || ' ' || far.id) AS "far_title!"
+        FROM graph.entity near
+        CROSS JOIN LATERAL unnest(CASE WHEN near.absorbed = 0 THEN ARRAY[near.id]
+            ELSE graph.entity_members($1, near.id) END) AS member (id)
+        JOIN graph.relation r ON r.account = $1 AND r.from_entity = member.id AND r.predicate = $3
+            AND r.removed_at IS NULL
+        JOIN graph.entity said ON said.account = $1 AND said.id = r.to_entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, said.id) AS id WHERE said.merged_into IS NOT NULL OFFSET 0
+        ) AS said_root ON true
+        JOIN graph.entity far ON far.account = $1
+            AND far.id = CASE WHEN said.merged_into IS NULL THEN said.id ELSE said_root.id END
+        WHERE near.account = $1 AND near.id = ANY($2) AND far.id <> near.id
+        ORDER BY 1, 3 LIMIT 5000
+        "#,
+        account.0,
+        roots,
+        predicate
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
 /// The relations of an entity (with all that were merged into it) in both directions, newest first, at most 200. An
 /// end that was merged is given as what it was merged into.
 pub(crate) async fn relation_list(

@@ -2,6 +2,7 @@
 //! account.
 
 mod access;
+mod adding;
 mod around;
 mod batches;
 mod calls;
@@ -13,8 +14,10 @@ mod intake;
 mod laws;
 mod people;
 mod revisions;
+mod rings;
 mod routes;
 mod strangers;
+mod suggesting;
 mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};

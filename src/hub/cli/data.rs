@@ -36,6 +36,9 @@ pub(crate) enum Entity {
         /// Another property.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         props: Vec<String>,
+        /// Add it although another one has that number or address; `allod merges list` then asks whether they are the same.
+        #[arg(long)]
+        anyway: bool,
     },
     #[command(flatten)]
     Deed(EntityDeed),

@@ -53,6 +53,7 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             email,
             relation,
             props,
+            anyway,
         } => {
             let mut set = assignments(&props)?;
             set.insert("name".to_owned(), Value::String(name.clone()));
@@ -66,6 +67,9 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
                 })
                 .collect();
             let mut body = json!({ "type": kind, "title": name, "props": set, "identifiers": identifiers });
+            if anyway {
+                body["anyway"] = true.into();
+            }
             if let Some(predicate) = relation {
                 if render::list(&client.get("/accounts").await?).is_empty() {
                     return Err(CommandError::Usage(

@@ -125,6 +125,9 @@ pub struct Applied {
     pub entities: Vec<AppliedEntity>,
     /// In the order of the change's relations, without those of a source about what is deleted.
     pub relations: Vec<RelationId>,
+    /// Relations of a source that would have closed a ring (`part-of`, `depends-on`): they are left out. The owner's,
+    /// a rule's or an agent's are refused.
+    pub rings: Vec<RelationChange>,
 }
 
 /// Why the graph refused.
