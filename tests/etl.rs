@@ -3,6 +3,7 @@
 //! Begin with [`Alice`], who imports; the samples are made here.
 
 mod again;
+mod apart;
 mod batches;
 mod exporting;
 mod importing;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use contracts::jobs::{ProcessIncomingData, ReprocessRecords};
 use contracts::{Lane, RawRecordId};
 use serde_json::{Value, json};
-use spine::ports::GraphError;
+use spine::ports::{GraphError, speaks_as};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{AccessError, Context, ScopedTx};
 
@@ -91,7 +91,8 @@ async fn process_all(
             outcomes.push(Outcome::Understood);
             continue;
         }
-        let (record, hints, source) = (kept.record, work.hints.clone(), kept.source);
+        let source = speaks_as(&kept.source, &kept.record.stream);
+        let (record, hints) = (kept.record, work.hints.clone());
         bytes += record.body.len();
         // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
         let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))

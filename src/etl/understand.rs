@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contracts::{EntityId, RawRecordId};
 use serde_json::{Map, Value};
 use spine::ports::{
-    AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError,
-    Ports, RawRecord, RelationChange, Target,
+    Applied, AssertedBy, Change, Entity, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia,
+    MediaError, Ports, RawRecord, RelationChange, Target,
 };
 use spine::{AccessError, ScopedTx};
 
@@ -179,30 +179,33 @@ impl Understanding {
             later.extend(place.map(|place| (at, "location", Far::Is(place))));
         }
         self.people(&mut work, tx, meaning.people).await?;
-        let ids = work.write(tx).await?;
-        if let Some(first) = ids.first() {
-            work.enclosures(tx, *first, meaning.enclosures).await?;
+        if let Some(one) = work.entities.first()
+            && !meaning.told_apart.is_empty()
+            && let Some((at, _)) = own_id(&one.identifiers)
+        {
+            work.batch
+                .tell_apart(one.identifiers[at].clone(), meaning.told_apart);
         }
-        let id = |at: usize| ids.get(at).copied();
-        let relations = later
-            .into_iter()
-            .filter_map(|(at, predicate, far)| {
-                let (from, to) = match far {
-                    Far::At(to) => (id(at)?, id(to)?),
-                    Far::Is(to) => (id(at)?, to),
-                };
-                Some(RelationChange {
-                    from,
-                    predicate: predicate.to_owned(),
-                    to,
-                })
-            })
-            .filter(|relation| relation.from != relation.to);
-        work.relations.extend(relations);
-        if !work.relations.is_empty() {
-            work.write(tx).await?;
+        let written = work.write(tx).await?;
+        let shown = |at: usize| written.entities.get(at).map(|one| one.id);
+        // What the record says stays with what it is about, though that was merged.
+        let own = |at: usize| written.written_to.get(at).copied();
+        let all_kept = match shown(0).zip(own(0)) {
+            Some(first) => work.enclosures(tx, first, meaning.enclosures).await?,
+            None => true,
+        };
+        for (at, predicate, far) in later {
+            let (ends, roots) = match far {
+                Far::At(to) => ((own(at), own(to)), (shown(at), shown(to))),
+                Far::Is(to) => ((own(at), Some(to)), (shown(at), Some(to))),
+            };
+            let (Some(from), Some(to)) = ends else { continue };
+            if roots.0 != roots.1 {
+                let predicate = predicate.to_owned();
+                work.relations.push(RelationChange { from, predicate, to });
+            }
         }
-        Ok(())
+        work.relate(tx, all_kept).await
     }
 
     /// Makes people of mailboxes that nobody bears, and names those that have none.
@@ -270,26 +273,42 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Writes what was collected; gives the entities' ids in their order.
-    async fn write(&mut self, tx: &mut ScopedTx) -> Result<Vec<EntityId>, GraphError> {
-        let change = Change {
+    /// Writes what was collected.
+    async fn write(&mut self, tx: &mut ScopedTx) -> Result<Applied, GraphError> {
+        let change = self.collected();
+        self.batch.understand(tx, self.record, change).await
+    }
+
+    /// Writes the relations that were collected; if they are all, in the place of those that the record stated before.
+    async fn relate(&mut self, tx: &mut ScopedTx, are_all: bool) -> Result<(), GraphError> {
+        let change = self.collected();
+        if are_all {
+            self.batch.relate(tx, self.record, change).await?;
+        } else if !change.relations.is_empty() {
+            self.batch.understand(tx, self.record, change).await?;
+        }
+        Ok(())
+    }
+
+    fn collected(&mut self) -> Change {
+        Change {
             by: AssertedBy::Connector,
             source: self.source.to_owned(),
             raw: None,
             entities: std::mem::take(&mut self.entities),
             relations: std::mem::take(&mut self.relations),
-        };
-        let applied = self.batch.understand(tx, self.record, change).await?;
-        Ok(applied.entities.into_iter().map(|entity| entity.id).collect())
+        }
     }
 
-    /// Keeps what came with the first thing. What isn't taken is still told of by the thing itself, and by the record.
+    /// Keeps what came with the first thing, which `own` is, and `holder` shows. What isn't taken is still told of by the
+    /// thing itself, and by the record. False: something wasn't taken.
     async fn enclosures(
         &mut self,
         tx: &mut ScopedTx,
-        holder: EntityId,
+        (holder, own): (EntityId, EntityId),
         enclosures: Vec<Enclosure>,
-    ) -> Result<(), GraphError> {
+    ) -> Result<bool, GraphError> {
+        let mut all_kept = true;
         if !enclosures.is_empty() {
             self.batch.write(tx).await?;
         }
@@ -302,17 +321,18 @@ impl Work<'_> {
             };
             match self.ports.media_store().keep(tx, media).await {
                 Ok(kept) => self.relations.push(RelationChange {
-                    from: holder,
+                    from: own,
                     predicate: enclosure.predicate.to_owned(),
                     to: kept.media,
                 }),
                 Err(MediaError::Access(error)) => return Err(error.into()),
                 Err(MediaError::Refused(reason)) => {
+                    all_kept = false;
                     tracing::info!(record = %self.record, reason, "an enclosure is not kept by itself");
                 }
             }
         }
-        Ok(())
+        Ok(all_kept)
     }
 
     /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing
@@ -375,7 +395,13 @@ impl Work<'_> {
                 to,
             });
         }
-        self.write(tx).await.map(drop)
+        match self.write(tx).await?.rings.first() {
+            None => Ok(()),
+            Some(ring) => Err(GraphError::Invalid(format!(
+                "the relation would close a ring of `{}`: take one of the others away first",
+                ring.predicate
+            ))),
+        }
     }
 
     async fn end(&mut self, tx: &mut ScopedTx, end: &End) -> Result<EntityId, GraphError> {

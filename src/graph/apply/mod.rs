@@ -12,12 +12,13 @@ mod new;
 mod relation;
 mod removal;
 pub(crate) mod rings;
+mod statement;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
-use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
+use contracts::{EntityId, EventPayload, NewEvent, RawRecordId, RelationId};
 use spine::ports::{
     Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, RelationChange,
     Target, Until,
@@ -25,7 +26,7 @@ use spine::ports::{
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
-use crate::draft::{Draft, key};
+use crate::draft::{Draft, Key, key};
 use crate::model::Asserter;
 use crate::schema::Types;
 use crate::{Graph, check, raw, store};
@@ -121,6 +122,9 @@ impl Graph {
     }
 }
 
+/// Of whom a record says that they are not the same: by what one is known, by what the others are.
+pub(crate) type ToldApart = HashMap<Key, Vec<Identifier>>;
+
 /// A change on its way into the graph.
 pub(crate) struct Work<'a> {
     pub(crate) types: &'a Types,
@@ -128,12 +132,16 @@ pub(crate) struct Work<'a> {
     raw: Option<RawRecordId>,
     /// What is said only until the other sources' word changes.
     until: &'a [Until],
+    /// Who isn't the same as whom.
+    pub(crate) told_apart: ToldApart,
     /// What is read and not yet written.
     pub(crate) draft: Draft,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
     /// What a source said that would have closed a ring.
     rings: Vec<RelationChange>,
+    /// Relations that hold by the word of another record of the source.
+    restated: Vec<RelationId>,
 }
 
 impl<'a> Work<'a> {
@@ -146,9 +154,11 @@ impl<'a> Work<'a> {
             },
             raw: None,
             until: &[],
+            told_apart: ToldApart::default(),
             draft: Draft::default(),
             events: Vec::new(),
             rings: Vec::new(),
+            restated: Vec::new(),
         }
     }
 
@@ -227,7 +237,9 @@ impl<'a> Work<'a> {
     ) -> Result<(), GraphError> {
         self.hold(tx, &change.entities).await?;
         for entity in &change.entities {
-            applied.entities.push(self.entity(tx, entity).await?);
+            let (shown, written_to) = self.entity(tx, entity).await?;
+            applied.entities.push(shown);
+            applied.written_to.push(written_to);
         }
         for relation in &change.relations {
             applied.relations.extend(self.relation(tx, relation).await?);

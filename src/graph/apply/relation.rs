@@ -61,6 +61,9 @@ impl Work<'_> {
             row.live && row.source == self.asserter.source && (row.from, row.to) == (from.0, to.0)
         };
         if let Some(mine) = rows.iter().find(is_mine) {
+            if mine.raw != self.raw {
+                self.say_again(mine.id);
+            }
             return Ok(Some(mine.id));
         }
         // What holds already by another source's word makes no ring that isn't there.

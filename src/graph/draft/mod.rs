@@ -8,7 +8,7 @@ mod records;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use contracts::{EntityId, RawRecordId};
+use contracts::{EntityId, RawRecordId, RelationId};
 use spine::ScopedTx;
 use spine::ports::{AssertedBy, GraphError, Identifier};
 use uuid::Uuid;
@@ -81,6 +81,7 @@ struct Unwritten {
     edges: Vec<NewEdge>,
     named: Vec<Named>,
     spoken_of: Vec<(RawRecordId, Uuid, bool)>,
+    restated: Vec<(RelationId, RawRecordId)>,
 }
 
 impl Draft {
@@ -508,6 +509,7 @@ impl Draft {
             refused: false,
             from: edge.from,
             to: edge.to,
+            raw: edge.raw,
         };
         if is_ordering(&edge.predicate) {
             self.ordered.0.insert(edge.from);
@@ -516,6 +518,12 @@ impl Draft {
         let edges = self.edges.entry((edge.from, edge.to)).or_default();
         edges.push((edge.predicate.clone(), row));
         self.unwritten.edges.push(edge);
+    }
+
+    /// A record states what another one of its source stated first.
+    pub(crate) fn restate(&mut self, record: RawRecordId, relations: &[RelationId]) {
+        let said = relations.iter().map(|relation| (*relation, record));
+        self.unwritten.restated.extend(said);
     }
 
     /// Writes what isn't written yet, and forgets what it held: what comes next changes it past the draft.
@@ -541,6 +549,7 @@ impl Draft {
             edges,
             named,
             spoken_of,
+            restated,
         } = std::mem::take(&mut self.unwritten);
         changed.retain(|id| !fresh.contains(id));
         let held = |id: &Uuid| self.entities.get(id);
@@ -566,6 +575,9 @@ impl Draft {
         }
         if !spoken_of.is_empty() {
             store::record_link_all(tx, &spoken_of).await?;
+        }
+        if !restated.is_empty() {
+            store::restate_all(tx, &restated).await?;
         }
         self.records.settle(tx).await
     }

@@ -100,6 +100,31 @@ pub(crate) async fn decision_suggest(
     .await
 }
 
+/// Two are not the same, as an export says; what was decided here stays, but an open question is answered by it.
+pub(crate) async fn decision_apart(tx: &mut ScopedTx, pair: (EntityId, EntityId)) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    let (first, second) = ordered(pair);
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.merge_decision AS d (account, id, first_entity, second_entity, standing, reason, score,
+            decided_by, decided_at)
+        VALUES ($1, $2, $3, $4, 'distinct', 'the account that they came from said so', 0, 'connector', $5)
+        ON CONFLICT (account, first_entity, second_entity) DO UPDATE
+        SET standing = excluded.standing, reason = excluded.reason, score = excluded.score,
+            decided_by = excluded.decided_by, decided_at = excluded.decided_at
+        WHERE d.standing = 'suggested'
+        "#,
+        account.0,
+        Uuid::now_v7(),
+        first,
+        second,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// How many open questions there are about any of these, counted up to a number.
 pub(crate) async fn decision_open_count(
     tx: &mut ScopedTx,

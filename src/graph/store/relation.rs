@@ -1,7 +1,7 @@
 //! `graph.relation`.
 
 use chrono::{DateTime, Utc};
-use contracts::RelationId;
+use contracts::{RawRecordId, RelationId};
 use spine::ScopedTx;
 use spine::ports::RelationChange;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub(crate) struct EdgeRow {
     /// The ends that were said.
     pub(crate) from: Uuid,
     pub(crate) to: Uuid,
+    /// The record that states it, or one of those that do.
+    pub(crate) raw: Option<RawRecordId>,
 }
 
 /// A relation at one end of an entity, with the title of the other.
@@ -47,7 +49,7 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
-        SELECT id, source, removed_at IS NULL AS "live!", refused, from_entity, to_entity
+        SELECT id, source, removed_at IS NULL AS "live!", refused, from_entity, to_entity, raw_record
         FROM graph.relation WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4
         ORDER BY recorded_at, id
         "#,
@@ -67,6 +69,7 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
             refused: row.refused,
             from: row.from_entity,
             to: row.to_entity,
+            raw: row.raw_record.map(Into::into),
         })
         .collect())
 }

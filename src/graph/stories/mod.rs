@@ -16,6 +16,7 @@ mod people;
 mod revisions;
 mod rings;
 mod routes;
+mod stated;
 mod strangers;
 mod suggesting;
 mod updating;
