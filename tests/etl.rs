@@ -12,6 +12,7 @@ mod meaning;
 mod own;
 mod refusing;
 mod uploads;
+mod waiting;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -154,7 +154,7 @@ fn taken(borne: &Borne) -> Problem {
         "{called} ({by}) has {address} already; nothing was made or changed"
     ))
     .hint(ANYWAY);
-    problem.entity = Some(by.to_string());
+    problem.entity = Some(Box::new(*by));
     problem
 }
 
