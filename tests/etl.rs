@@ -3,6 +3,7 @@
 //! Begin with [`Alice`], who imports; the samples are made here.
 
 mod again;
+mod apart;
 mod batches;
 mod contacts;
 mod exporting;
@@ -13,6 +14,7 @@ mod meaning;
 mod own;
 mod refusing;
 mod uploads;
+mod waiting;
 
 use axum::body::Body;
 use axum::http::Request;

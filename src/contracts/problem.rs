@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::EntityId;
+
 /// A problem detail (RFC 9457 section 3) with an optional hint that says what to do.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, utoipa::ToSchema)]
 pub struct Problem {
@@ -23,7 +25,11 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Seconds after which a retry makes sense; also sent as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
+    /// The id of the entity that stands in the way, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub entity: Option<Box<EntityId>>,
 }
 
 impl Problem {
@@ -36,6 +42,7 @@ impl Problem {
             detail: Some(detail.into()),
             hint: None,
             retry_after_s: None,
+            entity: None,
         }
     }
 
@@ -72,7 +79,7 @@ impl Problem {
     /// 503 with `Retry-After`: a dependency is away, and nothing was taken in.
     pub fn unavailable(detail: impl Into<String>, retry_after_s: u64) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        problem.retry_after_s = Some(retry_after_s);
+        problem.retry_after_s = Some(u32::try_from(retry_after_s).unwrap_or(u32::MAX));
         problem
     }
 

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use contracts::jobs::{ProcessIncomingData, ReprocessRecords};
 use contracts::{Lane, RawRecordId};
 use serde_json::{Value, json};
-use spine::ports::GraphError;
+use spine::ports::{GraphError, speaks_as};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{AccessError, Context, ScopedTx};
 
 use crate::map::{MEDIA_TYPES, Meaning};
+use crate::pace::Pace;
 use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
@@ -91,7 +92,8 @@ async fn process_all(
             outcomes.push(Outcome::Understood);
             continue;
         }
-        let (record, hints, source) = (kept.record, work.hints.clone(), kept.source);
+        let source = speaks_as(&kept.source, &kept.record.stream);
+        let (record, hints) = (kept.record, work.hints.clone());
         bytes += record.body.len();
         // A mail may have 32 MiB: whoever shares the thread doesn't wait for it.
         let meaning = tokio::task::spawn_blocking(move || meaning(&record, &hints))
@@ -140,6 +142,7 @@ impl JobHandler for Reprocess {
 
     async fn run(&self, job: &JobContext, order: ReprocessRecords) -> Result<Value, JobError> {
         let mut progress = self.progress(job).await?;
+        let mut pace = Pace::default();
         loop {
             if job.cancelled().is_cancelled() {
                 return Err(JobError::retry("stopped; it goes on with the next start"));
@@ -164,19 +167,23 @@ impl JobHandler for Reprocess {
                 return Ok(told(&progress));
             }
             drop(tx);
-            progress = match self.page(job, &page, progress).await {
-                Ok(progress) => progress,
-                Err(error) if is_transient(&error) => return Err(JobError::retry(error)),
-                Err(error) => {
-                    tracing::warn!(%error, "a page is understood record by record");
-                    let mut progress = progress;
-                    for id in &page {
-                        let alone = self.page(job, &[*id], progress).await;
-                        progress = alone.map_err(JobError::retry)?;
+            let mut rest = page.as_slice();
+            while !rest.is_empty() {
+                let ids;
+                (ids, rest) = rest.split_at(rest.len().min(pace.records()));
+                progress = match self.page(job, ids, progress, &mut pace).await {
+                    Ok(progress) => progress,
+                    Err(error) if is_transient(&error) => return Err(JobError::retry(error)),
+                    Err(error) => {
+                        tracing::warn!(%error, "a page is understood record by record");
+                        for id in ids {
+                            let alone = self.page(job, &[*id], progress, &mut pace).await;
+                            progress = alone.map_err(JobError::retry)?;
+                        }
+                        progress
                     }
-                    progress
-                }
-            };
+                };
+            }
             job.progress(told(&progress)).await;
         }
     }
@@ -195,6 +202,7 @@ impl Reprocess {
         job: &JobContext,
         ids: &[RawRecordId],
         mut progress: Progress,
+        pace: &mut Pace,
     ) -> Result<Progress, GraphError> {
         let mut tx = self.begin(job).await?;
         let mut work = Understanding::begin(&self.0.ports, &mut tx).await?;
@@ -204,6 +212,7 @@ impl Reprocess {
         progress.parked += i64::try_from(outcomes.iter().filter(is_parked).count()).unwrap_or(0);
         progress.after = ids.last().copied().unwrap_or(progress.after);
         store::reprocess_advance(&mut tx, job.job, &progress).await?;
+        pace.ended(tx.is_waited_for().await?);
         tx.commit().await?;
         Ok(progress)
     }

@@ -1,11 +1,13 @@
 //! Takes the records of a file in and understands them, some hundred a commit.
 //!
 //! Job in: `run-import`.
+//! Whoever waits for the people and addresses of a commit ends it early ([`Pace`]).
 //! Invariant: how far the file is understood moves in the commit that holds its records, so that whoever goes on after a
 //! stop neither doubles nor misses one. All of it in the lane `backfill`. Begin with [`RunImportHandler::run`].
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::vec::IntoIter;
 
 use async_trait::async_trait;
 use contracts::Lane;
@@ -20,13 +22,12 @@ use uuid::Uuid;
 use crate::files;
 use crate::format::Format;
 use crate::map::{Hints, Meaning};
+use crate::pace::{MOST, Pace, STRIDE};
 use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
-/// Records a commit.
-const BATCH: usize = 500;
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What the owner says is looked at again after so many batches.
@@ -35,6 +36,16 @@ const BATCHES_PER_LOOK: usize = 50;
 /// Runs imports.
 #[derive(Debug, Clone)]
 pub(crate) struct RunImportHandler(Context);
+
+/// What one commit did.
+struct Committed {
+    /// How far the file is understood.
+    position: i64,
+    /// Somebody waited for what it held.
+    was_waited_for: bool,
+    /// What is left, because of that.
+    rest: Vec<Read>,
+}
 
 /// A record with what it means.
 type Read = (Item, Result<Meaning, String>);
@@ -90,6 +101,7 @@ impl RunImportHandler {
         splitter: Splitter,
     ) -> Result<Ended, JobError> {
         let mut position = row.position;
+        let mut pace = Pace::default();
         let mut work = self.look(job).await?;
         let mut ahead = read(splitter, position, work.hints.clone());
         for count in 1_usize.. {
@@ -114,7 +126,10 @@ impl RunImportHandler {
             };
             let end = end(&last.0);
             ahead = read(splitter, end, work.hints.clone());
-            if !self.batch(job, row, position, items, &mut work).await? {
+            if !self
+                .batch(job, row, position, items, (&mut work, &mut pace))
+                .await?
+            {
                 return Ok(Ended::Elsewhere);
             }
             position = end;
@@ -131,25 +146,32 @@ impl RunImportHandler {
             .map_err(JobError::retry)
     }
 
-    /// One commit; if anything in it is refused, one for each half, and so on, so that the poisonous record is parked
-    /// alone. False: the import goes on elsewhere, or was ended.
+    /// One commit, or several while somebody waits; if anything in one is refused, one for each half, and so on, so that
+    /// the poisonous record is parked alone. False: the import goes on elsewhere, or was ended.
     async fn batch(
         &self,
         job: &JobContext,
         row: &ImportRow,
         mut position: i64,
         items: Vec<Read>,
-        work: &mut Understanding,
+        (work, pace): (&mut Understanding, &mut Pace),
     ) -> Result<bool, JobError> {
         // What comes first is last; whether it is the last try.
         let mut parts = vec![(items, false)];
-        while let Some((items, is_last_try)) = parts.pop() {
-            let Some(end) = items.last().map(|last| end(&last.0)) else {
+        while let Some((mut items, is_last_try)) = parts.pop() {
+            if items.len() > pace.records() {
+                parts.push((items.split_off(pace.records()), false));
+            }
+            if items.is_empty() {
                 continue;
-            };
+            }
             match self.commit(job, row, position, items, work).await {
-                Ok(true) => position = end,
-                Ok(false) => return Ok(false),
+                Ok(Some(committed)) => {
+                    position = committed.position;
+                    pace.ended(committed.was_waited_for);
+                    parts.push((committed.rest, false));
+                }
+                Ok(None) => return Ok(false),
                 Err((error, _)) if is_last_try || is_transient(&error) => return Err(JobError::retry(error)),
                 Err((error, mut items)) => {
                     tracing::warn!(%error, import = %row.id, records = items.len(), "a batch is taken in by halves");
@@ -171,7 +193,7 @@ impl RunImportHandler {
         Ok(true)
     }
 
-    /// Gives the items back with the error.
+    /// Gives the items back with the error. `None`: the import goes on elsewhere, or was ended.
     async fn commit(
         &self,
         job: &JobContext,
@@ -179,29 +201,41 @@ impl RunImportHandler {
         position: i64,
         items: Vec<Read>,
         work: &mut Understanding,
-    ) -> Result<bool, (GraphError, Vec<Item>)> {
-        let (items, meanings): (Vec<Item>, Vec<_>) = items.into_iter().unzip();
-        match self.try_commit(job, row, position, &items, meanings, work).await {
-            Ok(done) => Ok(done),
+    ) -> Result<Option<Committed>, (GraphError, Vec<Item>)> {
+        let (mut items, meanings): (Vec<Item>, Vec<_>) = items.into_iter().unzip();
+        let mut meanings = meanings.into_iter();
+        let done = self
+            .try_commit(job, row, position, (&items, &mut meanings), work)
+            .await;
+        match done {
+            Ok(Some((step, was_waited_for))) => {
+                let rest = items.split_off(usize::try_from(step.taken).unwrap_or_default());
+                Ok(Some(Committed {
+                    position: step.position,
+                    was_waited_for,
+                    rest: rest.into_iter().zip(meanings).collect(),
+                }))
+            }
+            Ok(None) => Ok(None),
             Err(error) => Err((error, items)),
         }
     }
 
+    /// What was done, from the first record on, and whether somebody waited for it.
     async fn try_commit(
         &self,
         job: &JobContext,
         row: &ImportRow,
         position: i64,
-        items: &[Item],
-        meanings: Vec<Result<Meaning, String>>,
+        (items, meanings): (&[Item], &mut IntoIter<Result<Meaning, String>>),
         work: &mut Understanding,
-    ) -> Result<bool, GraphError> {
+    ) -> Result<Option<(Step, bool)>, GraphError> {
         let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
         tx.set_lane(Lane::Backfill);
         store::imports_lock(&mut tx).await?;
         let now = store::import_hold(&mut tx, row.id).await?;
         if !now.is_some_and(|now| now.state == "running" && now.position == position) {
-            return Ok(false);
+            return Ok(None);
         }
         let source = Format::recognise(&row.format).unwrap_or(Format::JsonLd).source();
         let mut step = Step {
@@ -210,7 +244,7 @@ impl RunImportHandler {
         };
         let intake = self.0.ports.record_intake();
         let mut batch = intake.batch(&source, items.len());
-        let mut meanings = meanings.into_iter();
+        let mut was_waited_for = false;
         for part in parts(items) {
             let items = items.get(part).unwrap_or_default();
             let meanings = meanings.by_ref().take(items.len()).collect();
@@ -222,12 +256,17 @@ impl RunImportHandler {
                 (work, &mut step),
             )
             .await?;
+            was_waited_for = tx.is_waited_for().await?;
+            if was_waited_for {
+                break;
+            }
         }
         batch.write(&mut tx).await?;
         drop(batch);
+        was_waited_for = was_waited_for || tx.is_waited_for().await?;
         store::import_advance(&mut tx, row.id, step).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some((step, was_waited_for)))
     }
 
     /// Takes in and understands records of which each is of another thing, or the same.
@@ -285,14 +324,15 @@ impl RunImportHandler {
 }
 
 /// Records in parts, in none of which two revisions of one thing stand: the later is taken in once it is decided whether
-/// the earlier holds.
+/// the earlier holds. None is longer than what is taken in before it is asked whether somebody waits.
 fn parts(items: &[Item]) -> Vec<Range<usize>> {
     let (mut parts, mut begin) = (Vec::new(), 0);
     let mut revisions: HashMap<(&str, &str), &str> = HashMap::new();
     for (at, Item { record, .. }) in items.iter().enumerate() {
         let thing = (record.stream.as_str(), record.remote_id.as_str());
         let revision = record.revision.as_str();
-        if !record.remote_id.is_empty() && revisions.get(&thing).is_some_and(|other| *other != revision) {
+        let is_other = || revisions.get(&thing).is_some_and(|other| *other != revision);
+        if at - begin >= STRIDE || !record.remote_id.is_empty() && is_other() {
             parts.push(begin..at);
             begin = at;
             revisions.clear();
@@ -309,7 +349,7 @@ type Ahead = JoinHandle<(Splitter, std::io::Result<Vec<Read>>)>;
 /// Reads the records after a place, and what they mean.
 fn read(mut splitter: Splitter, after: i64, hints: Hints) -> Ahead {
     tokio::task::spawn_blocking(move || {
-        let items = splitter.batch(u64::try_from(after).unwrap_or(0), BATCH, BATCH_BYTES_MAX);
+        let items = splitter.batch(u64::try_from(after).unwrap_or(0), MOST, BATCH_BYTES_MAX);
         let read = items.map(|items| items.into_iter().map(|item| mean(item, &hints)).collect());
         (splitter, read)
     })

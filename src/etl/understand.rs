@@ -178,33 +178,36 @@ impl Understanding {
             later.extend(place.map(|place| (at, "location", Far::Is(place))));
         }
         self.people(&mut work, tx, meaning.people).await?;
-        let ids = work.write(tx).await?;
-        if let Some(first) = ids.first() {
-            work.enclosures(tx, *first, meaning.enclosures).await?;
+        if let Some(one) = work.entities.first()
+            && !meaning.told_apart.is_empty()
+            && let Some((at, _)) = own_id(&one.identifiers)
+        {
+            work.batch
+                .tell_apart(one.identifiers[at].clone(), meaning.told_apart);
         }
-        if let Some(group) = ids.first() {
-            work.members(tx, *group, &meaning.members, &left).await?;
+        let written = work.write(tx).await?;
+        let shown = |at: usize| written.entities.get(at).map(|one| one.id);
+        // What the record says stays with what it is about, though that was merged.
+        let own = |at: usize| written.written_to.get(at).copied();
+        let all_kept = match shown(0).zip(own(0)) {
+            Some(first) => work.enclosures(tx, first, meaning.enclosures).await?,
+            None => true,
+        };
+        if let Some(group) = own(0) {
+            work.members(tx, group, &meaning.members, &left).await?;
         }
-        let id = |at: usize| ids.get(at).copied();
-        let relations = later
-            .into_iter()
-            .filter_map(|(at, predicate, far)| {
-                let (from, to) = match far {
-                    Far::At(to) => (id(at)?, id(to)?),
-                    Far::Is(to) => (id(at)?, to),
-                };
-                Some(RelationChange {
-                    from,
-                    predicate: predicate.to_owned(),
-                    to,
-                })
-            })
-            .filter(|relation| relation.from != relation.to);
-        work.relations.extend(relations);
-        if !work.relations.is_empty() {
-            work.write(tx).await?;
+        for (at, predicate, far) in later {
+            let (ends, roots) = match far {
+                Far::At(to) => ((own(at), own(to)), (shown(at), shown(to))),
+                Far::Is(to) => ((own(at), Some(to)), (shown(at), Some(to))),
+            };
+            let (Some(from), Some(to)) = ends else { continue };
+            if roots.0 != roots.1 {
+                let predicate = predicate.to_owned();
+                work.relations.push(RelationChange { from, predicate, to });
+            }
         }
-        Ok(())
+        work.relate(tx, all_kept).await
     }
 
     /// Makes people of mailboxes that nobody bears, and names those that have none.

@@ -15,7 +15,7 @@ use spine::ports::{
     RecordIntake,
 };
 
-use crate::apply::Work;
+use crate::apply::{ToldApart, Work};
 use crate::draft::{Draft, key};
 use crate::model::shown_title;
 use crate::normalise::normalise;
@@ -29,6 +29,8 @@ pub(crate) struct Batch<'a> {
     /// Of one record: each step is written as it is made.
     is_alone: bool,
     draft: Draft,
+    /// Of whom the next record says that they are not the same.
+    told_apart: ToldApart,
     is_spoilt: bool,
 }
 
@@ -40,6 +42,7 @@ impl<'a> Batch<'a> {
             source: source.to_owned(),
             is_alone: size <= 1,
             draft: Draft::default(),
+            told_apart: ToldApart::default(),
             is_spoilt: false,
         }
     }
@@ -57,6 +60,40 @@ impl Batch<'_> {
         }
         revised.extend(places.into_values().filter(|places| places.len() > 1).flatten());
         Ok(revised)
+    }
+}
+
+/// What is done with what a record means.
+#[derive(Clone, Copy)]
+enum Deed {
+    Understand,
+    Relate,
+}
+
+impl Batch<'_> {
+    /// Applies a part of what a record means to the draft.
+    async fn work(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+        deed: Deed,
+    ) -> Result<Applied, GraphError> {
+        let types = self.graph.types(tx).await?;
+        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(types, change.by, &change.source);
+        work.draft = std::mem::take(&mut self.draft);
+        work.told_apart = std::mem::take(&mut self.told_apart);
+        let outcome = match deed {
+            Deed::Understand => work.understand(tx, record, &change).await,
+            Deed::Relate => work.relate(tx, record, &change).await,
+        };
+        self.draft = std::mem::take(&mut work.draft);
+        self.is_spoilt |= outcome.is_err();
+        if outcome.is_ok() {
+            work.tell_all(tx)?;
+        }
+        outcome
     }
 }
 
@@ -183,22 +220,29 @@ impl IntakeBatch for Batch<'_> {
         change: Change,
     ) -> Result<Applied, GraphError> {
         if self.is_alone {
-            return self.graph.understand(tx, record, change).await;
+            let told_apart = std::mem::take(&mut self.told_apart);
+            return self.graph.understand_apart(tx, record, change, told_apart).await;
         }
-        let types = self.graph.types(tx).await?;
-        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
         if !self.draft.records.hold(tx, record).await? {
             return Err(GraphError::Invalid(format!("there is no record {record}")));
         }
-        let mut work = Work::new(types, change.by, &change.source);
-        work.draft = std::mem::take(&mut self.draft);
-        let outcome = work.understand(tx, record, &change).await;
-        self.draft = std::mem::take(&mut work.draft);
-        self.is_spoilt |= outcome.is_err();
-        if outcome.is_ok() {
-            work.tell_all(tx)?;
+        self.work(tx, record, change, Deed::Understand).await
+    }
+
+    fn tell_apart(&mut self, one: Identifier, others: Vec<Identifier>) {
+        self.told_apart.insert(key(&one), others);
+    }
+
+    async fn relate(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError> {
+        if self.is_alone {
+            return self.graph.relate(tx, record, change).await;
         }
-        outcome
+        self.work(tx, record, change, Deed::Relate).await
     }
 
     async fn park(&mut self, tx: &mut ScopedTx, record: RawRecordId, reason: &str) -> Result<(), GraphError> {

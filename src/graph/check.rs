@@ -15,6 +15,8 @@ use crate::schema::{Types, Unknown};
 const ITEMS_MAX: usize = 1_000;
 const IDENTIFIERS_MAX: usize = 50;
 const NAME_LEN_MAX: usize = 200;
+/// A source with one of its streams.
+const SOURCE_LEN_MAX: usize = 2 * NAME_LEN_MAX + 1;
 const TITLE_LEN_MAX: usize = 2_048;
 const PREDICATE_LEN_MAX: usize = 64;
 /// Of one source's properties of one entity, as JSON.
@@ -26,7 +28,10 @@ pub(crate) fn change(types: &Types, principal: &Principal, mut change: Change) -
     {
         return Err(format!("{principal} can't speak as the user"));
     }
-    name("source", &change.source)?;
+    if change.source.is_empty() {
+        return Err("the source is empty".to_owned());
+    }
+    text("source", &change.source, SOURCE_LEN_MAX)?;
     if change.entities.len() > ITEMS_MAX || change.relations.len() > ITEMS_MAX {
         return Err(format!(
             "a change holds at most {ITEMS_MAX} entities and {ITEMS_MAX} relations: split it"

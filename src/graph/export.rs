@@ -29,6 +29,14 @@ impl GraphExport for Graph {
         Ok(store::export_identifiers(tx, entities).await?)
     }
 
+    async fn told_apart(
+        &self,
+        tx: &mut ScopedTx,
+        entities: &[Uuid],
+    ) -> Result<Vec<(Uuid, Uuid)>, GraphError> {
+        Ok(store::export_told_apart(tx, entities).await?)
+    }
+
     async fn relation_page(
         &self,
         tx: &mut ScopedTx,

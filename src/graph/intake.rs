@@ -14,8 +14,8 @@ use spine::ports::{
     Withdrawal,
 };
 
-use crate::apply::Work;
 use crate::apply::entity::{members, timeline_anew};
+use crate::apply::{ToldApart, Work};
 use crate::batch::Batch;
 use crate::model::{changes, fold};
 use crate::normalise::normalise;
@@ -50,14 +50,21 @@ impl RecordIntake for Graph {
         record: RawRecordId,
         change: Change,
     ) -> Result<Applied, GraphError> {
+        self.understand_apart(tx, record, change, ToldApart::default())
+            .await
+    }
+
+    async fn relate(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
-        if !store::raw_hold(tx, record).await? {
-            return Err(GraphError::Invalid(format!("there is no record {record}")));
-        }
         let mut work = Work::new(types, change.by, &change.source);
         store::savepoint(tx).await?;
-        let outcome = work.understand(tx, record, &change).await;
+        let outcome = work.relate(tx, record, &change).await;
         work.end(tx, outcome).await
     }
 
@@ -110,6 +117,28 @@ impl RecordIntake for Graph {
 
     fn batch<'a>(&'a self, source: &str, size: usize) -> Box<dyn IntakeBatch + 'a> {
         Box::new(Batch::new(self, source, size))
+    }
+}
+
+impl Graph {
+    /// As [`RecordIntake::understand`], of a record that says of some that they are not the same.
+    pub(crate) async fn understand_apart(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+        told_apart: ToldApart,
+    ) -> Result<Applied, GraphError> {
+        let types = self.types(tx).await?;
+        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        if !store::raw_hold(tx, record).await? {
+            return Err(GraphError::Invalid(format!("there is no record {record}")));
+        }
+        let mut work = Work::new(types, change.by, &change.source);
+        work.told_apart = told_apart;
+        store::savepoint(tx).await?;
+        let outcome = work.understand(tx, record, &change).await;
+        work.end(tx, outcome).await
     }
 }
 

@@ -63,6 +63,7 @@ pub fn service(context: &Context) -> Service {
         personal_tables: &[
             "graph.timeline_gap",
             "graph.record_entity",
+            "graph.record_relation",
             "graph.timeline",
             "graph.name_sound",
             "graph.merge_decision",

@@ -45,7 +45,7 @@ fn told(problem: &Problem) -> String {
 
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
 /// `{}` stands for what both name, such as an id.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 11] = [
     (
         "POST /entities/{}/restore takes that back",
         "`allod entity restore {}` takes that back",
@@ -58,6 +58,10 @@ const WORDS: [(&str, &str); 10] = [
     (
         "set when it is due instead",
         "`allod task edit ID --due TIME` sets when it is due instead",
+    ),
+    (
+        "change that one (PATCH /entities/{id}), or make another one with \"anyway\": true and be asked whether they are the same",
+        "`allod entity edit` changes that one; --anyway adds another one, and `allod merges list` then asks whether they are the same",
     ),
     (
         "GET /rules lists yours and those that come with the hub",

@@ -92,7 +92,7 @@ impl MinuteLimit {
 impl From<TooMany> for contracts::Problem {
     fn from(error: TooMany) -> Self {
         let mut problem = Self::new(axum::http::StatusCode::TOO_MANY_REQUESTS, "too many tries");
-        problem.retry_after_s = Some(error.retry_after_s);
+        problem.retry_after_s = u32::try_from(error.retry_after_s).ok();
         problem
     }
 }

@@ -60,6 +60,8 @@ fn kinds(format: Format) -> Option<Vec<String>> {
 struct Exported {
     entity: ExportedEntity,
     identifiers: Vec<Identifier>,
+    /// Who it is not, by the owner's word.
+    told_apart: Vec<Uuid>,
 }
 
 impl Exported {
@@ -262,10 +264,17 @@ impl Export {
                 .or_default()
                 .push(Identifier::new(one.scheme, one.value));
         }
+        let mut apart: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        if self.format == Format::JsonLd {
+            for (one, other) in export.told_apart(tx, &ids).await? {
+                apart.entry(one).or_default().push(other);
+            }
+        }
         self.page = page
             .into_iter()
             .map(|entity| Exported {
                 identifiers: borne.remove(&entity.id).unwrap_or_default(),
+                told_apart: apart.remove(&entity.id).unwrap_or_default(),
                 entity,
             })
             .collect();

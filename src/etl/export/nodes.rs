@@ -19,6 +19,7 @@ pub(super) fn head(out: &mut Vec<u8>) {
         "starts_at": "startDate",
         "props": { "@id": "allod:props", "@type": "@json" },
         "identifiers": { "@id": "allod:identifiers", "@type": "@json" },
+        "distinct": { "@id": "allod:distinct", "@type": "@id" },
         "from": "allod:from",
         "predicate": "allod:predicate",
         "to": "allod:to",
@@ -57,6 +58,10 @@ pub(super) fn entity(exported: &Exported, out: &mut Vec<u8>) {
     }
     if let Some(at) = entity.starts_at {
         node["starts_at"] = json!(at);
+    }
+    if !exported.told_apart.is_empty() {
+        let others = exported.told_apart.iter().map(|id| format!("urn:uuid:{id}"));
+        node["distinct"] = others.collect();
     }
     push(out, &node);
 }

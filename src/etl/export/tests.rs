@@ -18,6 +18,7 @@ fn exported(kind: &str, starts_at: Option<&str>, props: Value) -> Exported {
     };
     Exported {
         entity,
+        told_apart: Vec::new(),
         identifiers: vec![Identifier::new("ical.uid", "x")],
     }
 }

@@ -14,6 +14,7 @@ use super::{Edge, End, Meaning, identified};
 pub(crate) const SCHEME: &str = "allod.entity";
 const NODE_BYTES_MAX: usize = 1024 * 1024;
 const IDENTIFIERS_MAX: usize = 49;
+const DISTINCT_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Node {
@@ -27,6 +28,8 @@ struct Node {
     identifiers: Vec<Identifier>,
     #[serde(default)]
     props: Map<String, Value>,
+    #[serde(default)]
+    distinct: Vec<String>,
     from: Option<FarEnd>,
     predicate: Option<String>,
     to: Option<FarEnd>,
@@ -69,8 +72,14 @@ pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
     let mut entity = identified(&node.kind, node.title, identifiers);
     entity.props = node.props;
     entity.starts_at = node.starts_at;
+    let distinct = node.distinct.iter().take(DISTINCT_MAX);
+    let distinct: Result<Vec<Uuid>, String> = distinct.map(|other| uuid(other)).collect();
     Ok(Meaning {
         entities: vec![entity],
+        told_apart: distinct?
+            .into_iter()
+            .map(|other| Identifier::new(SCHEME, other.to_string()))
+            .collect(),
         ..Meaning::default()
     })
 }

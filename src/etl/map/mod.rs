@@ -58,6 +58,8 @@ pub(crate) struct Meaning {
     pub(crate) letter: Option<String>,
     /// An edge of an export.
     pub(crate) edge: Option<Edge>,
+    /// By what others are known who are not the first thing.
+    pub(crate) told_apart: Vec<Identifier>,
     /// Contents that come with the first thing: attachments of a mail, the picture of a card.
     pub(crate) enclosures: Vec<Enclosure>,
 }

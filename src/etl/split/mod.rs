@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-use spine::ports::RawRecord;
+use spine::ports::{FILES, RawRecord};
 
 use crate::format::Format;
 
@@ -138,7 +138,7 @@ impl Splitter {
             end: piece.end,
             record: RawRecord {
                 connection: None,
-                stream: "file".to_owned(),
+                stream: FILES.to_owned(),
                 remote_id: piece.remote_id,
                 revision: piece.revision,
                 media_type: self.format.record_media_type().to_owned(),

@@ -5,7 +5,7 @@
 use contracts::{EntityId, RawRecordId};
 use spine::ScopedTx;
 use spine::ports::{
-    AssertedBy, Change, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError, Ports,
+    Applied, AssertedBy, Change, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError, Ports,
     RelationChange, Target,
 };
 
@@ -38,26 +38,42 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Writes what was collected; gives the entities' ids in their order.
-    pub(super) async fn write(&mut self, tx: &mut ScopedTx) -> Result<Vec<EntityId>, GraphError> {
-        let change = Change {
+    /// Writes what was collected.
+    pub(super) async fn write(&mut self, tx: &mut ScopedTx) -> Result<Applied, GraphError> {
+        let change = self.collected();
+        self.batch.understand(tx, self.record, change).await
+    }
+
+    /// Writes the relations that were collected; if they are all, in the place of those that the record stated before.
+    pub(super) async fn relate(&mut self, tx: &mut ScopedTx, are_all: bool) -> Result<(), GraphError> {
+        let change = self.collected();
+        if are_all {
+            self.batch.relate(tx, self.record, change).await?;
+        } else if !change.relations.is_empty() {
+            self.batch.understand(tx, self.record, change).await?;
+        }
+        Ok(())
+    }
+
+    fn collected(&mut self) -> Change {
+        Change {
             by: AssertedBy::Connector,
             source: self.source.to_owned(),
             raw: None,
             entities: std::mem::take(&mut self.entities),
             relations: std::mem::take(&mut self.relations),
-        };
-        let applied = self.batch.understand(tx, self.record, change).await?;
-        Ok(applied.entities.into_iter().map(|entity| entity.id).collect())
+        }
     }
 
-    /// Keeps what came with the first thing. What isn't taken is still told of by the thing itself, and by the record.
+    /// Keeps what came with the first thing, which `own` is, and `holder` shows. What isn't taken is still told of by the
+    /// thing itself, and by the record. False: something wasn't taken.
     pub(super) async fn enclosures(
         &mut self,
         tx: &mut ScopedTx,
-        holder: EntityId,
+        (holder, own): (EntityId, EntityId),
         enclosures: Vec<Enclosure>,
-    ) -> Result<(), GraphError> {
+    ) -> Result<bool, GraphError> {
+        let mut all_kept = true;
         if !enclosures.is_empty() {
             self.batch.write(tx).await?;
         }
@@ -70,17 +86,18 @@ impl<'a> Work<'a> {
             };
             match self.ports.media_store().keep(tx, media).await {
                 Ok(kept) => self.relations.push(RelationChange {
-                    from: holder,
+                    from: own,
                     predicate: enclosure.predicate.to_owned(),
                     to: kept.media,
                 }),
                 Err(MediaError::Access(error)) => return Err(error.into()),
                 Err(MediaError::Refused(reason)) => {
+                    all_kept = false;
                     tracing::info!(record = %self.record, reason, "an enclosure is not kept by itself");
                 }
             }
         }
-        Ok(())
+        Ok(all_kept)
     }
 
     /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing
@@ -143,7 +160,13 @@ impl<'a> Work<'a> {
                 to,
             });
         }
-        self.write(tx).await.map(drop)
+        match self.write(tx).await?.rings.first() {
+            None => Ok(()),
+            Some(ring) => Err(GraphError::Invalid(format!(
+                "the relation would close a ring of `{}`: take one of the others away first",
+                ring.predicate
+            ))),
+        }
     }
 
     async fn end(&mut self, tx: &mut ScopedTx, end: &End) -> Result<EntityId, GraphError> {

@@ -33,36 +33,41 @@ struct Words {
 }
 
 impl Work<'_> {
+    /// Applies it; says how its root stands then, and to which entity it was written.
     pub(super) async fn entity(
         &mut self,
         tx: &mut ScopedTx,
         change: &EntityChange,
-    ) -> Result<AppliedEntity, GraphError> {
+    ) -> Result<(AppliedEntity, EntityId), GraphError> {
         let kind = self.types.get(&change.kind).map_err(GraphError::Invalid)?;
         let joins = identity::is_somebody(&kind.name) && !change.identifiers.is_empty();
         if joins {
             self.hold_bearers(tx, kind, change).await?;
         }
         let is_subject = matches!(change.target, Target::Record);
-        let applied = match self.target(tx, kind, change).await? {
-            (node, Some(held)) => {
+        let (node, held) = self.target(tx, kind, change).await?;
+        let mut applied = match held {
+            Some(held) => {
                 if let Some(record) = self.raw {
                     self.draft.spoke(record, node, is_subject);
                 }
                 self.update(tx, kind, held, change).await?
             }
-            (id, None) => {
+            None => {
                 // What a record made names it.
                 if let Some(record) = self.raw.filter(|_| is_subject) {
-                    self.draft.spoke(record, id, true);
+                    self.draft.spoke(record, node, true);
                 }
-                self.create(tx, kind, id, change).await?
+                self.create(tx, kind, node, change).await?
             }
         };
-        if joins {
-            return self.join_bearers(tx, kind, applied, change).await;
+        if !self.told_apart.is_empty() {
+            self.keep_apart(tx, node, change).await?;
         }
-        Ok(applied)
+        if joins {
+            applied = self.join_bearers(tx, kind, applied, change).await?;
+        }
+        Ok((applied, node))
     }
 
     async fn target(
@@ -95,7 +100,7 @@ impl Work<'_> {
         Ok((node, Some(Held { node, root })))
     }
 
-    async fn create(
+    pub(super) async fn create(
         &mut self,
         tx: &mut ScopedTx,
         kind: &EntityType,

@@ -7,15 +7,18 @@
 //! Begin with [`Work::run`], then `entity`.
 
 pub(crate) mod entity;
+pub(crate) mod made;
 mod new;
 mod relation;
 mod removal;
+pub(crate) mod rings;
+mod statement;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use contracts::events::connector::DataReceived;
-use contracts::{EntityId, EventPayload, NewEvent, RawRecordId};
+use contracts::{EntityId, EventPayload, NewEvent, RawRecordId, RelationId};
 use spine::ports::{
     Applied, AssertedBy, Change, EntityChange, GraphError, GraphWrite, Identifier, RawRecord, RelationChange,
     Target, Until,
@@ -23,7 +26,7 @@ use spine::ports::{
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
-use crate::draft::{Draft, key};
+use crate::draft::{Draft, Key, key};
 use crate::model::Asserter;
 use crate::schema::Types;
 use crate::{Graph, check, raw, store};
@@ -119,6 +122,9 @@ impl Graph {
     }
 }
 
+/// Of whom a record says that they are not the same: by what one is known, by what the others are.
+pub(crate) type ToldApart = HashMap<Key, Vec<Identifier>>;
+
 /// A change on its way into the graph.
 pub(crate) struct Work<'a> {
     pub(crate) types: &'a Types,
@@ -126,10 +132,16 @@ pub(crate) struct Work<'a> {
     raw: Option<RawRecordId>,
     /// What is said only until the other sources' word changes.
     until: &'a [Until],
+    /// Who isn't the same as whom.
+    pub(crate) told_apart: ToldApart,
     /// What is read and not yet written.
     pub(crate) draft: Draft,
     /// What will be told once everything is written.
     pub(crate) events: Vec<NewEvent>,
+    /// What a source said that would have closed a ring.
+    rings: Vec<RelationChange>,
+    /// Relations that hold by the word of another record of the source.
+    restated: Vec<RelationId>,
 }
 
 impl<'a> Work<'a> {
@@ -142,8 +154,11 @@ impl<'a> Work<'a> {
             },
             raw: None,
             until: &[],
+            told_apart: ToldApart::default(),
             draft: Draft::default(),
             events: Vec::new(),
+            rings: Vec::new(),
+            restated: Vec::new(),
         }
     }
 
@@ -222,10 +237,17 @@ impl<'a> Work<'a> {
     ) -> Result<(), GraphError> {
         self.hold(tx, &change.entities).await?;
         for entity in &change.entities {
-            applied.entities.push(self.entity(tx, entity).await?);
+            let (shown, written_to) = self.entity(tx, entity).await?;
+            applied.entities.push(shown);
+            applied.written_to.push(written_to);
         }
         for relation in &change.relations {
             applied.relations.extend(self.relation(tx, relation).await?);
+        }
+        applied.rings.append(&mut self.rings);
+        for ring in &applied.rings {
+            let (source, predicate) = (&self.asserter.source, &ring.predicate);
+            tracing::warn!(source, predicate, from = %ring.from, to = %ring.to, "a relation that would close a ring is left out");
         }
         Ok(())
     }
@@ -254,7 +276,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn hold(&mut self, tx: &mut ScopedTx, entities: &[EntityChange]) -> Result<(), GraphError> {
+    pub(crate) async fn hold(
+        &mut self,
+        tx: &mut ScopedTx,
+        entities: &[EntityChange],
+    ) -> Result<(), GraphError> {
         let keys = entities.iter().flat_map(|entity| &entity.identifiers).map(key);
         let kinds: BTreeSet<String> = entities.iter().map(|entity| entity.kind.clone()).collect();
         self.draft.hold(tx, keys.collect(), &kinds).await

@@ -85,6 +85,7 @@ impl Work<'_> {
                 version,
                 created: true,
             }],
+            written_to: vec![id],
             ..Applied::default()
         }))
     }

@@ -1,7 +1,8 @@
 //! One edge of a change.
 //!
 //! Invariant: an edge that the owner took away stays away whoever repeats it, as does one of an entity that was deleted;
-//! an edge between entities that were merged is one with the same edge of what they were merged into.
+//! an edge between entities that were merged is one with the same edge of what they were merged into. An edge that would
+//! close a ring is refused; a source's is left out, and the rest of its record holds.
 
 use contracts::events::data::RelationAdded;
 use contracts::{NewEvent, RelationId};
@@ -49,18 +50,31 @@ impl Work<'_> {
         if let Some(refused) = rows.iter().find(|row| row.refused).filter(|_| !by_user) {
             return Ok(Some(refused.id));
         }
-        // Like claims, what a record says stays with the entity that it is about, whatever that was merged into.
+        // Like claims, what a record says stays with the entity that it is about, whatever that was merged into; what the
+        // owner says after a merge is said of the survivor, also if she had said it of the absorbed one.
         let (from, to) = if self.follows_record() {
             (from, to)
         } else {
             (near.id, far.id)
         };
         let is_mine = |row: &&store::EdgeRow| {
-            let is_of_these = (row.from, row.to) == (from.0, to.0) || !self.follows_record();
-            row.live && row.source == self.asserter.source && is_of_these
+            row.live && row.source == self.asserter.source && (row.from, row.to) == (from.0, to.0)
         };
         if let Some(mine) = rows.iter().find(is_mine) {
+            if mine.raw != self.raw {
+                self.say_again(mine.id);
+            }
             return Ok(Some(mine.id));
+        }
+        // What holds already by another source's word makes no ring that isn't there.
+        if !rows.iter().any(|row| row.live)
+            && let Some(ring) = self.ring(tx, near.id, &predicate, far.id).await?
+        {
+            if !self.follows_record() {
+                return Err(GraphError::Invalid(ring.refusal(&predicate)));
+            }
+            self.rings.push(change.clone());
+            return Ok(None);
         }
         let id = RelationId::new();
         self.draft.relate(NewEdge {

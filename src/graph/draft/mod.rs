@@ -8,11 +8,12 @@ mod records;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use contracts::{EntityId, RawRecordId};
+use contracts::{EntityId, RawRecordId, RelationId};
 use spine::ScopedTx;
 use spine::ports::{AssertedBy, GraphError, Identifier};
 use uuid::Uuid;
 
+use crate::apply::rings::is_ordering;
 use crate::model::{Asserter, Claim, Content};
 use crate::store::{
     self, Bearer, Bears, Borne, Edge, EdgeRow, Link, Named, NewEdge, NewEntity, StoredEntity,
@@ -39,6 +40,8 @@ pub(crate) struct Draft {
     born: HashSet<Uuid>,
     /// Edges that went through here, by both ends.
     edges: HashMap<(Uuid, Uuid), Vec<(String, EdgeRow)>>,
+    /// Where edges that order begin and end that went through here.
+    ordered: (HashSet<Uuid>, HashSet<Uuid>),
     unwritten: Unwritten,
 }
 
@@ -78,6 +81,7 @@ struct Unwritten {
     edges: Vec<NewEdge>,
     named: Vec<Named>,
     spoken_of: Vec<(RawRecordId, Uuid, bool)>,
+    restated: Vec<(RelationId, RawRecordId)>,
 }
 
 impl Draft {
@@ -488,6 +492,14 @@ impl Draft {
         Ok(rows)
     }
 
+    /// False: nothing leads to `near`, or nothing leads on from `far`, by edges that order.
+    pub(crate) fn may_close_ring(&self, near: EntityId, far: EntityId) -> bool {
+        let (begins, ends) = &self.ordered;
+        let is_led_to = !self.born.contains(&near.0) || ends.contains(&near.0);
+        let leads_on = !self.born.contains(&far.0) || begins.contains(&far.0);
+        is_led_to && leads_on
+    }
+
     /// Writes an edge that its source hasn't said, and its item on the timeline.
     pub(crate) fn relate(&mut self, edge: NewEdge) {
         let row = EdgeRow {
@@ -497,10 +509,21 @@ impl Draft {
             refused: false,
             from: edge.from,
             to: edge.to,
+            raw: edge.raw,
         };
+        if is_ordering(&edge.predicate) {
+            self.ordered.0.insert(edge.from);
+            self.ordered.1.insert(edge.to);
+        }
         let edges = self.edges.entry((edge.from, edge.to)).or_default();
         edges.push((edge.predicate.clone(), row));
         self.unwritten.edges.push(edge);
+    }
+
+    /// A record states what another one of its source stated first.
+    pub(crate) fn restate(&mut self, record: RawRecordId, relations: &[RelationId]) {
+        let said = relations.iter().map(|relation| (*relation, record));
+        self.unwritten.restated.extend(said);
     }
 
     /// Writes what isn't written yet, and forgets what it held: what comes next changes it past the draft.
@@ -511,6 +534,7 @@ impl Draft {
         self.claims.clear();
         self.born.clear();
         self.edges.clear();
+        self.ordered = Default::default();
         Ok(())
     }
 
@@ -525,6 +549,7 @@ impl Draft {
             edges,
             named,
             spoken_of,
+            restated,
         } = std::mem::take(&mut self.unwritten);
         changed.retain(|id| !fresh.contains(id));
         let held = |id: &Uuid| self.entities.get(id);
@@ -550,6 +575,9 @@ impl Draft {
         }
         if !spoken_of.is_empty() {
             store::record_link_all(tx, &spoken_of).await?;
+        }
+        if !restated.is_empty() {
+            store::restate_all(tx, &restated).await?;
         }
         self.records.settle(tx).await
     }

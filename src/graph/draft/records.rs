@@ -17,6 +17,8 @@ pub(crate) struct Records {
     unwritten: Vec<(RawRow, i32)>,
     places: HashMap<RawRecordId, usize>,
     held: HashSet<RawRecordId>,
+    /// Those that came through here, of which there was no other revision.
+    first: HashSet<RawRecordId>,
     seen: HashMap<RecordKey, RawRecordId>,
     settled: Vec<RawRecordId>,
 }
@@ -45,6 +47,7 @@ impl Records {
             self.seen.insert(key, id);
             self.places.insert(id, self.unwritten.len());
             self.held.insert(id);
+            self.first.insert(id);
             self.unwritten.push((row, 1));
             received.push((id, false));
         }
@@ -63,6 +66,11 @@ impl Records {
         Ok(is_there)
     }
 
+    /// True if nothing was read of a record, or of another revision of it, before it came through here.
+    pub(crate) fn is_first(&self, id: RawRecordId) -> bool {
+        self.first.contains(&id)
+    }
+
     /// A record was understood.
     pub(crate) fn understood(&mut self, id: RawRecordId) {
         match self.unwritten(id) {
@@ -77,6 +85,7 @@ impl Records {
 
     /// Parks a record that isn't written yet; its source. `None`: it is written.
     pub(crate) fn park(&mut self, id: RawRecordId, reason: &str) -> Option<String> {
+        self.settled.retain(|settled| *settled != id); // whatever was understood of it
         let (row, tries) = self.unwritten(id)?;
         row.status = "parked";
         row.reason = Some(reason.to_owned());

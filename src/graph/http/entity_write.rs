@@ -17,6 +17,11 @@ use spine::ports::{
 use super::entities::{entity_detail, missing};
 use super::{EntityDetail, written};
 use crate::Graph;
+use crate::apply::made::{Borne, Made};
+
+/// What to do about an address that somebody bears.
+const ANYWAY: &str = "change that one (PATCH /entities/{id}), or make another one with \"anyway\": true and be asked whether \
+                      they are the same";
 
 /// What the owner says of something.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -31,9 +36,12 @@ pub(crate) struct NewEntity {
     #[serde(default)]
     #[schema(value_type = Object)]
     props: Map<String, Value>,
-    /// By what it is known. If one of that type bears any of these, it is that one that changes.
+    /// By what it is known. If one of that type bears any of these, nothing is made.
     #[serde(default)]
     identifiers: Vec<Identifier>,
+    /// Make it although another one bears an identifier of it. You are asked then whether they are the same (`/merges`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    anyway: bool,
     /// When it happened or began.
     starts_at: Option<DateTime<Utc>>,
     /// What it is to another entity.
@@ -67,13 +75,14 @@ pub(crate) struct EntityPatch {
     starts_at: Option<DateTime<Utc>>,
 }
 
-/// Makes an entity, or changes the one that bears an identifier.
+/// Makes an entity. It never changes another one.
 #[utoipa::path(post, path = "/entities", tag = "graph", request_body = NewEntity,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition within a day harmless")),
     responses(
         (status = 201, description = "It was made", body = EntityDetail),
-        (status = 200, description = "It was there, or this is a repetition", body = EntityDetail),
+        (status = 200, description = "This is a repetition", body = EntityDetail),
         (status = 404, description = "The relation's other end is not there", body = Problem),
+        (status = 409, description = "Another one of that type bears an identifier of it: `entity` says which", body = Problem),
         (status = 422, description = "It can't be taken; says what would be right", body = Problem),
     )
 )]
@@ -98,24 +107,27 @@ pub(crate) async fn create(
         Some(near) => Some((graph.resolve(&mut tx, &near.from).await?, near.predicate.clone())),
         None => None,
     };
-    let fresh = EntityId::new();
-    let target = if new.identifiers.is_empty() {
-        Target::New(fresh)
-    } else {
-        Target::Identified
-    };
     let entity = EntityChange {
-        target,
+        target: Target::New(EntityId::new()),
         kind: new.kind,
         title: new.title,
         props: new.props,
         identifiers: new.identifiers,
         starts_at: new.starts_at,
     };
-    let applied = graph.apply(&mut tx, said(vec![entity], vec![])).await?;
-    let Some(applied) = applied.entities.into_iter().next() else {
-        return Err(Problem::unprocessable("nothing was said"));
+    let applied = if entity.identifiers.is_empty() {
+        let applied = graph.apply(&mut tx, said(vec![entity], vec![])).await?;
+        applied.entities.into_iter().next()
+    } else {
+        match graph
+            .make(&mut tx, said(vec![entity], vec![]), new.anyway)
+            .await?
+        {
+            Made::New(made) => Some(made),
+            Made::Borne(borne) => return Err(taken(&borne)),
+        }
     };
+    let applied = applied.ok_or_else(|| Problem::unprocessable("nothing was said"))?;
     if let Some((from, predicate)) = near {
         let relation = RelationChange {
             from,
@@ -128,12 +140,22 @@ pub(crate) async fn create(
     let detail = entity_detail(&mut tx, applied.id).await?;
     tx.audit("write", format!("entity/{}", applied.id), None)?;
     tx.commit().await?;
-    let status = if applied.created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok((status, Json(detail)).into_response())
+    Ok((StatusCode::CREATED, Json(detail)).into_response())
+}
+
+/// Somebody bears what was to be given to another one.
+fn taken(borne: &Borne) -> Problem {
+    let Borne { by, title, address } = borne;
+    let called = title.as_deref().map_or_else(
+        || "an entity without a name".to_owned(),
+        |title| format!("`{title}`"),
+    );
+    let mut problem = Problem::conflict(format!(
+        "{called} ({by}) has {address} already; nothing was made or changed"
+    ))
+    .hint(ANYWAY);
+    problem.entity = Some(Box::new(*by));
+    problem
 }
 
 /// Changes an entity. What the owner says here outlives every import.

@@ -139,7 +139,7 @@ impl From<store::DecisionRow> for DecisionView {
     responses(
         (status = 200, description = "They are one", body = EntityDetail),
         (status = 404, description = "One of them is not there", body = Problem),
-        (status = 422, description = "They can't be one: their types differ", body = Problem),
+        (status = 422, description = "They can't be one: their types differ, or it is the same one twice", body = Problem),
     )
 )]
 pub(crate) async fn merge(
@@ -280,7 +280,9 @@ pub(crate) async fn settle(
     match standing {
         Standing::Merged => {
             let (elder, younger) = graph.elder_first(&mut tx, first, second).await?;
-            graph.merge(&mut tx, elder, younger).await?;
+            if elder != younger {
+                graph.merge(&mut tx, elder, younger).await?;
+            }
         }
         Standing::Distinct => graph.tell_apart(&mut tx, first, second).await?,
         Standing::Suggested => {

@@ -7,14 +7,17 @@
 
 use contracts::EntityId;
 use contracts::events::data::{EntityDeleted, EntityMerged, EntityRestored, EntityUnmerged};
-use spine::ScopedTx;
 use spine::ports::{AppliedEntity, AssertedBy, GraphError, GraphRead};
+use spine::{AccessError, ScopedTx};
 
 use crate::Graph;
 use crate::apply::Work;
 use crate::apply::entity::{claim_first_source, members, timeline_anew};
 use crate::model::{Content, changes, fold};
 use crate::store::{self, StoredEntity};
+
+/// So often a merge is tried that others cross.
+const TRIES: usize = 3;
 
 /// What a separation left.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +37,18 @@ impl Graph {
         survivor: EntityId,
         absorbed: EntityId,
     ) -> Result<EntityId, GraphError> {
+        let me = self.me(tx).await.ok();
+        for _ in 1..TRIES {
+            let mut work = Work::new(self.types(tx).await?, AssertedBy::User, "user");
+            store::savepoint(tx).await?;
+            match work.merge_as_said(tx, survivor, absorbed, me).await {
+                // Somebody who writes of both goes first; what was locked is free again.
+                Err(error) if is_deadlock(&error) => store::savepoint_rollback(tx).await?,
+                outcome => return work.end(tx, outcome).await,
+            }
+        }
         let mut work = Work::new(self.types(tx).await?, AssertedBy::User, "user");
         store::savepoint(tx).await?;
-        let me = self.me(tx).await.ok();
         let outcome = work.merge_as_said(tx, survivor, absorbed, me).await;
         work.end(tx, outcome).await
     }
@@ -60,6 +72,11 @@ impl Graph {
         one: EntityId,
         other: EntityId,
     ) -> Result<(), GraphError> {
+        if one == other {
+            return Err(GraphError::Invalid(format!(
+                "entity {one} can't be told apart from itself: name two that aren't the same"
+            )));
+        }
         let one = store::entity_root(tx, one)
             .await?
             .ok_or(GraphError::NotFound(one))?;
@@ -81,7 +98,7 @@ impl Graph {
         one: EntityId,
         other: EntityId,
     ) -> Result<(EntityId, EntityId), GraphError> {
-        let (one, other) = (living(tx, one).await?, living(tx, other).await?);
+        let (one, other) = living_pair(tx, one, other).await?;
         let (elder, younger) = elder_first(tx, one, other).await?;
         Ok((elder.id, younger.id))
     }
@@ -101,6 +118,16 @@ impl Graph {
         store::savepoint(tx).await?;
         let outcome = work.restore(tx, id).await;
         work.end(tx, outcome).await
+    }
+}
+
+/// PostgreSQL's `deadlock_detected`.
+fn is_deadlock(error: &GraphError) -> bool {
+    match error {
+        GraphError::Access(AccessError::Database(sqlx::Error::Database(error))) => {
+            error.code().is_some_and(|code| code == "40P01")
+        }
+        _ => false,
     }
 }
 
@@ -138,13 +165,12 @@ impl Work<'_> {
         absorbed: EntityId,
         me: Option<EntityId>,
     ) -> Result<EntityId, GraphError> {
-        let mut ends = [survivor, absorbed];
-        ends.sort_by_key(|id| id.0); // in one order, as everywhere
-        for id in ends {
-            living(tx, id).await?;
+        if survivor == absorbed {
+            return Err(GraphError::Invalid(format!(
+                "entity {survivor} can't be merged into itself: name two that you take for one"
+            )));
         }
-        let survivor = living(tx, survivor).await?;
-        let absorbed = living(tx, absorbed).await?;
+        let (survivor, absorbed) = living_pair(tx, survivor, absorbed).await?;
         if survivor.id == absorbed.id {
             return Ok(survivor.id);
         }
@@ -324,6 +350,31 @@ pub(super) async fn living(tx: &mut ScopedTx, id: EntityId) -> Result<StoredEnti
         .await?
         .filter(|root| root.deleted_by.is_none())
         .ok_or(GraphError::NotFound(id))
+}
+
+/// The roots of two entities, held in the order of their ids, so that crossing merges wait for each other in a line;
+/// refused if one is deleted.
+pub(super) async fn living_pair(
+    tx: &mut ScopedTx,
+    one: EntityId,
+    other: EntityId,
+) -> Result<(StoredEntity, StoredEntity), GraphError> {
+    let root =
+        async |tx: &mut ScopedTx, id| store::entity_root(tx, id).await?.ok_or(GraphError::NotFound(id));
+    let (mut a, mut b) = (root(tx, one).await?, root(tx, other).await?);
+    loop {
+        let mut roots = [a, b];
+        roots.sort_by_key(|id| id.0);
+        for id in roots {
+            store::entity_lock(tx, id).await?;
+        }
+        // Whoever was waited for may have merged one of them into another: then that is held, too.
+        let now = (root(tx, one).await?, root(tx, other).await?);
+        if now == (a, b) {
+            return Ok((living(tx, a).await?, living(tx, b).await?));
+        }
+        (a, b) = now;
+    }
 }
 
 /// What a root shows, by the claims of all that it stands for.

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::apply::Work;
 use crate::apply::entity::members;
+use crate::draft::key;
 use crate::model::{fold, shown_title};
 use crate::schema::EntityType;
 use crate::store::{self, StoredEntity};
@@ -244,7 +245,32 @@ impl Work<'_> {
         Ok(now)
     }
 
-    async fn suggest(
+    /// Remembers of which others, who are there, its source says that it isn't the same. A merge that stands here stands.
+    pub(crate) async fn keep_apart(
+        &mut self,
+        tx: &mut ScopedTx,
+        node: EntityId,
+        change: &EntityChange,
+    ) -> Result<(), GraphError> {
+        let mut others = Vec::new();
+        for identifier in &change.identifiers {
+            others.extend(self.told_apart.remove(&key(identifier)).unwrap_or_default());
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.draft.write(tx).await?; // what a decision names is in the database
+        let mine = store::entity_root(tx, node).await?;
+        for other in others {
+            let other = store::entity_by_identifier(tx, &change.kind, &other).await?;
+            if let Some(other) = other.filter(|other| Some(*other) != mine) {
+                store::decision_apart(tx, (node, other)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn suggest(
         &mut self,
         tx: &mut ScopedTx,
         pair: (EntityId, EntityId),

@@ -43,9 +43,26 @@ fn agree(one: &str, other: &str) -> bool {
     short == long || (long.starts_with(short) && (short.len() == 1 || short.len() >= SHORT_FORM_CHARS_MIN))
 }
 
-/// How alike two names are, 0 to 1 (Jaro-Winkler over their words in order of the alphabet).
+/// How alike two names are, 0 to 1 (Jaro-Winkler over their words in order of the alphabet). Whose numbers differ is
+/// another: Room 12 is not Room 21.
 pub(super) fn similarity(one: &str, other: &str) -> f64 {
-    strsim::jaro_winkler(&words(one).join(" "), &words(other).join(" "))
+    let (one, other) = (words(one).join(" "), words(other).join(" "));
+    if numbers(&one) != numbers(&other) {
+        return 0.0;
+    }
+    strsim::jaro_winkler(&one, &other)
+}
+
+fn numbers(words: &str) -> Vec<&str> {
+    let numbers = words.split(|c: char| !c.is_ascii_digit());
+    numbers.filter(|number| !number.is_empty()).collect()
+}
+
+/// As [`compatible`], of two who both have a name, and with the same numbers in it.
+pub(super) fn agreeing(one: &str, other: &str) -> bool {
+    let (a, b) = (words(one), words(other));
+    let is_named = !a.is_empty() && !b.is_empty();
+    is_named && numbers(&a.join(" ")) == numbers(&b.join(" ")) && compatible(Some(one), Some(other))
 }
 
 /// How a name sounds (double metaphone of its words in order of the alphabet); `None` for what has no letters.
@@ -115,5 +132,20 @@ mod tests {
         assert_eq!(sound("+1 415 555 2671"), None);
         assert!(similarity("Jon Smith", "Smith John") > ALIKE);
         assert!(similarity("Jon Smith", "Ann Miller") < ALIKE);
+    }
+
+    #[test]
+    fn names_that_differ_only_in_numbers_are_others() {
+        for (one, other) in [
+            ("Room 12", "Room 21"),
+            ("Kim7", "Kim8"),
+            ("Player One 1", "Player One"),
+        ] {
+            assert!(similarity(one, other) < ALIKE, "{one} / {other}");
+            assert!(!agreeing(one, other), "{one} / {other}");
+        }
+        assert!(similarity("Room 12", "Rooms 12") > ALIKE);
+        assert!(agreeing("S. Miller", "Sam Miller"));
+        assert!(!agreeing("", "Sam Miller") && !agreeing("sam@example.org", "Sam"));
     }
 }

@@ -1,7 +1,8 @@
 //! Asks the owner about people and organizations that may be one: names that look and sound alike, and one thing more
 //! that speaks for it.
 //!
-//! Invariant: a name alone is never enough to ask, nothing found here merges by itself, and a pair is asked about once.
+//! Invariant: a name alone is never enough to ask, nothing found here merges by itself, a pair is asked about once, and
+//! nobody stands in more than some few open questions. Who is erased meanwhile is not asked about.
 
 use async_trait::async_trait;
 use contracts::events::data::{EntityCreated, EntityMerged, EntityUpdated};
@@ -21,6 +22,8 @@ use crate::store;
 /// Of the score, what each weaker signal adds.
 const SIGNAL: f64 = 0.05;
 const SCORE_MAX: f64 = 0.99;
+/// In so many open questions somebody stands at the most; of those that come at once the likeliest are asked.
+const OPEN_MAX: i64 = 10;
 /// Mailboxes that anybody can have say nothing about belonging together.
 const PUBLIC_MAIL: [&str; 14] = [
     "aol.com",
@@ -127,26 +130,69 @@ impl SuggestMerges {
         };
         let me = self.graph.me(tx).await.ok();
         let mine = Known::of(tx, one.id).await?;
-        for id in store::name_sound_alike(tx, &subject.kind, one.id, &sound).await? {
+        let mut found = Vec::new();
+        for id in candidates(tx, &subject.kind, &one, &sound).await? {
             let Some(other) = store::entity_by_id(tx, id).await? else {
                 continue;
             };
-            let alike = other
-                .title
-                .as_deref()
-                .map_or(0.0, |other| names::similarity(&name, other));
-            if alike < names::ALIKE {
+            let Some(alike) = alikeness(&one, &name, &other) else {
                 continue;
-            }
+            };
             let signals = signals(tx, (&one, &mine), &other, me).await?;
             if let Some(reason) = signals.reason() {
                 let score = SIGNAL.mul_add(signals.0.len() as f64, alike * 0.9).min(SCORE_MAX);
-                work.suggest(tx, (one.id, other.id), &reason, score as f32)
-                    .await?;
+                found.push((score, other.id, reason));
             }
+        }
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.0.cmp(&b.1.0)));
+        for (score, other, reason) in found {
+            // Each question that is asked here counts for the next one.
+            if is_asked_enough(tx, &mine.members).await? {
+                break;
+            }
+            let theirs = store::entity_members(tx, other).await?;
+            if is_asked_enough(tx, &theirs).await? {
+                continue;
+            }
+            work.suggest(tx, (one.id, other), &reason, score as f32).await?;
         }
         Ok(())
     }
+}
+
+async fn is_asked_enough(tx: &mut ScopedTx, members: &[Uuid]) -> Result<bool, GraphError> {
+    Ok(store::decision_open_count(tx, members, OPEN_MAX).await? >= OPEN_MAX)
+}
+
+/// Who may be the same: whose name sounds the same, and who was born on the same day.
+async fn candidates(
+    tx: &mut ScopedTx,
+    kind: &str,
+    one: &Entity,
+    sound: &str,
+) -> Result<Vec<EntityId>, GraphError> {
+    let mut found = store::name_sound_alike(tx, kind, one.id, sound).await?;
+    if let Some(birthday) = birthday(one).filter(|_| kind == "Person") {
+        found.extend(store::born_with(tx, one.id, birthday).await?);
+    }
+    found.sort_by_key(|id| id.0);
+    found.dedup();
+    Ok(found)
+}
+
+fn birthday(one: &Entity) -> Option<&str> {
+    one.props.get("birthday").and_then(Value::as_str)
+}
+
+/// How alike two are by their names; `None`: not enough to ask. On one birthday an initial stands for a name.
+fn alikeness(one: &Entity, name: &str, other: &Entity) -> Option<f64> {
+    let other_name = other.title.as_deref()?;
+    let alike = names::similarity(name, other_name);
+    if alike >= names::ALIKE {
+        return Some(alike);
+    }
+    let is_born_with = birthday(one).is_some() && birthday(one) == birthday(other);
+    (is_born_with && names::agreeing(name, other_name)).then_some(names::ALIKE)
 }
 
 /// What speaks for two alike names being one person's, beside the names.

@@ -9,7 +9,7 @@ use contracts::EntityId;
 use spine::ScopedTx;
 use spine::ports::{AssertedBy, GraphError, GraphMerge};
 
-use super::merge::living;
+use super::merge::living_pair;
 use crate::Graph;
 use crate::apply::Work;
 use crate::apply::entity::members;
@@ -38,12 +38,7 @@ impl Work<'_> {
         (survivor, absorbed): (EntityId, EntityId),
         reason: &str,
     ) -> Result<bool, GraphError> {
-        let mut ends = [survivor, absorbed];
-        ends.sort_by_key(|id| id.0); // in one order, as everywhere
-        for id in ends {
-            living(tx, id).await?;
-        }
-        let (survivor, absorbed) = (living(tx, survivor).await?, living(tx, absorbed).await?);
+        let (survivor, absorbed) = living_pair(tx, survivor, absorbed).await?;
         if survivor.id == absorbed.id {
             return Ok(false);
         }

@@ -155,6 +155,15 @@ pub(crate) async fn entity_root(tx: &mut ScopedTx, id: EntityId) -> Result<Optio
     Ok(root.map(Into::into))
 }
 
+/// As what an entity stands now, though it is deleted.
+pub(crate) async fn entity_root_of(tx: &mut ScopedTx, id: EntityId) -> Result<EntityId, sqlx::Error> {
+    let account = tx.account();
+    let root = sqlx::query_scalar!("SELECT graph.entity_root($1, $2)", account.0, id.0)
+        .fetch_one(tx.conn())
+        .await?;
+    Ok(root.map_or(id, Into::into))
+}
+
 /// An entity with all that were merged into it.
 pub(crate) async fn entity_members(tx: &mut ScopedTx, root: EntityId) -> Result<Vec<Uuid>, sqlx::Error> {
     let account = tx.account();

@@ -114,6 +114,16 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
     )
     .fetch_all(tx.conn())
     .await?;
+    sqlx::query!(
+        r#"
+        DELETE FROM graph.record_relation WHERE account = $1 AND relation IN (SELECT id FROM graph.relation
+            WHERE account = $1 AND (from_entity = ANY($2) OR to_entity = ANY($2)))
+        "#,
+        account.0,
+        members
+    )
+    .execute(tx.conn())
+    .await?;
     let links = records_unlink(tx, members).await?;
     count(&mut rows, "graph.record_entity", links);
     let done = sqlx::query!(
@@ -204,6 +214,7 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
             AND NOT EXISTS (SELECT FROM graph.claim c WHERE c.account = $1 AND c.raw_record = r.id)
             AND NOT EXISTS (SELECT FROM graph.relation l WHERE l.account = $1 AND l.raw_record = r.id)
             AND NOT EXISTS (SELECT FROM graph.record_entity o WHERE o.account = $1 AND o.raw_record = r.id)
+            AND NOT EXISTS (SELECT FROM graph.record_relation s WHERE s.account = $1 AND s.raw_record = r.id)
         "#,
         account.0,
         &raws
@@ -228,6 +239,13 @@ async fn records_unlink(tx: &mut ScopedTx, members: &[Uuid]) -> Result<u64, sqlx
     .fetch_all(tx.conn())
     .await?;
     if !about.is_empty() {
+        sqlx::query!(
+            "DELETE FROM graph.record_relation WHERE account = $1 AND raw_record = ANY($2)",
+            account.0,
+            &about
+        )
+        .execute(tx.conn())
+        .await?;
         sqlx::query!(
             "UPDATE graph.entity SET raw_record = NULL WHERE account = $1 AND raw_record = ANY($2)",
             account.0,

@@ -55,6 +55,40 @@ pub(crate) async fn export_identifiers(
     .await
 }
 
+pub(crate) async fn export_told_apart(
+    tx: &mut ScopedTx,
+    entities: &[Uuid],
+) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query!(
+        r#"
+        SELECT DISTINCT e.id AS "one!", other.id AS "other!"
+        FROM graph.entity e
+        CROSS JOIN LATERAL unnest(CASE WHEN e.absorbed = 0 THEN ARRAY[e.id]
+            ELSE graph.entity_members($1, e.id) END) AS member (id)
+        CROSS JOIN LATERAL (
+            SELECT second_entity AS id FROM graph.merge_decision
+                WHERE account = $1 AND first_entity = member.id AND standing = 'distinct'
+            UNION SELECT first_entity FROM graph.merge_decision
+                WHERE account = $1 AND second_entity = member.id AND standing = 'distinct'
+        ) said
+        JOIN graph.entity far ON far.account = $1 AND far.id = said.id
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
+        ) AS far_root ON true
+        JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL AND other.id <> e.id
+            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
+        WHERE e.account = $1 AND e.id = ANY ($2)
+        ORDER BY 1, 2
+        "#,
+        account.0,
+        entities
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.one, row.other)).collect())
+}
+
 pub(crate) async fn export_relations(
     tx: &mut ScopedTx,
     after: (DateTime<Utc>, Uuid),

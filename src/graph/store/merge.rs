@@ -68,7 +68,7 @@ pub(crate) async fn decision_set(tx: &mut ScopedTx, decision: &Decision<'_>) -> 
     Ok(())
 }
 
-/// Asks about a pair, unless something was decided of it; the id of the new question.
+/// Asks about a pair, unless something was decided of it, or one of them is gone; the id of the new question.
 pub(crate) async fn decision_suggest(
     tx: &mut ScopedTx,
     pair: (EntityId, EntityId),
@@ -77,11 +77,15 @@ pub(crate) async fn decision_suggest(
 ) -> Result<Option<Uuid>, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
     let (first, second) = ordered(pair);
+    // Whoever erases one of them is waited for, and then there is nothing to ask about.
     sqlx::query_scalar!(
         r#"
+        WITH there AS (
+            SELECT id FROM graph.entity WHERE account = $1 AND id IN ($3, $4) ORDER BY id FOR KEY SHARE
+        )
         INSERT INTO graph.merge_decision (account, id, first_entity, second_entity, standing, reason, score,
             decided_by, decided_at)
-        VALUES ($1, $2, $3, $4, 'suggested', $5, $6, 'hub', $7)
+        SELECT $1, $2, $3, $4, 'suggested', $5, $6, 'hub', $7 WHERE (SELECT count(*) FROM there) = 2
         ON CONFLICT (account, first_entity, second_entity) DO NOTHING
         RETURNING id
         "#,
@@ -94,6 +98,54 @@ pub(crate) async fn decision_suggest(
         now
     )
     .fetch_optional(tx.conn())
+    .await
+}
+
+/// Two are not the same, as an export says; what was decided here stays, but an open question is answered by it.
+pub(crate) async fn decision_apart(tx: &mut ScopedTx, pair: (EntityId, EntityId)) -> Result<(), sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    let (first, second) = ordered(pair);
+    sqlx::query!(
+        r#"
+        INSERT INTO graph.merge_decision AS d (account, id, first_entity, second_entity, standing, reason, score,
+            decided_by, decided_at)
+        VALUES ($1, $2, $3, $4, 'distinct', 'the account that they came from said so', 0, 'connector', $5)
+        ON CONFLICT (account, first_entity, second_entity) DO UPDATE
+        SET standing = excluded.standing, reason = excluded.reason, score = excluded.score,
+            decided_by = excluded.decided_by, decided_at = excluded.decided_at
+        WHERE d.standing = 'suggested'
+        "#,
+        account.0,
+        Uuid::now_v7(),
+        first,
+        second,
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// How many open questions there are about any of these, counted up to a number.
+pub(crate) async fn decision_open_count(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    up_to: i64,
+) -> Result<i64, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!" FROM (
+            SELECT FROM graph.merge_decision
+            WHERE account = $1 AND standing = 'suggested' AND (first_entity = ANY($2) OR second_entity = ANY($2))
+            LIMIT $3
+        ) open
+        "#,
+        account.0,
+        members,
+        up_to
+    )
+    .fetch_one(tx.conn())
     .await
 }
 
@@ -213,7 +265,7 @@ pub(crate) async fn decision_list(
     .await
 }
 
-/// How an entity's name sounds; `None`: it has none.
+/// How an entity's name sounds; `None`: it has none. Nothing, if the entity is gone.
 pub(crate) async fn name_sound_set(
     tx: &mut ScopedTx,
     entity: EntityId,
@@ -224,7 +276,10 @@ pub(crate) async fn name_sound_set(
         Some(sound) => {
             sqlx::query!(
                 r#"
-                INSERT INTO graph.name_sound (account, entity, sound) VALUES ($1, $2, $3)
+                INSERT INTO graph.name_sound (account, entity, sound)
+                SELECT $1, there.id, $3 FROM (
+                    SELECT id FROM graph.entity WHERE account = $1 AND id = $2 FOR KEY SHARE
+                ) there
                 ON CONFLICT (account, entity) DO UPDATE SET sound = excluded.sound
                 "#,
                 account.0,
@@ -266,6 +321,29 @@ pub(crate) async fn name_sound_alike(
         account.0,
         sound,
         kind,
+        entity.0
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Living people, not merged, who have the same birthday, the oldest 50.
+pub(crate) async fn born_with(
+    tx: &mut ScopedTx,
+    entity: EntityId,
+    birthday: &str,
+) -> Result<Vec<EntityId>, sqlx::Error> {
+    let account = tx.account();
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT id FROM graph.entity
+        WHERE account = $1 AND type = 'Person' AND props ? 'birthday' AND props ->> 'birthday' = $2 AND id <> $3
+            AND deleted_at IS NULL AND merged_into IS NULL
+        ORDER BY created_at, id LIMIT 50
+        "#,
+        account.0,
+        birthday,
         entity.0
     )
     .fetch_all(tx.conn())

@@ -16,6 +16,7 @@ mod merge;
 mod neighbour;
 mod raw;
 mod relation;
+mod statement;
 mod timeline;
 mod timeline_gap;
 
@@ -34,6 +35,7 @@ pub(crate) use merge::*;
 pub(crate) use neighbour::*;
 pub(crate) use raw::*;
 pub(crate) use relation::*;
+pub(crate) use statement::*;
 pub(crate) use timeline::*;
 pub(crate) use timeline_gap::*;
 

@@ -1,7 +1,7 @@
 //! `graph.relation`.
 
 use chrono::{DateTime, Utc};
-use contracts::RelationId;
+use contracts::{RawRecordId, RelationId};
 use spine::ScopedTx;
 use spine::edge::DATABASE_TIME_MAX;
 use spine::ports::RelationChange;
@@ -19,6 +19,8 @@ pub(crate) struct EdgeRow {
     /// The ends that were said.
     pub(crate) from: Uuid,
     pub(crate) to: Uuid,
+    /// The record that states it, or one of those that do.
+    pub(crate) raw: Option<RawRecordId>,
 }
 
 /// A relation at one end of an entity, with the title of the other.
@@ -49,7 +51,7 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
     let account = tx.account();
     let rows = sqlx::query!(
         r#"
-        SELECT id, source, removed_at IS NULL AS "live!", refused, from_entity, to_entity
+        SELECT id, source, removed_at IS NULL AS "live!", refused, from_entity, to_entity, raw_record
         FROM graph.relation WHERE account = $1 AND from_entity = ANY($2) AND to_entity = ANY($3) AND predicate = $4
         ORDER BY recorded_at, id
         "#,
@@ -69,6 +71,7 @@ pub(crate) async fn relation_rows(tx: &mut ScopedTx, edge: &Edge<'_>) -> Result<
             refused: row.refused,
             from: row.from_entity,
             to: row.to_entity,
+            raw: row.raw_record.map(Into::into),
         })
         .collect())
 }
@@ -212,6 +215,61 @@ pub(crate) async fn relation_by_id(
         predicate: row.predicate,
         to: row.to_entity.into(),
     }))
+}
+
+/// Whoever adds a relation that may close a ring waits for the others who do, until they commit.
+pub(crate) async fn ordering_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
+    let account = tx.account();
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('graph.ordering', hashtextextended($1::text, 0)))",
+        account.to_string()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// One step along a relation, between what both ends are now.
+#[derive(Debug)]
+pub(crate) struct OrderingStep {
+    pub(crate) near: Uuid,
+    pub(crate) near_title: String,
+    pub(crate) far: Uuid,
+    pub(crate) far_title: String,
+}
+
+/// Where a predicate leads from each of these roots, with all that were merged into them, at most 5,000 steps.
+pub(crate) async fn ordering_steps(
+    tx: &mut ScopedTx,
+    roots: &[Uuid],
+    predicate: &str,
+) -> Result<Vec<OrderingStep>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        OrderingStep,
+        r#"
+        SELECT DISTINCT near.id AS "near!", coalesce(near.title, near.type || ' ' || near.id) AS "near_title!",
+            far.id AS "far!", coalesce(far.title, far.type || ' ' || far.id) AS "far_title!"
+        FROM graph.entity near
+        CROSS JOIN LATERAL unnest(CASE WHEN near.absorbed = 0 THEN ARRAY[near.id]
+            ELSE graph.entity_members($1, near.id) END) AS member (id)
+        JOIN graph.relation r ON r.account = $1 AND r.from_entity = member.id AND r.predicate = $3
+            AND r.removed_at IS NULL
+        JOIN graph.entity said ON said.account = $1 AND said.id = r.to_entity
+        LEFT JOIN LATERAL (
+            SELECT graph.entity_root($1, said.id) AS id WHERE said.merged_into IS NOT NULL OFFSET 0
+        ) AS said_root ON true
+        JOIN graph.entity far ON far.account = $1
+            AND far.id = CASE WHEN said.merged_into IS NULL THEN said.id ELSE said_root.id END
+        WHERE near.account = $1 AND near.id = ANY($2) AND far.id <> near.id
+        ORDER BY 1, 3 LIMIT 5000
+        "#,
+        account.0,
+        roots,
+        predicate
+    )
+    .fetch_all(tx.conn())
+    .await
 }
 
 /// Relations at an entity that a page shows.

@@ -2,6 +2,7 @@
 //! account.
 
 mod access;
+mod adding;
 mod around;
 mod batches;
 mod calls;
@@ -14,8 +15,11 @@ mod laws;
 mod listing;
 mod people;
 mod revisions;
+mod rings;
 mod routes;
+mod stated;
 mod strangers;
+mod suggesting;
 mod updating;
 
 use chrono::{DateTime, TimeZone, Utc};

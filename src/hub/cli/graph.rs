@@ -36,6 +36,9 @@ pub(crate) enum Entity {
         /// A field; `allod entity types TYPE` lists them.
         #[arg(long = "set", value_name = "FIELD=VALUE")]
         props: Vec<String>,
+        /// Add it although another one has that number or address; `allod merges list` then asks whether they are the same.
+        #[arg(long)]
+        anyway: bool,
     },
     #[command(flatten)]
     Deed(EntityDeed),

@@ -32,11 +32,15 @@ pub(super) async fn run(session: &Session, command: Entity) -> Result<(), Comman
             email,
             relation,
             props,
+            anyway,
         } => {
             let fields = fields(session, &kind, &props, Vec::new()).await?;
             let mut body = json!({ "type": kind, "title": name, "props": fields,
                 "identifiers": identifiers(tel, email) });
             body["props"]["name"] = name.as_str().into();
+            if anyway {
+                body["anyway"] = true.into();
+            }
             if let Some(predicate) = relation {
                 body["relation"] = near(session, &predicate).await?;
             }

@@ -256,6 +256,24 @@ impl ScopedTx {
         }
     }
 
+    /// Whether somebody waits for rows that this transaction holds.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn is_waited_for(&mut self) -> Result<bool, AccessError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (
+                SELECT FROM pg_locks
+                WHERE NOT granted AND locktype IN ('transactionid', 'tuple')
+                    AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+            ) AS "is_waited_for!"
+            "#
+        )
+        .fetch_one(self.conn())
+        .await?)
+    }
+
     /// Where the log stood when asked: everything up to here is sealed.
     ///
     /// # Errors

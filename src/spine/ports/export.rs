@@ -79,6 +79,11 @@ pub trait GraphExport: Send + Sync {
         entities: &[Uuid],
     ) -> Result<Vec<ExportedIdentifier>, GraphError>;
 
+    /// Of these entities, of which others the owner said that they are not the same: pairs of one of these and another
+    /// living one, each as what it was merged into.
+    async fn told_apart(&self, tx: &mut ScopedTx, entities: &[Uuid])
+    -> Result<Vec<(Uuid, Uuid)>, GraphError>;
+
     /// Relations that hold, in the order in which they came; each once, whoever says it.
     async fn relation_page(
         &self,

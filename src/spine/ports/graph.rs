@@ -123,8 +123,14 @@ pub struct Applied {
     pub duplicate: bool,
     /// In the order of the change's entities.
     pub entities: Vec<AppliedEntity>,
+    /// In the same order, to which entity each word was written: itself, where it was merged into the one that shows it.
+    /// A source's relations are said of these.
+    pub written_to: Vec<EntityId>,
     /// In the order of the change's relations, without those of a source about what is deleted.
     pub relations: Vec<RelationId>,
+    /// Relations of a source that would have closed a ring (`part-of`, `depends-on`): they are left out. The owner's,
+    /// a rule's or an agent's are refused.
+    pub rings: Vec<RelationChange>,
 }
 
 /// Why the graph refused.

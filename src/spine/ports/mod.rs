@@ -25,7 +25,8 @@ pub use graph::{
 pub use media::{BringMedia, KeepMedia, KeptMedia, MediaContent, MediaError, MediaStore};
 pub use merge::GraphMerge;
 pub use records::{
-    IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,
+    FILES, IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,
+    speaks_as,
 };
 pub use state::{Fact, StateRead};
 

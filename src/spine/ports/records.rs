@@ -24,6 +24,19 @@ pub struct RawRecord {
     pub body: Vec<u8>,
 }
 
+/// The stream of records that came in files. Whatever file it was, one source speaks: a newer file replaces an older one.
+pub const FILES: &str = "file";
+
+/// As which source the records of a stream speak of what they are about. Each collection (an address book, a calendar)
+/// speaks for itself: what stands in two of them under one id is one thing, of which each has a word of its own. By this
+/// name a connector takes back what a collection no longer has.
+pub fn speaks_as(source: &str, stream: &str) -> String {
+    match stream {
+        FILES => source.to_owned(),
+        _ => format!("{source}/{stream}"),
+    }
+}
+
 /// A raw record that could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedRecord {
@@ -82,7 +95,7 @@ pub struct Received {
 pub struct Withdrawal {
     /// Who says so.
     pub by: AssertedBy,
-    /// Through what; only its own word is taken back.
+    /// Through what; only its own word is taken back. Of whole records it is [`speaks_as`].
     pub source: String,
     /// The type of what is gone.
     pub kind: String,
@@ -111,6 +124,18 @@ pub trait RecordIntake: Send + Sync {
         record: RawRecordId,
         change: Change,
     ) -> Result<Applied, GraphError>;
+
+    /// Says how what a record spoke of is related: `change.relations` are all the relations that it states. What it stated
+    /// before, in any revision, and doesn't state now is over, unless another record of its source states it. Comes after
+    /// [`RecordIntake::understand`]; `change.entities` is empty.
+    async fn relate(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError> {
+        self.understand(tx, record, change).await
+    }
 
     /// Says why a received record can't be understood; it is kept, and can be tried again.
     async fn park_received(
@@ -179,8 +204,20 @@ pub trait IntakeBatch: Send {
         identifier: &Identifier,
     ) -> Result<Option<Entity>, GraphError>;
 
+    /// Says of whom what bears `one` is not the same, by what they bear. It is remembered of those who are there before the
+    /// next record is understood, which is of `one`, so that they aren't merged by it; what the owner decided here stays.
+    fn tell_apart(&mut self, one: Identifier, others: Vec<Identifier>);
+
     /// As [`RecordIntake::understand`], for a record that the batch took in.
     async fn understand(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError>;
+
+    /// As [`RecordIntake::relate`], for a record that the batch took in.
+    async fn relate(
         &mut self,
         tx: &mut ScopedTx,
         record: RawRecordId,

@@ -153,7 +153,9 @@ impl GraphWrite for MemoryGraph {
             )?;
         }
         for entity in change.entities {
-            applied.entities.push(inner.write(tx, entity)?);
+            let written = inner.write(tx, entity)?;
+            applied.written_to.push(written.id);
+            applied.entities.push(written);
         }
         Ok(applied)
     }

@@ -352,13 +352,14 @@ impl Model {
         let there = self.between(from, to);
         let owner = voice == OWNER;
         let any = |wanted: &dyn Fn(&Edge) -> bool| there.iter().any(|nth| wanted(&self.edges[*nth]));
-        if (!owner && any(&|edge| edge.refused)) || any(&|edge| edge.live && edge.voice == voice) {
+        let (from, to) = (self.meant(voice, from), self.meant(voice, to));
+        let is_said = |edge: &Edge| edge.live && (edge.voice, edge.from, edge.to) == (voice, from, to);
+        if (!owner && any(&|edge| edge.refused)) || any(&is_said) {
             return;
         }
         for nth in there {
             self.edges[nth].refused &= !owner;
         }
-        let (from, to) = (self.meant(voice, from), self.meant(voice, to));
         self.edges.push(Edge {
             voice,
             from,

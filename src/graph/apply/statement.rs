@@ -1,0 +1,100 @@
+//! All the relations that a record states, in the place of those that it stated before.
+//!
+//! Events out: `data.RelationAdded`, `data.RelationRemoved`.
+//! Invariant: a relation that a source stated holds as long as the newest revision of any of its records states it;
+//! somebody else's word about it is untouched. Begin with [`Work::relate`].
+
+use contracts::events::data::RelationRemoved;
+use contracts::{EntityId, NewEvent, RawRecordId, RelationId};
+use spine::ports::{Applied, Change, GraphError, RelationChange};
+use spine::{AccessError, ScopedTx};
+use uuid::Uuid;
+
+use super::Work;
+use crate::store::{self, Stated};
+
+impl Work<'_> {
+    /// Says which relations a record states: these, and no others.
+    pub(crate) async fn relate(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
+        let mut applied = Applied {
+            raw: Some(record),
+            ..Applied::default()
+        };
+        self.raw = Some(record);
+        self.write(tx, change, &mut applied).await?;
+        if self.draft.records.is_first(record) {
+            // It has said nothing before; what others said first, it says, too.
+            let restated = std::mem::take(&mut self.restated);
+            self.draft.restate(record, &restated);
+            return Ok(applied);
+        }
+        self.draft.write(tx).await?;
+        // What leads to something that was deleted is stated, though nothing comes of it.
+        let is_stated = |one: &Stated| {
+            applied.relations.contains(&one.id) || change.relations.iter().any(|edge| is_same(edge, one))
+        };
+        let before = store::stated_list(tx, record).await?;
+        let (kept, gone): (Vec<Stated>, Vec<Stated>) = before.into_iter().partition(is_stated);
+        let is_as_it_was = self.restated.is_empty() && kept.iter().all(|one| one.raw == Some(record.0));
+        if gone.is_empty() && is_as_it_was {
+            return Ok(applied);
+        }
+        self.draft.leave(tx).await?; // which edges hold is in the database
+        let revisions = store::raw_revisions(tx, record).await?;
+        let kept = kept.iter().map(|one| one.id.0);
+        let stated: Vec<Uuid> = kept.chain(applied.relations.iter().map(|id| id.0)).collect();
+        store::restate(tx, record, &revisions, &stated).await?;
+        let unstated: Vec<Uuid> = gone.iter().map(|one| one.id.0).collect();
+        let ended = store::unstate(tx, &revisions, &unstated).await?;
+        for one in gone.iter().filter(|one| ended.contains(&one.id)) {
+            self.tell_ended(tx, one).await?;
+        }
+        Ok(applied)
+    }
+
+    /// Tells of the end of a relation that nobody states any more, of what its ends are now.
+    async fn tell_ended(&mut self, tx: &mut ScopedTx, ended: &Stated) -> Result<(), GraphError> {
+        let Stated {
+            id,
+            from,
+            predicate,
+            to,
+            ..
+        } = ended;
+        let (from, to) = (EntityId(*from), EntityId(*to));
+        let near = store::entity_root_of(tx, from).await?;
+        let far = store::entity_root_of(tx, to).await?;
+        let ends = store::Edge {
+            from: &store::entity_members(tx, near).await?,
+            predicate,
+            to: &store::entity_members(tx, far).await?,
+        };
+        if store::relation_rows(tx, &ends).await?.iter().any(|row| row.live) {
+            return Ok(());
+        }
+        store::timeline_unrelate(tx, ends.from, ends.predicate, ends.to).await?;
+        let payload = RelationRemoved {
+            relation: *id,
+            from,
+            predicate: predicate.clone(),
+            to,
+        };
+        let event = NewEvent::of(&payload).map_err(AccessError::Payload)?;
+        self.events.push(event.about(id));
+        Ok(())
+    }
+
+    /// Another record of the source stated it before.
+    pub(super) fn say_again(&mut self, relation: RelationId) {
+        self.restated.push(relation);
+    }
+}
+
+fn is_same(edge: &RelationChange, one: &Stated) -> bool {
+    (edge.from.0, edge.predicate.as_str(), edge.to.0) == (one.from, one.predicate.as_str(), one.to)
+}

@@ -1,0 +1,207 @@
+//! Relations that a source states, and states no more.
+
+use super::*;
+use contracts::events::data::RelationRemoved;
+use contracts::{EntityId, RawRecordId};
+
+/// A revision of a card: of whom, and of which firms she is a member. The same in a batch as alone.
+async fn card(
+    hub: &TestHub,
+    alice: &Scope,
+    uid: &str,
+    firms: &[&str],
+    size: usize,
+) -> (RawRecordId, Vec<EntityId>) {
+    let mut tx = hub.begin(alice).await;
+    let intake = hub.context.ports.record_intake();
+    let mut batch = intake.batch("dav/1", size);
+    let record = record("cards", uid, &firms.join("+"));
+    let received = batch
+        .receive(&mut tx, vec![record])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let mut person = identified(
+        "Person",
+        "vcard.uid",
+        uid,
+        json!({"name": format!("Person {uid}")}),
+    );
+    person.target = Target::Record;
+    let mut entities = vec![person];
+    entities.extend(
+        firms
+            .iter()
+            .map(|firm| identified("Organization", "org.name", firm, json!({ "name": firm }))),
+    );
+    let said = change(AssertedBy::Connector, "dav/1", entities);
+    let written = batch
+        .understand(&mut tx, received.id, said)
+        .await
+        .unwrap()
+        .written_to;
+    let mut relations = change(AssertedBy::Connector, "dav/1", vec![]);
+    relations.relations = written[1..]
+        .iter()
+        .map(|firm| member(written[0], *firm))
+        .collect();
+    batch.relate(&mut tx, received.id, relations).await.unwrap();
+    batch.write(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    (received.id, written)
+}
+
+fn member(from: EntityId, to: EntityId) -> RelationChange {
+    RelationChange {
+        from,
+        predicate: "member-of".to_owned(),
+        to,
+    }
+}
+
+/// The titles of what somebody is a member of.
+async fn firms(hub: &TestHub, alice: &Scope, of: EntityId) -> Vec<String> {
+    let mut tx = hub.begin(alice).await;
+    let root = crate::store::entity_root(&mut tx, of).await.unwrap().unwrap();
+    let members = crate::store::entity_members(&mut tx, root).await.unwrap();
+    let rows = crate::store::relation_list(&mut tx, &members).await.unwrap();
+    let mut titles: Vec<String> = rows.into_iter().filter_map(|row| row.other_title).collect();
+    titles.sort();
+    titles.dedup();
+    titles
+}
+
+async fn ended(hub: &TestHub, alice: &Scope) -> Vec<(EntityId, EntityId)> {
+    let events = told(hub, alice).await;
+    let ended = events
+        .iter()
+        .filter_map(|event| event.payload::<RelationRemoved>()?.ok());
+    ended.map(|one| (one.from, one.to)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_whose_card_names_another_firm_is_no_member_of_the_old_one_any_more() {
+    let hub = hub().await;
+    for size in [1, 2] {
+        let alice = hub.somebody();
+        let (_, first) = card(&hub, &alice, "1", &["Acme", "Choir"], size).await;
+        let (_, second) = card(&hub, &alice, "1", &["Choir", "Beta"], size).await;
+        let sam = first[0];
+        assert_eq!(
+            firms(&hub, &alice, sam).await,
+            ["Beta", "Choir"],
+            "{size} a batch"
+        );
+        assert_eq!(ended(&hub, &alice).await, [(sam, first[1])]);
+        // Read again, it is the same; and what is stated anew holds anew.
+        let (_, again) = card(&hub, &alice, "1", &["Choir", "Beta"], size).await;
+        assert_eq!(again, second);
+        card(&hub, &alice, "1", &["Acme", "Choir"], size).await;
+        assert_eq!(firms(&hub, &alice, sam).await, ["Acme", "Choir"]);
+        card(&hub, &alice, "1", &[], size).await;
+        assert_eq!(firms(&hub, &alice, sam).await, [""; 0]);
+        assert_eq!(ended(&hub, &alice).await.len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_or_another_card_says_of_it_too_holds_on() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = card(&hub, &alice, "1", &["Acme", "Choir"], 1).await;
+    let mut hers = change(AssertedBy::User, "user", vec![]);
+    hers.relations.push(member(sam[0], sam[1]));
+    apply(&hub, &alice, hers).await.unwrap();
+    // Another record of the source states the same relation.
+    let mut tx = hub.begin(&alice).await;
+    let intake = hub.context.ports.record_intake();
+    let other = intake
+        .receive(&mut tx, "dav/1", record("groups", "9", ""))
+        .await
+        .unwrap();
+    let mut same = change(AssertedBy::Connector, "dav/1", vec![]);
+    same.relations.push(member(sam[0], sam[2]));
+    intake.relate(&mut tx, other.id, same).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(count(&hub, "record_relation").await, 1);
+
+    card(&hub, &alice, "1", &[], 1).await;
+    assert_eq!(firms(&hub, &alice, sam[0]).await, ["Acme", "Choir"]);
+    assert_eq!(ended(&hub, &alice).await, []);
+    let mut tx = hub.begin(&alice).await;
+    let nothing = change(AssertedBy::Connector, "dav/1", vec![]);
+    intake.relate(&mut tx, other.id, nothing).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        firms(&hub, &alice, sam[0]).await,
+        ["Acme"],
+        "the last who stated it doesn't"
+    );
+    assert_eq!(ended(&hub, &alice).await, [(sam[0], sam[2])]);
+    assert_eq!(count(&hub, "record_relation").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stated_of_a_firm_that_was_deleted_holds_again_when_that_is_restored() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = card(&hub, &alice, "1", &["Acme"], 1).await;
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).delete(&mut tx, sam[1]).await.unwrap();
+    tx.commit().await.unwrap();
+    card(&hub, &alice, "1", &["Acme", "Choir"], 1).await;
+    assert_eq!(firms(&hub, &alice, sam[0]).await, ["Choir"]);
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).restore(&mut tx, sam[1]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(firms(&hub, &alice, sam[0]).await, ["Acme", "Choir"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_cards_that_are_merged_each_takes_back_its_own_and_goes_with_its_own() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, one) = card(&hub, &alice, "1", &["Acme"], 1).await;
+    let (_, two) = card(&hub, &alice, "2", &["Acme", "Choir"], 1).await;
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).merge(&mut tx, one[0], two[0]).await.unwrap();
+    tx.commit().await.unwrap();
+    card(&hub, &alice, "2", &["Choir", "Beta"], 1).await;
+    assert_eq!(
+        firms(&hub, &alice, one[0]).await,
+        ["Acme", "Beta", "Choir"],
+        "the first one's card says Acme"
+    );
+    assert_eq!(ended(&hub, &alice).await, []);
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).unmerge(&mut tx, two[0]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(firms(&hub, &alice, one[0]).await, ["Acme"]);
+    assert_eq!(firms(&hub, &alice, two[0]).await, ["Beta", "Choir"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erasing_who_a_relation_is_about_takes_along_which_records_stated_it() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = card(&hub, &alice, "1", &["Acme"], 1).await;
+    let mut tx = hub.begin(&alice).await;
+    let intake = hub.context.ports.record_intake();
+    let other = intake
+        .receive(&mut tx, "dav/1", record("groups", "9", ""))
+        .await
+        .unwrap();
+    let mut same = change(AssertedBy::Connector, "dav/1", vec![]);
+    same.relations.push(member(sam[0], sam[1]));
+    intake.relate(&mut tx, other.id, same).await.unwrap();
+    graph(&hub).erase(&mut tx, sam[0], false, 0).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        (
+            count(&hub, "record_relation").await,
+            count(&hub, "relation").await
+        ),
+        (0, 0)
+    );
+}
