@@ -5,8 +5,8 @@
 use contracts::{EntityId, RawRecordId};
 use spine::ScopedTx;
 use spine::ports::{
-    Applied, AssertedBy, Change, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError, Ports,
-    RelationChange, Target,
+    Applied, AssertedBy, Change, EntityChange, GraphError, Identifier, IntakeBatch, KeepMedia, MediaError,
+    Ports, RelationChange, Target,
 };
 
 use crate::map::{self, Edge, Enclosure, End};

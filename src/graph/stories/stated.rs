@@ -65,7 +65,9 @@ async fn firms(hub: &TestHub, alice: &Scope, of: EntityId) -> Vec<String> {
     let mut tx = hub.begin(alice).await;
     let root = crate::store::entity_root(&mut tx, of).await.unwrap().unwrap();
     let members = crate::store::entity_members(&mut tx, root).await.unwrap();
-    let rows = crate::store::relation_list(&mut tx, &members).await.unwrap();
+    let rows = crate::store::relation_list(&mut tx, &crate::store::RelationFilter::newest(&members))
+        .await
+        .unwrap();
     let mut titles: Vec<String> = rows.into_iter().filter_map(|row| row.other_title).collect();
     titles.sort();
     titles.dedup();
