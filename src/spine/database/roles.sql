@@ -7,6 +7,8 @@
 DO $$
 DECLARE
     wanted text;
+    -- From PostgreSQL 16 on, who makes a role is a member of it that may hand it on, and not yet one that may act for it.
+    acts text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
     PERFORM pg_advisory_xact_lock(7031942051);
     FOREACH wanted IN ARRAY ARRAY['allod_owner', 'allod_app', 'allod_spine', 'allod_definer'] LOOP
@@ -16,7 +18,7 @@ BEGIN
         END IF;
     END LOOP;
     -- Lets a migration give a function to allod_definer. PostgreSQL 16 and newer take this as WITH SET TRUE.
-    IF NOT pg_has_role('allod_owner', 'allod_definer', 'MEMBER') THEN
+    IF NOT pg_has_role('allod_owner', 'allod_definer', acts) THEN
         GRANT allod_definer TO allod_owner;
     END IF;
     -- Lets mq.send look up the queue of many jobs once instead of once a job. Only a superuser may give this; without it
@@ -26,10 +28,10 @@ BEGIN
     END IF;
     -- An administrator who isn't superuser may act for a role only as its member.
     IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        IF NOT pg_has_role(current_user, 'allod_owner', 'MEMBER') THEN
+        IF NOT pg_has_role(current_user, 'allod_owner', acts) THEN
             EXECUTE format('GRANT allod_owner TO %I', current_user);
         END IF;
-        IF NOT pg_has_role(current_user, 'allod_definer', 'MEMBER') THEN
+        IF NOT pg_has_role(current_user, 'allod_definer', acts) THEN
             EXECUTE format('GRANT allod_definer TO %I', current_user);
         END IF;
     END IF;

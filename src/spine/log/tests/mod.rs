@@ -1,5 +1,6 @@
 //! Stories of the log: nothing is lost, doubled or changed unseen.
 
+mod again;
 mod behind;
 mod chain;
 mod claims;

@@ -38,10 +38,11 @@ async fn the_queue_of_many_jobs_stays_until_they_are_committed_and_cannot_go_whi
     let code = |error: sqlx::Error| error.into_database_error().unwrap().code().unwrap().into_owned();
     assert_eq!(code(remove().await.unwrap_err()), "55P03", "the queue is held");
     tx.commit().await.unwrap();
-    assert_eq!(
-        code(remove().await.unwrap_err()),
-        "23503",
-        "jobs refer to the queue"
+    // A broken foreign key; PostgreSQL 18 has a code of its own for one that restricts.
+    let refused = code(remove().await.unwrap_err());
+    assert!(
+        ["23503", "23001"].contains(&refused.as_str()),
+        "jobs refer to the queue: {refused}"
     );
 }
 
