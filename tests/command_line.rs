@@ -195,7 +195,7 @@ fn what_is_typed_wrong_is_told_with_what_would_be_right() {
             &["--unset nickname"],
         );
     }
-    refused(&hub, &["entity", "merge", &sam, &sam], 1, &["one with itself"]);
+    refused(&hub, &["entity", "merge", &sam, &sam], 1, &["merged into itself"]);
     hub.cli(&[
         "entity",
         "edit",

@@ -13,6 +13,7 @@ mod mailbox;
 mod meaning;
 mod own;
 mod refusing;
+mod standing;
 mod uploads;
 mod waiting;
 

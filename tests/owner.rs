@@ -74,7 +74,7 @@ fn a_rotated_secret_counts_from_then_on_and_the_one_before_no_more() {
 fn what_an_import_parked_is_read_again_by_its_id() {
     let story = story_with(&[]);
     let file = story.hub.dir().join("nobody.csv");
-    std::fs::write(&file, "a,b\n1,2\n").unwrap();
+    std::fs::write(&file, "Name,Note\n,hello\n").unwrap();
     story.hub.cli(&["import", file.to_str().unwrap(), "--wait"]);
     let parked = story.hub.cli(&["record", "parked"]);
     let id = parked["items"][0]["id"].as_str().unwrap().to_owned();

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use spine::ports::{GraphError, IntakeBatch, Received};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ use crate::understand::{Outcome, Understanding, is_transient, meaning};
 
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A file that gives no record is looked at so far.
+const START_BYTES: u64 = 64 * 1024;
 /// What the owner says is looked at again after so many batches.
 const BATCHES_PER_LOOK: usize = 50;
 
@@ -93,6 +96,27 @@ impl RunImportHandler {
         Ok(())
     }
 
+    /// Why a file that gave no record is not what it was said to be.
+    async fn nothing_in(&self, job: &JobContext, row: &ImportRow, position: i64) -> Option<&'static str> {
+        let (begins, reason): (&[u8], _) = match Format::recognise(&row.format)? {
+            Format::Vcard => (b"begin:vcard", "there is no card in the file (BEGIN:VCARD)"),
+            Format::Ical => (
+                b"begin:vcalendar",
+                "there is no calendar in the file (BEGIN:VCALENDAR)",
+            ),
+            _ => return None,
+        };
+        let path = files::path(&self.0.settings.data_dir, job.account(), row.id);
+        let mut start = Vec::new();
+        let file = tokio::fs::File::open(path).await.ok()?;
+        file.take(START_BYTES).read_to_end(&mut start).await.ok()?;
+        let is_empty = position > 0 || start.trim_ascii().is_empty();
+        let is_one = start
+            .windows(begins.len())
+            .any(|window| window.eq_ignore_ascii_case(begins));
+        (!is_empty && !is_one).then_some(reason)
+    }
+
     /// All batches of the file, from where the import stands. While one is written the next is read.
     async fn batches(
         &self,
@@ -122,6 +146,10 @@ impl RunImportHandler {
                 Err(error) => return Err(JobError::retry(error.kind())),
             };
             let Some(last) = items.last() else {
+                if let Some(reason) = self.nothing_in(job, row, position).await {
+                    self.end(job, row.id, "failed", Some(reason)).await?;
+                    return Ok(Ended::Elsewhere);
+                }
                 break;
             };
             let end = end(&last.0);

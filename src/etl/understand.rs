@@ -23,6 +23,8 @@ use crate::places::Places;
 use mails::{CONVERSATION, THREAD};
 use work::{Work, own_id};
 
+/// Where something happens.
+const LOCATION: &str = "location";
 /// Mailboxes that are remembered as somebody's.
 const KNOWN_MAX: usize = 20_000;
 
@@ -146,10 +148,12 @@ impl Understanding {
         if let Some(letter) = &meaning.letter {
             work.letter(tx, &mut meaning.entities, letter).await?;
         }
-        let left = work.members_left(tx, &meaning).await?;
         for entity in std::mem::take(&mut meaning.entities) {
-            let entity = work.own_again(tx, entity).await?;
-            work.entities.extend(entity);
+            match work.own_again(tx, entity).await? {
+                Some(entity) => work.entities.push(entity),
+                // An exported thing that is as it was: it says what it said.
+                None => work.unread.push(LOCATION),
+            }
         }
         let mut later: Vec<(usize, &str, Far)> = Vec::new();
         later.extend(
@@ -162,6 +166,7 @@ impl Understanding {
             let at = work.conversation(tx, thread).await?;
             later.push((0, "part-of", Far::At(at)));
         }
+        let mut lost = None;
         for (at, thing) in work.entities.iter().enumerate() {
             let named = meaning.place.as_deref().filter(|_| at == 0);
             if !Places::may_know(thing, named) {
@@ -174,8 +179,17 @@ impl Understanding {
                     Places::read(ports, tx).await?
                 }
             };
-            let place = self.places.insert(places).of(thing, named);
-            later.extend(place.map(|place| (at, "location", Far::Is(place))));
+            match self.places.insert(places).of(thing, named) {
+                Some(place) => later.push((at, LOCATION, Far::Is(place))),
+                None if at == 0 => lost = Some(thing.clone()),
+                None => {}
+            }
+        }
+        if let Some(thing) = lost
+            && work.is_where_it_was(tx, &thing).await?
+        {
+            // The hub's places changed, not what the record says.
+            work.unread.push(LOCATION);
         }
         self.people(&mut work, tx, meaning.people).await?;
         if let Some(one) = work.entities.first()
@@ -189,12 +203,9 @@ impl Understanding {
         let shown = |at: usize| written.entities.get(at).map(|one| one.id);
         // What the record says stays with what it is about, though that was merged.
         let own = |at: usize| written.written_to.get(at).copied();
-        let all_kept = match shown(0).zip(own(0)) {
-            Some(first) => work.enclosures(tx, first, meaning.enclosures).await?,
-            None => true,
-        };
-        if let Some(group) = own(0) {
-            work.members(tx, group, &meaning.members, &left).await?;
+        if let Some(first) = shown(0).zip(own(0)) {
+            work.enclosures(tx, first, meaning.enclosures).await?;
+            work.members(tx, first.1, &meaning.members).await?;
         }
         for (at, predicate, far) in later {
             let (ends, roots) = match far {
@@ -207,7 +218,7 @@ impl Understanding {
                 work.relations.push(RelationChange { from, predicate, to });
             }
         }
-        work.relate(tx, all_kept).await
+        work.relate(tx).await
     }
 
     /// Makes people of mailboxes that nobody bears, and names those that have none.

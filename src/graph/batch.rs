@@ -65,9 +65,9 @@ impl Batch<'_> {
 
 /// What is done with what a record means.
 #[derive(Clone, Copy)]
-enum Deed {
+enum Deed<'a> {
     Understand,
-    Relate,
+    Relate(&'a [&'static str]),
 }
 
 impl Batch<'_> {
@@ -77,7 +77,7 @@ impl Batch<'_> {
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: Change,
-        deed: Deed,
+        deed: Deed<'_>,
     ) -> Result<Applied, GraphError> {
         let types = self.graph.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
@@ -86,7 +86,7 @@ impl Batch<'_> {
         work.told_apart = std::mem::take(&mut self.told_apart);
         let outcome = match deed {
             Deed::Understand => work.understand(tx, record, &change).await,
-            Deed::Relate => work.relate(tx, record, &change).await,
+            Deed::Relate(unread) => work.relate(tx, record, &change, unread).await,
         };
         self.draft = std::mem::take(&mut work.draft);
         self.is_spoilt |= outcome.is_err();
@@ -238,11 +238,12 @@ impl IntakeBatch for Batch<'_> {
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: Change,
+        unread: &[&'static str],
     ) -> Result<Applied, GraphError> {
         if self.is_alone {
-            return self.graph.relate(tx, record, change).await;
+            return self.graph.relate(tx, record, change, unread).await;
         }
-        self.work(tx, record, change, Deed::Relate).await
+        self.work(tx, record, change, Deed::Relate(unread)).await
     }
 
     async fn park(&mut self, tx: &mut ScopedTx, record: RawRecordId, reason: &str) -> Result<(), GraphError> {

@@ -59,12 +59,13 @@ impl RecordIntake for Graph {
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: Change,
+        unread: &[&'static str],
     ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
         let mut work = Work::new(types, change.by, &change.source);
         store::savepoint(tx).await?;
-        let outcome = work.relate(tx, record, &change).await;
+        let outcome = work.relate(tx, record, &change, unread).await;
         work.end(tx, outcome).await
     }
 

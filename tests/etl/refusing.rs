@@ -77,3 +77,27 @@ async fn an_upload_ends_at_the_owners_limit_also_if_it_does_not_say_how_long_it_
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_what_it_was_said_to_be_has_failed_and_an_empty_one_is_done() {
+    let hub = hub().await;
+    let alice = Alice::new(&hub).await;
+    for (format, file, state, reason) in [
+        ("vcard", CALENDAR, "failed", "there is no card in the file"),
+        ("ical", CARDS, "failed", "there is no calendar in the file"),
+        ("vcard", "\r\n", "finished", ""),
+        (
+            "ical",
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n",
+            "finished",
+            "",
+        ),
+    ] {
+        let ended = alice.import(format, file).await;
+        assert_eq!(ended["state"], state, "{ended}");
+        assert!(
+            ended["reason"].as_str().unwrap_or_default().contains(reason),
+            "{ended}"
+        );
+    }
+}

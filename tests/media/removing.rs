@@ -95,3 +95,20 @@ async fn what_metadata_can_not_be_removed_from_has_nothing_for_others_and_says_w
         assert!(!answer.contains("Alice"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_whose_picture_was_removed_still_changes_her_employer() {
+    let world = World::new(None).await;
+    let card = |employer: &str| {
+        format!(
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:sam\r\nFN:Sam\r\nORG:{employer}\r\n\
+             PHOTO;ENCODING=b;TYPE=PNG:{PIXEL}\r\nEND:VCARD\r\n"
+        )
+    };
+    world.import("vcard", &card("Acme")).await;
+    let path = format!("/media/{}", world.kept().await[0]["id"].as_str().unwrap());
+    assert_eq!(world.call("DELETE", &path, &[], Body::empty()).await.0, 204);
+    world.import("vcard", &card("Globex")).await;
+    let employers = "graph.relation WHERE predicate = 'member-of' AND removed_at IS NULL";
+    assert_eq!(world.count(employers).await, 1, "the old one is over");
+}

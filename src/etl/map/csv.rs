@@ -160,7 +160,9 @@ fn read(contact: &mut Contact, column: &str, value: &str) {
     let day = || text::day(value, is_day_first(column)).unwrap_or_else(|| value.to_owned());
     *slot = match field {
         // Outlook's way to say that there is none.
-        Field::Birthday | Field::Anniversary if value.starts_with("0/0/") || value.starts_with("00.00.") => {
+        Field::Birthday | Field::Anniversary
+            if !value.contains(|c: char| c.is_alphabetic() || ('1'..='9').contains(&c)) =>
+        {
             None
         }
         Field::Birthday | Field::Anniversary => Some(day()),

@@ -41,7 +41,27 @@ fn contact(body: &[u8]) -> Result<Contact, String> {
     for entry in &card.entries {
         read(&mut contact, &card, entry);
     }
+    // The parser gives no day for many forms that programs write: what stands there is read as it is.
+    keep(&mut contact.birthday, written(&text, "BDAY"));
+    keep(&mut contact.anniversary, written(&text, "ANNIVERSARY"));
     Ok(contact)
+}
+
+/// The value of the first property of this name, as it is written in the card.
+fn written(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (head, value) = line.split_once(':')?;
+        let property = head.split(';').next()?;
+        let property = property.rsplit('.').next()?; // a group may stand before it
+        if !property.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        let value = text::line(value, 64)?;
+        Some(match value.strip_prefix("1604-") {
+            Some(day) => format!("--{day}"),
+            None => value,
+        })
+    })
 }
 
 fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {

@@ -4,50 +4,22 @@
 //! Begin with [`Work::members`].
 
 use contracts::EntityId;
-use serde_json::Value;
 use spine::ScopedTx;
-use spine::ports::{AssertedBy, GraphError, Identifier, RelationChange};
+use spine::ports::{GraphError, Identifier, RelationChange};
 
 use super::work::{Work, own_id};
-use crate::map::Meaning;
 
 const PREDICATE: &str = "member-of";
 /// Ids of cards, with which members are named, are URNs in one file and bare in another.
 const URN: &str = "urn:uuid:";
 
 impl Work<'_> {
-    /// Members that the graph knows and the card doesn't name any more, by the ids of their cards.
-    pub(super) async fn members_left(
-        &mut self,
-        tx: &mut ScopedTx,
-        meaning: &Meaning,
-    ) -> Result<Vec<String>, GraphError> {
-        let Some(group) = meaning.entities.first().filter(|one| one.kind == "Group") else {
-            return Ok(Vec::new());
-        };
-        let mut before = None;
-        for identifier in &group.identifiers {
-            before = self
-                .batch
-                .entity_by_identifier(tx, "Group", identifier)
-                .await?
-                .or(before);
-        }
-        let named = before
-            .as_ref()
-            .and_then(|group| group.props.get("members")?.as_array());
-        let named = named.into_iter().flatten().filter_map(Value::as_str);
-        let named = named.filter(|one| meaning.members.iter().all(|other| other != one));
-        Ok(named.map(ToOwned::to_owned).collect())
-    }
-
-    /// Relates who is in the group, and takes it back of who has left.
+    /// Relates who is in the group. Whom its card named before and leaves out now is no member by that.
     pub(super) async fn members(
         &mut self,
         tx: &mut ScopedTx,
         group: EntityId,
         named: &[String],
-        left: &[String],
     ) -> Result<(), GraphError> {
         let edge = |from| RelationChange {
             from,
@@ -58,15 +30,6 @@ impl Work<'_> {
             let member = self.member(tx, uid).await?;
             self.relations
                 .extend(member.filter(|member| *member != group).map(edge));
-        }
-        for uid in left {
-            if let Some(member) = self.member(tx, uid).await? {
-                self.batch.write(tx).await?;
-                let graph = self.ports.graph_write();
-                graph
-                    .unrelate(tx, AssertedBy::Connector, self.source, &edge(member))
-                    .await?;
-            }
         }
         Ok(())
     }

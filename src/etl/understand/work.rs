@@ -19,6 +19,8 @@ pub(super) struct Work<'a> {
     record: RawRecordId,
     pub(super) entities: Vec<EntityChange>,
     pub(super) relations: Vec<RelationChange>,
+    /// Predicates of which it can't be told now what the record states.
+    pub(super) unread: Vec<&'static str>,
 }
 
 impl<'a> Work<'a> {
@@ -35,6 +37,7 @@ impl<'a> Work<'a> {
             record,
             entities: Vec::new(),
             relations: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
@@ -44,15 +47,14 @@ impl<'a> Work<'a> {
         self.batch.understand(tx, self.record, change).await
     }
 
-    /// Writes the relations that were collected; if they are all, in the place of those that the record stated before.
-    pub(super) async fn relate(&mut self, tx: &mut ScopedTx, are_all: bool) -> Result<(), GraphError> {
-        let change = self.collected();
-        if are_all {
-            self.batch.relate(tx, self.record, change).await?;
-        } else if !change.relations.is_empty() {
-            self.batch.understand(tx, self.record, change).await?;
-        }
-        Ok(())
+    /// Writes the relations that were collected, in the place of those that the record stated before, but for those of
+    /// which it can't be told now whether it does.
+    pub(super) async fn relate(&mut self, tx: &mut ScopedTx) -> Result<(), GraphError> {
+        let (change, unread) = (self.collected(), std::mem::take(&mut self.unread));
+        self.batch
+            .relate(tx, self.record, change, &unread)
+            .await
+            .map(drop)
     }
 
     fn collected(&mut self) -> Change {
@@ -66,14 +68,13 @@ impl<'a> Work<'a> {
     }
 
     /// Keeps what came with the first thing, which `own` is, and `holder` shows. What isn't taken is still told of by the
-    /// thing itself, and by the record. False: something wasn't taken.
+    /// thing itself, and by the record.
     pub(super) async fn enclosures(
         &mut self,
         tx: &mut ScopedTx,
         (holder, own): (EntityId, EntityId),
         enclosures: Vec<Enclosure>,
-    ) -> Result<bool, GraphError> {
-        let mut all_kept = true;
+    ) -> Result<(), GraphError> {
         if !enclosures.is_empty() {
             self.batch.write(tx).await?;
         }
@@ -92,12 +93,12 @@ impl<'a> Work<'a> {
                 }),
                 Err(MediaError::Access(error)) => return Err(error.into()),
                 Err(MediaError::Refused(reason)) => {
-                    all_kept = false;
+                    self.unread.push(enclosure.predicate);
                     tracing::info!(record = %self.record, reason, "an enclosure is not kept by itself");
                 }
             }
         }
-        Ok(all_kept)
+        Ok(())
     }
 
     /// An exported entity that comes back to where it was exported is the one it was; if nothing differs, there is nothing
@@ -135,6 +136,25 @@ impl<'a> Work<'a> {
         }
         entity.target = Target::Existing(id);
         Ok(Some(entity))
+    }
+
+    /// Whether a thing is known, and at the place that is said of it now.
+    pub(super) async fn is_where_it_was(
+        &mut self,
+        tx: &mut ScopedTx,
+        thing: &EntityChange,
+    ) -> Result<bool, GraphError> {
+        for identifier in &thing.identifiers {
+            let found = self
+                .batch
+                .entity_by_identifier(tx, &thing.kind, identifier)
+                .await?;
+            if let Some(known) = found {
+                let same = |name: &str| known.props.get(name) == thing.props.get(name);
+                return Ok(["location", "latitude", "longitude"].into_iter().all(same));
+            }
+        }
+        Ok(false)
     }
 
     /// The owner's Person while nothing is known of her: then an export that comes into the account is taken for her own.

@@ -14,12 +14,13 @@ use super::Work;
 use crate::store::{self, Stated};
 
 impl Work<'_> {
-    /// Says which relations a record states: these, and no others.
+    /// Says which relations a record states: these, and no others but what it stated by a predicate that is `unread`.
     pub(crate) async fn relate(
         &mut self,
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: &Change,
+        unread: &[&'static str],
     ) -> Result<Applied, GraphError> {
         let mut applied = Applied {
             raw: Some(record),
@@ -36,7 +37,9 @@ impl Work<'_> {
         self.draft.write(tx).await?;
         // What leads to something that was deleted is stated, though nothing comes of it.
         let is_stated = |one: &Stated| {
-            applied.relations.contains(&one.id) || change.relations.iter().any(|edge| is_same(edge, one))
+            applied.relations.contains(&one.id)
+                || unread.contains(&one.predicate.as_str())
+                || change.relations.iter().any(|edge| is_same(edge, one))
         };
         let before = store::stated_list(tx, record).await?;
         let (kept, gone): (Vec<Stated>, Vec<Stated>) = before.into_iter().partition(is_stated);

@@ -151,11 +151,6 @@ pub(crate) async fn merge(
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
     let other = graph.resolve(&mut tx, &other).await?;
-    if id == other {
-        return Err(Problem::unprocessable(
-            "an entity is one with itself already: name two",
-        ));
-    }
     let survivor = match graph.merge(&mut tx, id, other).await {
         Ok(survivor) => survivor,
         Err(error) => return Err(told(&mut tx, error).await),

@@ -115,7 +115,7 @@ async fn understand(
             relations.relations.push(relation(person, "part-of", known.id));
         }
     }
-    batch.relate(tx, record, relations).await.unwrap();
+    batch.relate(tx, record, relations, &[]).await.unwrap();
 }
 
 fn relation(from: contracts::EntityId, predicate: &str, to: contracts::EntityId) -> RelationChange {

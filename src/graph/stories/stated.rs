@@ -46,7 +46,7 @@ async fn card(
         .iter()
         .map(|firm| member(written[0], *firm))
         .collect();
-    batch.relate(&mut tx, received.id, relations).await.unwrap();
+    batch.relate(&mut tx, received.id, relations, &[]).await.unwrap();
     batch.write(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     (received.id, written)
@@ -124,7 +124,7 @@ async fn what_the_owner_or_another_card_says_of_it_too_holds_on() {
         .unwrap();
     let mut same = change(AssertedBy::Connector, "dav/1", vec![]);
     same.relations.push(member(sam[0], sam[2]));
-    intake.relate(&mut tx, other.id, same).await.unwrap();
+    intake.relate(&mut tx, other.id, same, &[]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(count(&hub, "record_relation").await, 1);
 
@@ -133,7 +133,7 @@ async fn what_the_owner_or_another_card_says_of_it_too_holds_on() {
     assert_eq!(ended(&hub, &alice).await, []);
     let mut tx = hub.begin(&alice).await;
     let nothing = change(AssertedBy::Connector, "dav/1", vec![]);
-    intake.relate(&mut tx, other.id, nothing).await.unwrap();
+    intake.relate(&mut tx, other.id, nothing, &[]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(
         firms(&hub, &alice, sam[0]).await,
@@ -196,7 +196,7 @@ async fn erasing_who_a_relation_is_about_takes_along_which_records_stated_it() {
         .unwrap();
     let mut same = change(AssertedBy::Connector, "dav/1", vec![]);
     same.relations.push(member(sam[0], sam[1]));
-    intake.relate(&mut tx, other.id, same).await.unwrap();
+    intake.relate(&mut tx, other.id, same, &[]).await.unwrap();
     graph(&hub).erase(&mut tx, sam[0], false, 0).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(

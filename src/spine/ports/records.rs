@@ -127,12 +127,14 @@ pub trait RecordIntake: Send + Sync {
 
     /// Says how what a record spoke of is related: `change.relations` are all the relations that it states. What it stated
     /// before, in any revision, and doesn't state now is over, unless another record of its source states it. Comes after
-    /// [`RecordIntake::understand`]; `change.entities` is empty.
+    /// [`RecordIntake::understand`]; `change.entities` is empty. Of the predicates in `unread` it can't be told now what the
+    /// record states: what it stated stays.
     async fn relate(
         &self,
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: Change,
+        _unread: &[&'static str],
     ) -> Result<Applied, GraphError> {
         self.understand(tx, record, change).await
     }
@@ -222,6 +224,7 @@ pub trait IntakeBatch: Send {
         tx: &mut ScopedTx,
         record: RawRecordId,
         change: Change,
+        unread: &[&'static str],
     ) -> Result<Applied, GraphError>;
 
     /// As [`RecordIntake::park_received`].

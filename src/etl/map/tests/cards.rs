@@ -146,3 +146,36 @@ fn a_card_keeps_categories_days_messengers_and_who_is_who() {
     let stamp = meaning.stamp.unwrap().at.unwrap();
     assert_eq!(stamp.to_rfc3339(), "2026-05-01T10:00:00+00:00");
 }
+
+#[test]
+fn a_birthday_is_read_in_every_form_that_programs_write_and_what_is_no_day_is_kept() {
+    let days = |version: &str, lines: &str| {
+        let card = format!("BEGIN:VCARD\nVERSION:{version}\nFN:Sam\n{lines}\nEND:VCARD\n");
+        let person = &meant("text/vcard", &card).entities[0];
+        ["birthday", "x_birthday", "anniversary"].map(|name| {
+            let said = person.props.get(name).and_then(Value::as_str);
+            said.unwrap_or_default().to_owned()
+        })
+    };
+    for version in ["3.0", "4.0"] {
+        for (line, birthday, odd) in [
+            ("BDAY:1985-03-15", "1985-03-15", ""),
+            ("BDAY;VALUE=date:1985-03-15", "1985-03-15", ""),
+            ("item1.BDAY:19850315", "1985-03-15", ""),
+            ("BDAY:1985-03-15T00:00:00Z", "1985-03-15", ""),
+            ("BDAY:15.03.1985", "1985-03-15", ""),
+            ("BDAY:--05-01", "--05-01", ""),
+            ("BDAY;VALUE=date-and-or-time:--0501", "--05-01", ""),
+            ("BDAY;X-APPLE-OMIT-YEAR=1604:1604-02-29", "--02-29", ""),
+            ("BDAY:1985-03", "", "1985-03"),
+            ("BDAY:circa 1800", "", "circa 1800"),
+        ] {
+            assert_eq!(
+                days(version, line),
+                [birthday, odd, ""],
+                "{line} in a card of version {version}"
+            );
+        }
+        assert_eq!(days(version, "ANNIVERSARY:2010-06-01"), ["", "", "2010-06-01"]);
+    }
+}
