@@ -266,3 +266,32 @@ async fn what_one_record_states_while_another_takes_it_back_holds_whoever_is_fir
         assert!(!titles.contains(&"Choir".to_owned()), "the last one: {titles:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_else_stated_a_relation_before_that_was_kept_is_known_once_the_records_are_read_again() {
+    let hub = hub().await;
+    for is_read_again in [true, false] {
+        let alice = hub.somebody();
+        let (_, sam) = card(&hub, &alice, "1", &["Acme", "Choir"], 1).await;
+        let edge = [member(sam[1], sam[2])];
+        let states = async |key: &str, edges: &[RelationChange]| {
+            let mut tx = hub.begin(&alice).await;
+            group(&hub, &mut tx, key, edges).await;
+            tx.commit().await.unwrap();
+        };
+        states("8", &edge).await;
+        states("9", &edge).await;
+        let mut behind = hub.database.superuser().await;
+        sqlx::query("DELETE FROM graph.record_relation")
+            .execute(&mut behind)
+            .await
+            .unwrap();
+        if is_read_again {
+            states("8", &edge).await;
+            states("9", &edge).await;
+        }
+        states("8", &[]).await;
+        let titles = firms(&hub, &alice, sam[1]).await;
+        assert_eq!(titles.contains(&"Choir".to_owned()), is_read_again, "{titles:?}");
+    }
+}
