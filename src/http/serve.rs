@@ -7,7 +7,7 @@
 
 mod open;
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -99,8 +99,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
 }
 
 /// The other end went away between knocking and being let in.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
@@ -120,11 +120,13 @@ async fn converse(
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let (router, speaking) = (router.clone(), place.speak());
         async move {
+            // Hung up without an answer, as if it had come a moment later: whoever asked may ask again.
+            let speaking = speaking.ok_or_else(|| io::Error::other("somebody else has its place"))?;
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let answer = router.oneshot(request).await;
             let answer = answer.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(answer.map(|body| Spoken {
+            Ok::<_, io::Error>(answer.map(|body| Spoken {
                 body,
                 _speaking: speaking,
             }))

@@ -75,8 +75,8 @@ impl Consumer for StateFold {
         types()
     }
 
-    /// Reads backfill too, and folds none of it: rules that ask for backfill wait for this consumer on that lane. What
-    /// was erased is forgotten whichever lane tells of it.
+    /// Reads backfill too, and folds none of it: what was erased is forgotten whichever lane tells of it. Who asks for a
+    /// fact waits for the live lane, whichever lane's event they handle.
     fn may_concern(&self, event: &Event) -> bool {
         folds(event)
     }

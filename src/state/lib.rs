@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::Position;
+use contracts::{Lane, Position};
 use spine::ports::{Fact, StateRead};
 use spine::service::Task;
 use spine::{AccessError, Context, ScopedTx, Service};
@@ -76,7 +76,7 @@ struct Facts;
 #[async_trait]
 impl StateRead for Facts {
     async fn fact(&self, tx: &mut ScopedTx, key: &str, as_of: Position) -> Result<Option<Fact>, AccessError> {
-        tx.wants_read(consumer::NAME, &consumer::types(), as_of, |event| {
+        tx.wants_read(consumer::NAME, Lane::Live, &consumer::types(), as_of, |event| {
             consumer::may_move(event, key)
         })?;
         Ok(store::fact_as_of(tx, key, as_of).await?.map(Fact::from))

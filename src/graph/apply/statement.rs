@@ -2,7 +2,10 @@
 //!
 //! Events out: `data.RelationAdded`, `data.RelationRemoved`.
 //! Invariant: a relation that a source stated holds as long as the newest revision of any of its records states it;
-//! somebody else's word about it is untouched. Begin with [`Work::relate`].
+//! somebody else's word about it is untouched. Who states a relation and who takes it back hold the entity where it
+//! begins, so that of two at once the later one sees what the other did. Begin with [`Work::relate`].
+
+use std::collections::BTreeSet;
 
 use contracts::events::data::RelationRemoved;
 use contracts::{EntityId, NewEvent, RawRecordId, RelationId};
@@ -46,6 +49,11 @@ impl Work<'_> {
         let is_as_it_was = self.restated.is_empty() && kept.iter().all(|one| one.raw == Some(record.0));
         if gone.is_empty() && is_as_it_was {
             return Ok(applied);
+        }
+        // Whoever states one of them again holds where it begins: either sees what the other said.
+        let begins: BTreeSet<Uuid> = gone.iter().map(|one| one.from).collect();
+        for from in begins {
+            self.draft.root_head(tx, EntityId(from)).await?;
         }
         self.draft.leave(tx).await?; // which edges hold is in the database
         let revisions = store::raw_revisions(tx, record).await?;

@@ -309,30 +309,38 @@ pub(crate) async fn relation_list(
     sqlx::query_as!(
         RelationRow,
         r#"
-        SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", other.id AS "other!",
-            other.title AS "other_title?", other.type AS "other_kind!", r.asserted_by AS "asserted_by!",
+        SELECT r.id AS "id!", r.outgoing AS "outgoing!", r.predicate AS "predicate!", r.other AS "other!",
+            r.title AS "other_title?", r.type AS "other_kind!", r.asserted_by AS "asserted_by!",
             r.source AS "source!", r.recorded_at AS "recorded_at!"
         FROM unnest($2::uuid[]) AS member (id)
+        -- Each way is cut off once what isn't listed fell away, so that a page is short only at the list's end.
         CROSS JOIN LATERAL (
-            (SELECT r.*, true AS outgoing, r.to_entity AS far FROM graph.relation r
-                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity AND far.deleted_at IS NULL
-                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND r.to_entity <> ALL($2)
+            (SELECT r.id, true AS outgoing, r.predicate, other.id AS other, other.title, other.type, r.asserted_by, r.source,
+                    r.recorded_at
+                FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.to_entity
+                LEFT JOIN LATERAL (
+                    SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
+                ) AS far_root ON true
+                JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
+                    AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
+                WHERE r.account = $1 AND r.from_entity = member.id AND r.removed_at IS NULL AND other.id <> ALL($2)
                     AND ($3::text IS NULL OR r.predicate = $3) AND (r.recorded_at, r.id) < ($4, $5)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6::bigint * 2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6)
             UNION ALL
-            (SELECT r.*, false AS outgoing, r.from_entity AS far FROM graph.relation r
-                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity AND far.deleted_at IS NULL
-                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND r.from_entity <> ALL($2)
+            (SELECT r.id, false AS outgoing, r.predicate, other.id AS other, other.title, other.type, r.asserted_by, r.source,
+                    r.recorded_at
+                FROM graph.relation r
+                JOIN graph.entity far ON far.account = $1 AND far.id = r.from_entity
+                LEFT JOIN LATERAL (
+                    SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
+                ) AS far_root ON true
+                JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
+                    AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
+                WHERE r.account = $1 AND r.to_entity = member.id AND r.removed_at IS NULL AND other.id <> ALL($2)
                     AND ($3::text IS NULL OR r.predicate = $3) AND (r.recorded_at, r.id) < ($4, $5)
-                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6::bigint * 2)
+                ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6)
         ) r
-        JOIN graph.entity far ON far.account = $1 AND far.id = r.far
-        LEFT JOIN LATERAL (
-            SELECT graph.entity_root($1, far.id) AS id WHERE far.merged_into IS NOT NULL OFFSET 0
-        ) AS far_root ON true
-        JOIN graph.entity other ON other.account = $1 AND other.deleted_at IS NULL
-            AND other.id = CASE WHEN far.merged_into IS NULL THEN far.id ELSE far_root.id END
-        WHERE NOT other.id = ANY($2)
         ORDER BY r.recorded_at DESC, r.id DESC LIMIT $6
         "#,
         account.0,

@@ -213,6 +213,40 @@ async fn the_relations_of_an_entity_come_in_pages_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn relations_to_what_is_gone_or_one_with_her_by_now_hide_none_of_the_older_ones() {
+    let hub = hub().await;
+    let alice = with_me(&hub).await;
+    let friend = |name: String| json!({"type": "Person", "title": name, "relation": {"predicate": "friend", "from": "me"}});
+    for old in 0..3 {
+        made(&hub, &alice, friend(format!("Old {old}"))).await;
+    }
+    let me = call(&hub, &alice, "GET", "/entities/me", None).await.body["id"].clone();
+    let (me, mut gone) = (contracts::EntityId(me.as_str().unwrap().parse().unwrap()), None);
+    for number in 0..12 {
+        let id = made(&hub, &alice, friend(format!("Friend {number}"))).await;
+        let id = contracts::EntityId(id.parse().unwrap());
+        let into = if number % 2 == 0 {
+            me
+        } else {
+            *gone.get_or_insert(id)
+        };
+        let mut tx = hub.begin(&alice).await;
+        if into != id {
+            graph(&hub).merge(&mut tx, into, id).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).delete(&mut tx, gone.unwrap()).await.unwrap();
+    tx.commit().await.unwrap();
+    for limit in [1, 2] {
+        let path = format!("/relations?entity=me&limit={limit}");
+        let all = paged(&hub, &alice, &path, "/other_title").await;
+        assert_eq!(all, ["Old 2", "Old 1", "Old 0"], "{limit} a page");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_its_field_is_refused_and_the_types_say_what_would() {
     let hub = hub().await;
     let alice = with_me(&hub).await;

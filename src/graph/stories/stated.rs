@@ -1,8 +1,11 @@
 //! Relations that a source states, and states no more.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use contracts::events::data::RelationRemoved;
 use contracts::{EntityId, RawRecordId};
+use spine::ScopedTx;
 
 /// A revision of a card: of whom, and of which firms she is a member. The same in a batch as alone.
 async fn card(
@@ -206,4 +209,89 @@ async fn erasing_who_a_relation_is_about_takes_along_which_records_stated_it() {
         ),
         (0, 0)
     );
+}
+
+/// A group's record that states these relations, and no others.
+async fn group(hub: &TestHub, tx: &mut ScopedTx, key: &str, members: &[RelationChange]) {
+    let intake = hub.context.ports.record_intake();
+    let received = intake
+        .receive(tx, "dav/1", record("groups", key, ""))
+        .await
+        .unwrap();
+    let mut said = change(AssertedBy::Connector, "dav/1", vec![]);
+    said.relations = members.to_vec();
+    intake.relate(tx, received.id, said).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_record_states_while_another_takes_it_back_holds_whoever_is_first() {
+    let hub = hub().await;
+    for states_first in [true, false] {
+        let alice = hub.somebody();
+        let (_, sam) = card(&hub, &alice, "1", &["Acme", "Choir"], 1).await;
+        let edge = [member(sam[1], sam[2])];
+        let mut tx = hub.begin(&alice).await;
+        group(&hub, &mut tx, "8", &edge).await;
+        tx.commit().await.unwrap();
+
+        let (first, second) = if states_first {
+            (("9", &edge[..]), ("8", &[][..]))
+        } else {
+            (("8", &[][..]), ("9", &edge[..]))
+        };
+        let mut holding = hub.begin(&alice).await;
+        group(&hub, &mut holding, first.0, first.1).await;
+        let is_over = AtomicBool::new(false);
+        let comes = async {
+            let mut tx = hub.begin(&alice).await;
+            group(&hub, &mut tx, second.0, second.1).await;
+            tx.commit().await.unwrap();
+            is_over.store(true, Ordering::SeqCst);
+        };
+        let goes = async {
+            while !is_over.load(Ordering::SeqCst) && !holding.is_waited_for().await.unwrap() {
+                tokio::task::yield_now().await;
+            }
+            holding.commit().await.unwrap();
+        };
+        tokio::join!(comes, goes);
+        let titles = firms(&hub, &alice, sam[1]).await;
+        assert!(titles.contains(&"Choir".to_owned()), "{states_first}: {titles:?}");
+        assert_eq!(ended(&hub, &alice).await.len(), usize::from(!states_first));
+
+        let mut tx = hub.begin(&alice).await;
+        group(&hub, &mut tx, "9", &[]).await;
+        tx.commit().await.unwrap();
+        let titles = firms(&hub, &alice, sam[1]).await;
+        assert!(!titles.contains(&"Choir".to_owned()), "the last one: {titles:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_else_stated_a_relation_before_that_was_kept_is_known_once_the_records_are_read_again() {
+    let hub = hub().await;
+    for is_read_again in [true, false] {
+        let alice = hub.somebody();
+        let (_, sam) = card(&hub, &alice, "1", &["Acme", "Choir"], 1).await;
+        let edge = [member(sam[1], sam[2])];
+        let states = async |key: &str, edges: &[RelationChange]| {
+            let mut tx = hub.begin(&alice).await;
+            group(&hub, &mut tx, key, edges).await;
+            tx.commit().await.unwrap();
+        };
+        states("8", &edge).await;
+        states("9", &edge).await;
+        let mut behind = hub.database.superuser().await;
+        sqlx::query("DELETE FROM graph.record_relation")
+            .execute(&mut behind)
+            .await
+            .unwrap();
+        if is_read_again {
+            states("8", &edge).await;
+            states("9", &edge).await;
+        }
+        states("8", &[]).await;
+        let titles = firms(&hub, &alice, sam[1]).await;
+        assert_eq!(titles.contains(&"Choir".to_owned()), is_read_again, "{titles:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Which connections are open, whose they are, and which of them are silent.
 //!
 //! Invariant: no source holds more than its share, all together not many more than the door takes; a connection in the
-//! middle of a request or an answer is never ended for another's sake.
+//! middle of a request or an answer is never ended for another's sake, and one that is to end takes no request any more.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -99,7 +99,7 @@ impl Connections {
         let Some((_, ended)) = silent.max_by_key(|(rank, _)| *rank) else {
             return false;
         };
-        ended.silent_since = None; // it is ended once
+        ended.silent_since = None; // it is ended once, and hears nothing from now on
         ended.wanted.cancel();
         true
     }
@@ -111,16 +111,21 @@ impl Place {
         self.wanted.cancelled().await;
     }
 
-    /// A request came.
-    pub(super) fn speak(self: &Arc<Self>) -> Speaking {
-        self.set_silent(None);
-        Speaking(self.clone())
+    /// A request came. `None`: too late, somebody else is to have the place, and the request is not begun.
+    pub(super) fn speak(self: &Arc<Self>) -> Option<Speaking> {
+        self.set_silent(None).then(|| Speaking(self.clone()))
     }
 
-    fn set_silent(&self, since: Option<Instant>) {
-        if let Some(connection) = self.open.lock().open.get_mut(&self.number) {
-            connection.silent_since = since;
-        }
+    /// False: it is to end.
+    fn set_silent(&self, since: Option<Instant>) -> bool {
+        let mut connections = self.open.lock();
+        // Under the lock, since it is under the lock that it is chosen.
+        let connection = connections.open.get_mut(&self.number);
+        let Some(connection) = connection.filter(|connection| !connection.wanted.is_cancelled()) else {
+            return false;
+        };
+        connection.silent_since = since;
+        true
     }
 }
 

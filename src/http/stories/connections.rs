@@ -1,5 +1,6 @@
 //! What whoever opens connections may count on, and what not: over real sockets.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,10 +13,23 @@ struct Door {
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
+    /// Requests for `/counted` that were begun, and that were done with.
+    counted: Arc<[AtomicUsize; 2]>,
 }
 
 async fn door(limits: Limits) -> Door {
+    let counted = Arc::<[AtomicUsize; 2]>::default();
+    let counts = counted.clone();
+    let count = get(move || {
+        let counts = counts.clone();
+        async move {
+            counts[0].fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            counts[1].fetch_add(1, Ordering::SeqCst);
+        }
+    });
     let public = OpenApiRouter::new()
+        .route("/counted", count)
         .route("/who", get(async |peer: spine::edge::Peer| peer.to_string()))
         .route(
             "/slow",
@@ -43,6 +57,7 @@ async fn door(limits: Limits) -> Door {
         address,
         stop,
         serving,
+        counted,
     }
 }
 
@@ -143,6 +158,32 @@ async fn many_sources_that_stay_silent_together_keep_nobody_out_and_who_is_answe
         ended.is_ok(),
         "who was answered and is silent since has no right to stay"
     );
+}
+
+#[tokio::test]
+async fn a_request_that_comes_just_when_its_place_is_given_away_is_done_or_not_begun() {
+    let door = door(Limits {
+        connections_max: 1,
+        head_deadline: Duration::from_secs(60),
+        ..limits()
+    })
+    .await;
+    for _ in 0..30 {
+        let mut idle = connect(&door, [127, 0, 0, 2]).await;
+        let head = b"GET /who HTTP/1.1\r\nhost: hub.example\r\n\r\n";
+        idle.write_all(head).await.unwrap();
+        let mut answer = [0; 1024];
+        assert!(idle.read(&mut answer).await.unwrap() > 0);
+        // Nothing is awaited between the two, so that the hub learns of both at once.
+        let newcomer = std::net::TcpStream::connect(door.address).unwrap();
+        let head = b"GET /counted HTTP/1.1\r\nhost: hub.example\r\nconnection: close\r\n\r\n";
+        assert_eq!(idle.try_write(head).unwrap(), head.len());
+        let _ = idle.read_to_end(&mut Vec::new()).await; // an answer, or hung up
+        newcomer.set_nonblocking(true).unwrap();
+        ask(TcpStream::from_std(newcomer).unwrap(), "/who", "").await;
+        let [begun, done] = &*door.counted;
+        assert_eq!(begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst));
+    }
 }
 
 #[tokio::test]

@@ -209,21 +209,24 @@ impl ScopedTx {
         self.reads = Some((consumer, lane, position));
     }
 
-    /// For who handles an event and asks what another consumer makes of the log: makes sure that this one has read all
-    /// that may matter up to a position. `matters` says of an event of these types whether it does.
+    /// For who handles an event, of whichever lane, and asks what another consumer makes of the events of one lane: makes
+    /// sure that this one has read all that may matter up to a position. `matters` says of an event of these types
+    /// whether it does.
     ///
     /// # Errors
     /// [`AccessError::Behind`] if it hasn't, as far as memory tells; to be handed on.
     pub fn wants_read(
         &self,
         consumer: &'static str,
+        lane: Lane,
         types: &[String],
         up_to: Position,
         matters: impl Fn(&Event) -> bool,
     ) -> Result<(), AccessError> {
-        let (Some((_, lane, _)), wake) = (self.reads, self.access.wake()) else {
+        if self.reads.is_none() {
             return Ok(());
-        };
+        }
+        let wake = self.access.wake();
         let passed = *wake.passed(consumer, lane).borrow();
         let idle = passed >= up_to
             || wake.nothing_until(lane, types, passed, up_to) == up_to

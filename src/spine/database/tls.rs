@@ -134,6 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_that_the_guide_shows_are_taken() {
+        let guide = include_str!("../../../docs/operating/database.md");
+        let ends = |c: char| c.is_whitespace() || "`'".contains(c);
+        let shown: Vec<&str> = guide
+            .match_indices("postgres://")
+            .filter_map(|(at, _)| guide[at..].split(ends).next())
+            .collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        for address in shown {
+            checked(address).unwrap();
+        }
+    }
+
+    #[test]
     fn on_this_machine_nothing_needs_to_be_said() {
         for local in [
             "postgres://localhost/hub",
