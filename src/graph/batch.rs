@@ -147,7 +147,11 @@ impl IntakeBatch for Batch<'_> {
             .filter(|(place, _)| refused.iter().all(|(one, _)| one != place));
         for (nth, ((_, record), (connection, stream))) in taken.zip(streams).enumerate() {
             if revised.contains(&nth) {
-                outcome.push(self.graph.receive(tx, &self.source, record.clone()).await);
+                let received = self.graph.receive(tx, &self.source, record.clone()).await;
+                if let Ok(received) = &received {
+                    self.draft.records.is_revised(received.id);
+                }
+                outcome.push(received);
                 continue;
             }
             let Some((id, known)) = fresh.next() else {

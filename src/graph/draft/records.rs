@@ -71,6 +71,11 @@ impl Records {
         self.first.contains(&id)
     }
 
+    /// A record came in past the draft, as one of several revisions.
+    pub(crate) fn is_revised(&mut self, id: RawRecordId) {
+        self.first.remove(&id);
+    }
+
     /// A record was understood.
     pub(crate) fn understood(&mut self, id: RawRecordId) {
         match self.unwritten(id) {

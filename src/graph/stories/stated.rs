@@ -18,13 +18,20 @@ async fn card(
     let mut tx = hub.begin(alice).await;
     let intake = hub.context.ports.record_intake();
     let mut batch = intake.batch("dav/1", size);
+    let written = card_in(batch.as_mut(), &mut tx, uid, firms).await;
+    batch.write(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    written
+}
+
+async fn card_in(
+    batch: &mut dyn spine::ports::IntakeBatch,
+    tx: &mut spine::ScopedTx,
+    uid: &str,
+    firms: &[&str],
+) -> (RawRecordId, Vec<EntityId>) {
     let record = record("cards", uid, &firms.join("+"));
-    let received = batch
-        .receive(&mut tx, vec![record])
-        .await
-        .unwrap()
-        .remove(0)
-        .unwrap();
+    let received = batch.receive(tx, vec![record]).await.unwrap().remove(0).unwrap();
     let mut person = identified(
         "Person",
         "vcard.uid",
@@ -33,25 +40,16 @@ async fn card(
     );
     person.target = Target::Record;
     let mut entities = vec![person];
-    entities.extend(
-        firms
-            .iter()
-            .map(|firm| identified("Organization", "org.name", firm, json!({ "name": firm }))),
-    );
+    let firm = |firm: &&str| identified("Organization", "org.name", firm, json!({ "name": firm }));
+    entities.extend(firms.iter().map(firm));
     let said = change(AssertedBy::Connector, "dav/1", entities);
-    let written = batch
-        .understand(&mut tx, received.id, said)
-        .await
-        .unwrap()
-        .written_to;
+    let written = batch.understand(tx, received.id, said).await.unwrap().written_to;
     let mut relations = change(AssertedBy::Connector, "dav/1", vec![]);
     relations.relations = written[1..]
         .iter()
         .map(|firm| member(written[0], *firm))
         .collect();
-    batch.relate(&mut tx, received.id, relations, &[]).await.unwrap();
-    batch.write(&mut tx).await.unwrap();
-    tx.commit().await.unwrap();
+    batch.relate(tx, received.id, relations, &[]).await.unwrap();
     (received.id, written)
 }
 
@@ -108,6 +106,22 @@ async fn somebody_whose_card_names_another_firm_is_no_member_of_the_old_one_any_
         assert_eq!(firms(&hub, &alice, sam).await, [""; 0]);
         assert_eq!(ended(&hub, &alice).await.len(), 4);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_batch_sets_back_is_set_back() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let mut tx = hub.begin(&alice).await;
+    let intake = hub.context.ports.record_intake();
+    let mut batch = intake.batch("dav/1", 3);
+    let (first, sam) = card_in(batch.as_mut(), &mut tx, "1", &["Acme"]).await;
+    card_in(batch.as_mut(), &mut tx, "1", &["Beta"]).await;
+    let (third, _) = card_in(batch.as_mut(), &mut tx, "1", &["Acme"]).await;
+    batch.write(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(first, third);
+    assert_eq!(firms(&hub, &alice, sam[0]).await, ["Acme"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
