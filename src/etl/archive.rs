@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     /// Where its bytes begin in the archive.
     offset: u64,
     pub(crate) size: u64,
-    /// How many bytes come before it when the entries are read in order.
+    /// How much comes before it when the entries are read in order.
     pub(crate) start: u64,
 }
 
@@ -78,16 +78,17 @@ impl Archive {
         let mut start = 0;
         for entry in &mut entries {
             entry.start = start;
-            start += entry.size;
+            start = entry.end();
         }
         Ok(Self { entries })
     }
 }
 
 impl Entry {
-    /// How many bytes are read once it is.
+    /// How much is read once it is: its bytes, and one for a file itself, so that an empty one is passed only once it was
+    /// looked at.
     pub(crate) fn end(&self) -> u64 {
-        self.start + self.size
+        self.start + self.size + u64::from(self.kind != Kind::Graph)
     }
 
     /// Its bytes.
@@ -146,4 +147,34 @@ fn kind(name: &str) -> Option<Kind> {
 
 fn refused(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_of_an_archive_has_a_place_of_its_own_and_an_empty_one_too() {
+        let mut packed = tar::Builder::new(Vec::new());
+        let name = |byte: &str| format!("media/{}", byte.repeat(32));
+        for (name, bytes) in [
+            ("entities/0001.jsonld".to_owned(), "{}"),
+            (name("00"), ""),
+            (name("01"), "a file"),
+            (name("02"), ""),
+            (name("03"), ""),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            packed.append_data(&mut header, name, bytes.as_bytes()).unwrap();
+        }
+        let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
+        std::fs::write(&path, packed.into_inner().unwrap()).unwrap();
+        let archive = Archive::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let ends: Vec<u64> = archive.entries.iter().map(Entry::end).collect();
+        assert_eq!(ends.len(), 5);
+        // Who stopped after one begins with the next, and passes over none.
+        assert!(ends.is_sorted_by(|one, next| one < next), "{ends:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! A node of our own export in JSON-LD: an entity, or a relation between two.
 //!
-//! Invariant: an entity is found again by the id that it had where it was exported. Begin with [`map`].
+//! Invariant: an entity is found again by the id that it had where it was exported; what an older hub took in and this one
+//! refuses costs that property alone. Begin with [`map`].
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use spine::ports::Identifier;
 use uuid::Uuid;
 
-use super::{Edge, End, Meaning, identified};
+use super::{Edge, End, Meaning, identified, text};
 
 /// The scheme of the ids that entities had in the account that was exported.
 pub(crate) const SCHEME: &str = "allod.entity";
@@ -70,7 +71,7 @@ pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
             .take(IDENTIFIERS_MAX),
     );
     let mut entity = identified(&node.kind, node.title, identifiers);
-    entity.props = node.props;
+    entity.props = fitted(node.props);
     entity.starts_at = node.starts_at;
     let distinct = node.distinct.iter().take(DISTINCT_MAX);
     let distinct: Result<Vec<Uuid>, String> = distinct.map(|other| uuid(other)).collect();
@@ -82,6 +83,33 @@ pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
             .collect(),
         ..Meaning::default()
     })
+}
+
+/// Properties as the types bind them by now: a name isn't empty, and a birthday that is no day is kept as it was said.
+fn fitted(mut props: Map<String, Value>) -> Map<String, Value> {
+    let is_blank = |one: &Value| one.as_str().is_some_and(|name| name.trim().is_empty());
+    if props.get("name").is_some_and(is_blank) {
+        props.remove("name");
+    }
+    let said = props
+        .get("birthday")
+        .and_then(Value::as_str)
+        .map(ToOwned::to_owned);
+    let Some(said) = said.filter(|said| !text::is_part_of_day(said)) else {
+        return props;
+    };
+    match text::day(&said, false) {
+        Some(day) => {
+            props.insert("birthday".to_owned(), Value::from(day));
+        }
+        None => {
+            props.remove("birthday");
+            if let Some(said) = text::line(&said, 64) {
+                props.entry("x_birthday").or_insert_with(|| Value::from(said));
+            }
+        }
+    }
+    props
 }
 
 /// What the hub that was exported knew its own things by; here other things are known so.
@@ -105,4 +133,44 @@ fn end(end: FarEnd) -> Result<End, String> {
 fn uuid(text: &str) -> Result<Uuid, String> {
     let id = text.strip_prefix("urn:uuid:").unwrap_or(text);
     Uuid::parse_str(id).map_err(|_| "an @id of the node is not `urn:uuid:` and a UUID".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_older_hub_took_for_a_birthday_or_a_name_is_read_or_kept_aside() {
+        for (said, kept) in [
+            (
+                json!({"birthday": "01.05.1990"}),
+                json!({"birthday": "1990-05-01"}),
+            ),
+            (json!({"birthday": "19900501"}), json!({"birthday": "1990-05-01"})),
+            (json!({"birthday": "--05-01"}), json!({"birthday": "--05-01"})),
+            (json!({"birthday": "1990-05"}), json!({"birthday": "1990-05"})),
+            (json!({"birthday": "1990"}), json!({"birthday": "1990"})),
+            (json!({"birthday": "1990-13"}), json!({"x_birthday": "1990-13"})),
+            (json!({"birthday": "in May"}), json!({"x_birthday": "in May"})),
+            (
+                json!({"birthday": "in May", "x_birthday": "May"}),
+                json!({"x_birthday": "May"}),
+            ),
+            (
+                json!({"birthday": " ", "name": " ", "note": ""}),
+                json!({"note": ""}),
+            ),
+            (
+                json!({"name": "Sam", "birthday": null}),
+                json!({"name": "Sam", "birthday": null}),
+            ),
+        ] {
+            let id = "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057";
+            let node = json!({"@id": id, "@type": "Person", "props": said});
+            let meaning = map(node.to_string().as_bytes()).unwrap();
+            assert_eq!(Value::Object(meaning.entities[0].props.clone()), kept, "{said}");
+        }
+    }
 }

@@ -82,6 +82,20 @@ pub(super) fn without_scheme<'t>(text: &'t str, scheme: &str) -> &'t str {
     }
 }
 
+/// Whether this is a day as vCard has it (RFC 6350 section 4.3.1) of which the end is missing, such as 1990-05.
+pub(super) fn is_part_of_day(text: &str) -> bool {
+    let (year, month) = match text.strip_prefix("--") {
+        Some(month) => ("2000", Some(month)),
+        None => text
+            .split_once('-')
+            .map_or((text, None), |(year, month)| (year, Some(month))),
+    };
+    let is_number =
+        |part: &str, len: usize| part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_month = |month: &str| is_number(month, 2) && matches!(month.parse(), Ok(1..=12));
+    is_number(year, 4) && month.is_none_or(is_month)
+}
+
 /// A day as people and programs write it: `1990-05-01`, or `--05-01` where the year isn't said. Of numbers between strokes
 /// that may be either, the first is the day or the month.
 pub(super) fn day(text: &str, is_day_first: bool) -> Option<String> {

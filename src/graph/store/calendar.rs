@@ -94,7 +94,8 @@ async fn series(
     Ok(events.collect())
 }
 
-/// Occurrences that are Events of their own, by the UID of their series: they bear UID#RECURRENCE-ID.
+/// Occurrences that are Events of their own, by the UID of their series: they bear UID#RECURRENCE-ID. One that was deleted
+/// is gone, and not back in its old place.
 async fn replacements(
     tx: &mut ScopedTx,
     since: DateTime<Utc>,
@@ -107,7 +108,7 @@ async fn replacements(
         FROM graph.entity e
         JOIN graph.entity_identifier b ON b.account = $1 AND b.entity = e.id AND b.valid_to IS NULL
         JOIN graph.identifier i ON i.account = $1 AND i.id = b.identifier AND i.scheme = 'ical.uid'
-        WHERE e.account = $1 AND e.type = 'Event' AND e.starts_at >= $2 AND e.starts_at < $3 AND e.deleted_at IS NULL
+        WHERE e.account = $1 AND e.type = 'Event' AND e.starts_at >= $2 AND e.starts_at < $3
             AND e.props ? 'recurrence_id'
         ORDER BY e.starts_at, e.id LIMIT 5000
         "#,

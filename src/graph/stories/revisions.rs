@@ -110,6 +110,42 @@ async fn a_meeting_of_one_source_loses_its_recurrence_with_the_next_revision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_moved_meeting_of_a_series_that_was_deleted_is_not_back_in_its_old_place() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let meeting = |uid: &str, said, minute| {
+        let mut entity = identified("Event", "ical.uid", uid, said);
+        entity.starts_at = Some(at(minute));
+        change(AssertedBy::Connector, "dav/1", vec![entity])
+    };
+    let daily = json!({"name": "Standup", "start_at": "2026-05-01T12:00:00Z", "recurrence": "FREQ=DAILY"});
+    let series = apply(&hub, &alice, meeting("1", daily, 0))
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    let occurrence = "2026-05-01T12:00:00Z";
+    let later = json!({"name": "Standup", "start_at": "2026-05-01T12:30:00Z", "recurrence_id": occurrence});
+    let moved = meeting(&format!("1#{occurrence}"), later, 30);
+    let moved = apply(&hub, &alice, moved).await.unwrap().entities[0].id;
+    let shown = async || {
+        let mut tx = hub.begin(&alice).await;
+        let read = hub.context.ports.graph_read();
+        let found = read.calendar(&mut tx, at(0), at(59)).await.unwrap();
+        found
+            .into_iter()
+            .map(|one| (one.event.id, one.replaced))
+            .collect::<Vec<_>>()
+    };
+    let in_its_place = (series, vec![occurrence.to_owned()]);
+    assert_eq!(shown().await, [(moved, Vec::new()), in_its_place.clone()]);
+    let mut tx = hub.begin(&alice).await;
+    graph(&hub).delete(&mut tx, moved).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(shown().await, [in_its_place]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_card_of_somebody_at_a_firm_that_the_owner_deleted_is_taken_in_whole() {
     let hub = hub().await;
     let alice = hub.somebody();

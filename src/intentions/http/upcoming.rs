@@ -6,15 +6,15 @@ use axum::extract::{Query, State};
 use chrono::{DateTime, Duration, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
-use spine::ScopedTx;
 use spine::edge::{Caller, Cursor, Json, page_size};
-use spine::ports::CalendarEvent;
+use spine::ports::{CalendarEvent, Entity};
 use uuid::Uuid;
 
 use super::Desk;
 use super::words::wrong;
-use crate::model::happening::{Happening, Stretch, happenings};
+use crate::model::happening::{Happening, Place, STEPS_MAX, Stretch, soonest};
 use crate::model::plan::MomentKind;
+use crate::model::recurrence::Budget;
 use crate::model::when::When;
 use crate::store;
 use crate::store::moment::UpcomingFilter;
@@ -66,6 +66,10 @@ pub(crate) struct UpcomingList {
     /// For the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
+    /// True if the calendar has more occurrences than are counted for one list, so that events are missing: ask for less
+    /// time at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
 }
 
 /// Lists what is to come: events, due moments, reminders, and when schedules fire next.
@@ -95,22 +99,36 @@ pub(crate) async fn list(
     };
     let rows = store::moment::moment_upcoming(&mut tx, &filter).await?;
     let mut items: Vec<UpcomingView> = rows.into_iter().map(UpcomingView::of).collect();
-    if kinds.contains(&MomentKind::Event) {
-        let stretch = Stretch {
-            from: tx.now(),
-            until: until.min(tx.now() + AHEAD_MAX),
-            zone,
-        };
-        items.extend(desk.events(&mut tx, stretch).await?);
-    }
+    let stretch = Stretch {
+        from: tx.now(),
+        until: until.min(tx.now() + AHEAD_MAX),
+        zone,
+    };
+    let events = match kinds.contains(&MomentKind::Event) {
+        true => {
+            let graph = desk.context.ports.graph_read();
+            graph
+                .calendar(&mut tx, stretch.first_day(), stretch.until)
+                .await?
+        }
+        false => Vec::new(),
+    };
+    drop(tx); // counting takes a while, in which nothing shall wait in the database
+    let (events, incomplete) = counted(events, stretch, (after, size + 1)).await?;
+    items.extend(events);
     items.retain(|item| after.is_none_or(|after| item.place() > after));
     items.sort_by_key(UpcomingView::place);
     let more = items.len() > size;
     items.truncate(size);
     let next_cursor = items.last().filter(|_| more).map(UpcomingView::cursor);
+    let mut tx = desk.begin(&caller).await?;
     tx.audit("read", "intentions", Some(items.len() as u64))?;
     tx.commit().await?;
-    Ok(Json(UpcomingList { items, next_cursor }))
+    Ok(Json(UpcomingList {
+        items,
+        next_cursor,
+        incomplete,
+    }))
 }
 
 /// The kind of this name.
@@ -131,9 +149,6 @@ fn kinds(named: Option<&str>) -> Result<Vec<MomentKind>, Problem> {
         ))
     })
 }
-
-/// Where a moment stands in the list.
-type Place = (DateTime<Utc>, MomentKind, Uuid);
 
 /// A cursor is the kind before one of lists by time.
 fn read_cursor(text: &str) -> Result<Place, Problem> {
@@ -160,12 +175,12 @@ impl UpcomingView {
         }
     }
 
-    fn of_event(event: &CalendarEvent, one: &Happening) -> Self {
+    fn of_event(event: &Entity, one: &Happening) -> Self {
         Self {
             at: one.at,
             kind: MomentKind::Event,
-            id: event.event.id.0,
-            title: event.event.title.clone().unwrap_or_default(),
+            id: event.id.0,
+            title: event.title.clone().unwrap_or_default(),
             day: matches!(one.when, When::Day(_)).then(|| one.when.to_string()),
             reminder: None,
         }
@@ -181,19 +196,18 @@ impl UpcomingView {
     }
 }
 
-impl Desk {
-    async fn events(&self, tx: &mut ScopedTx, stretch: Stretch) -> Result<Vec<UpcomingView>, Problem> {
-        let graph = self.context.ports.graph_read();
-        let found = graph.calendar(tx, stretch.first_day(), stretch.until).await?;
-        // Many series over a year are work for a while, and others have requests, too.
-        let counted = tokio::task::spawn_blocking(move || {
-            let mut views = Vec::new();
-            for event in &found {
-                let happenings = happenings(event, stretch);
-                views.extend(happenings.iter().map(|one| UpcomingView::of_event(event, one)));
-            }
-            views
-        });
-        counted.await.map_err(|error| Problem::internal(&error))
-    }
+/// The soonest events after a place, so many at most; true if not all were looked at.
+async fn counted(
+    events: Vec<CalendarEvent>,
+    stretch: Stretch,
+    page: (Option<Place>, usize),
+) -> Result<(Vec<UpcomingView>, bool), Problem> {
+    // Many series over a year are work for a while, and others have requests, too.
+    let counted = tokio::task::spawn_blocking(move || {
+        let found = soonest(&events, stretch, page, Budget::new(STEPS_MAX));
+        let views = found.happenings.iter();
+        let views = views.map(|(event, one)| UpcomingView::of_event(event, one));
+        (views.collect(), found.is_incomplete)
+    });
+    counted.await.map_err(|error| Problem::internal(&error))
 }

@@ -1,15 +1,25 @@
 //! When the events of a calendar happen: one by one, each series in its occurrences.
 //!
-//! Invariant: pure, bounded by the stretch that is asked for. A series whose rule can't be read happens once, when it
-//! begins. Begin with [`happenings`].
+//! Invariant: pure, bounded by the stretch that is asked for and by a budget for the calendar as a whole. A series whose
+//! rule can't be read happens once, when it begins. Begin with [`soonest`].
 
-use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 use spine::ports::{CalendarEvent, Entity};
+use uuid::Uuid;
 
-use super::recurrence::Recurrence;
+use super::plan::MomentKind;
+use super::recurrence::{Budget, Recurrence};
 use super::when::When;
+
+/// Occurrences and exceptions that are looked at for one list.
+pub(crate) const STEPS_MAX: usize = 500_000;
+
+/// Where a moment stands in a list of what is to come.
+pub(crate) type Place = (DateTime<Utc>, MomentKind, Uuid);
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +54,56 @@ impl Stretch {
     }
 }
 
-/// When an event happens in a stretch. What was called off doesn't.
-pub(crate) fn happenings(event: &CalendarEvent, stretch: Stretch) -> Vec<Happening> {
+/// The next of a calendar.
+#[derive(Debug, Default)]
+pub(crate) struct Soonest<'a> {
+    /// Soonest first, each with its event.
+    pub(crate) happenings: Vec<(&'a Entity, Happening)>,
+    /// The budget was used up before all events were looked at.
+    pub(crate) is_incomplete: bool,
+}
+
+/// What happens soonest in a stretch, after a place, and how many of it at most.
+pub(crate) fn soonest(
+    events: &[CalendarEvent],
+    mut stretch: Stretch,
+    (after, most): (Option<Place>, usize),
+    mut budget: Budget,
+) -> Soonest<'_> {
+    let mut first: BTreeMap<(DateTime<Utc>, Uuid), (&Entity, Happening)> = BTreeMap::new();
+    let seek = after.map_or(stretch.from, |(at, ..)| at.max(stretch.from));
+    for one in events {
+        if budget.is_used_up() {
+            break;
+        }
+        let id = one.event.id.0;
+        for happening in happenings(one, stretch, seek, &mut budget) {
+            if after.is_none_or(|after| (happening.at, MomentKind::Event, id) > after) {
+                first.insert((happening.at, id), (&one.event, happening));
+            }
+        }
+        while first.len() > most {
+            first.pop_last();
+        }
+        if let Some((last, _)) = first.last_key_value()
+            && first.len() == most
+        {
+            stretch.until = stretch.until.min(last.0 + Duration::seconds(1));
+        }
+    }
+    Soonest {
+        happenings: first.into_values().collect(),
+        is_incomplete: budget.is_used_up(),
+    }
+}
+
+/// When an event happens in a stretch, of a series at least what is not before `seek`. What was called off doesn't.
+fn happenings(
+    event: &CalendarEvent,
+    stretch: Stretch,
+    seek: DateTime<Utc>,
+    budget: &mut Budget,
+) -> Vec<Happening> {
     let said = |name: &str| event.event.props.get(name).and_then(Value::as_str);
     if said("status").is_some_and(|status| status.eq_ignore_ascii_case("cancelled")) {
         return Vec::new();
@@ -65,35 +123,62 @@ pub(crate) fn happenings(event: &CalendarEvent, stretch: Stretch) -> Vec<Happeni
         Some(Ok(rule)) => {
             // Two days more on both ends, since clocks differ; what doesn't belong is left out below.
             let local = |at: DateTime<Utc>| at.with_timezone(&by).naive_local();
-            let from = local(stretch.from) - Duration::days(2);
+            let from = local(seek) - Duration::days(2);
             let until = local(stretch.until) + Duration::days(2);
-            let occurrences = rule.between(start.local(by), from, until, by);
+            let occurrences = rule.between(start.local(by), (from, until), by, budget);
             let each = occurrences.into_iter().map(|at| happening(start.like(at, by)));
             each.collect()
         }
         _ => vec![happening(start)],
     };
+    if !budget.take(count(&event.event, "recurrence_dates")) {
+        return Vec::new();
+    }
     let more = times(&event.event, "recurrence_dates");
     found.extend(more.map(|when| happening(start.like(when.local(by), by))));
-    let replaced = event.replaced.iter().filter_map(|text| When::parse(text).ok());
-    let left_out: Vec<When> = times(&event.event, "recurrence_exceptions")
-        .chain(replaced)
-        .collect();
-    found.retain(|one| {
-        let local = one.when.local(by);
-        stretch.holds(one) && !left_out.iter().any(|out| means(*out, local, by))
-    });
+    found.retain(|one| stretch.holds(one));
+    let exceptions = count(&event.event, "recurrence_exceptions") + event.replaced.len();
+    if found.is_empty() || !budget.take(exceptions) {
+        return Vec::new();
+    }
+    let left_out = LeftOut::of(event, by);
+    found.retain(|one| !left_out.holds(one.when.local(by)));
     found.sort_by_key(|one| one.at);
     found.dedup();
     found
 }
 
-/// Whether an occurrence is meant; a day means whatever happens on it.
-fn means(said: When, occurrence: NaiveDateTime, by: Tz) -> bool {
-    match said {
-        When::Day(day) => occurrence.date() == day,
-        other => other.local(by) == occurrence,
+/// Occurrences of a series that don't happen, or not there.
+struct LeftOut {
+    /// A day means whatever happens on it.
+    days: HashSet<NaiveDate>,
+    times: HashSet<NaiveDateTime>,
+}
+
+impl LeftOut {
+    fn of(event: &CalendarEvent, by: Tz) -> Self {
+        let replaced = event.replaced.iter().filter_map(|text| When::parse(text).ok());
+        let (mut days, mut moments) = (HashSet::new(), HashSet::new());
+        for when in times(&event.event, "recurrence_exceptions").chain(replaced) {
+            match when {
+                When::Day(day) => _ = days.insert(day),
+                other => _ = moments.insert(other.local(by)),
+            }
+        }
+        Self { days, times: moments }
     }
+
+    fn holds(&self, occurrence: NaiveDateTime) -> bool {
+        self.days.contains(&occurrence.date()) || self.times.contains(&occurrence)
+    }
+}
+
+fn count(event: &Entity, name: &str) -> usize {
+    event
+        .props
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len)
 }
 
 fn times<'a>(event: &'a Entity, name: &str) -> impl Iterator<Item = When> + use<'a> {
@@ -112,9 +197,27 @@ mod tests {
     /// When something happens in the first two weeks of May, by Vienna's clock.
     fn told(props: Value, replaced: &[&str]) -> Vec<String> {
         let at = |text: &str| When::parse(text).unwrap().instant(chrono_tz::Europe::Vienna);
+        let events = [CalendarEvent {
+            replaced: replaced.iter().map(ToString::to_string).collect(),
+            ..series(1, props)
+        }];
+        let stretch = Stretch {
+            from: at("2026-05-01T12:00"),
+            until: at("2026-05-15"),
+            zone: chrono_tz::Europe::Vienna,
+        };
+        let told = soonest(&events, stretch, (None, 100), Budget::new(10_000));
+        assert!(!told.is_incomplete);
+        told.happenings
+            .iter()
+            .map(|(_, one)| one.when.to_string())
+            .collect()
+    }
+
+    fn series(uid: u128, props: Value) -> CalendarEvent {
         let Value::Object(props) = props else { panic!() };
         let event = Entity {
-            id: EntityId::new(),
+            id: EntityId(Uuid::from_u128(uid)),
             kind: "Event".to_owned(),
             title: None,
             starts_at: None,
@@ -123,17 +226,53 @@ mod tests {
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         };
-        let event = CalendarEvent {
+        CalendarEvent {
             event,
-            replaced: replaced.iter().map(ToString::to_string).collect(),
-        };
-        let stretch = Stretch {
-            from: at("2026-05-01T12:00"),
-            until: at("2026-05-15"),
-            zone: chrono_tz::Europe::Vienna,
-        };
-        let told = happenings(&event, stretch);
-        told.iter().map(|one| one.when.to_string()).collect()
+            replaced: Vec::new(),
+        }
+    }
+
+    fn year() -> Stretch {
+        let at = |text: &str| When::parse(text).unwrap().instant(Tz::UTC);
+        Stretch {
+            from: at("2026-05-01"),
+            until: at("2027-05-01"),
+            zone: Tz::UTC,
+        }
+    }
+
+    #[test]
+    fn pages_of_a_calendar_have_each_happening_once_and_count_no_more_than_they_show() {
+        let hourly = (0..24).map(|hour| hour.to_string()).collect::<Vec<_>>().join(",");
+        let hourly = format!("FREQ=DAILY;BYHOUR={hourly}");
+        let events: Vec<CalendarEvent> = (1..=300)
+            .map(|uid| series(uid, json!({"start_at": "1990-01-01T00:00", "recurrence": hourly})))
+            .collect();
+        let (mut after, mut seen) = (None, Vec::new());
+        for _ in 0..4 {
+            // A year of them is 2.6 million.
+            let page = soonest(&events, year(), (after, 200), Budget::new(60_000));
+            assert!(!page.is_incomplete);
+            seen.extend(page.happenings.iter().map(|(event, one)| (one.at, event.id.0)));
+            after = seen.last().map(|(at, id)| (*at, MomentKind::Event, *id));
+        }
+        let expected = (0..800).map(|nth: u32| {
+            let at = year().from + Duration::hours(i64::from(nth / 300));
+            (at, Uuid::from_u128(u128::from(nth % 300 + 1)))
+        });
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_calendar_that_takes_too_long_to_count_is_told_to_be_incomplete() {
+        let never =
+            json!({"start_at": "1990-01-01T00:00", "recurrence": "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"});
+        let once = series(1, json!({"start_at": "2026-05-02T09:00"}));
+        let mut events = vec![once.clone()];
+        events.extend((2..=1_000).map(|uid| series(uid, never.clone())));
+        let found = soonest(&events, year(), (None, 50), Budget::new(STEPS_MAX));
+        assert_eq!((found.happenings.len(), found.is_incomplete), (1, true));
+        assert!(!soonest(&[once], year(), (None, 50), Budget::new(STEPS_MAX)).is_incomplete);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! Invariant: bounded. Rules that occur more often than every half hour of a day are refused, and a search ends.
 //! Begin with [`Recurrence::parse`].
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, Datelike, Duration, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use rrule::RRuleSet;
 
@@ -16,6 +16,8 @@ const TEXT_LEN_MAX: usize = 500;
 const A_DAY_MAX: usize = 48;
 /// Occurrences that a search passes over: a hundred years of days, five years of the densest rule.
 const STEPS_MAX: usize = 90_000;
+/// What a rule costs whose search ended without an occurrence: the library looks at so many days, at the most.
+const DRY_STEPS: usize = 50_000;
 const EXAMPLES: &str = "such as FREQ=WEEKLY;BYDAY=MO,TH or FREQ=MONTHLY;BYMONTHDAY=1;COUNT=12";
 
 /// A rule that was understood.
@@ -24,6 +26,27 @@ pub(crate) struct Recurrence {
     /// Without UNTIL.
     parts: Vec<String>,
     until: Option<When>,
+}
+
+/// How many occurrences may still be counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget(usize);
+
+impl Budget {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self(steps)
+    }
+
+    /// Takes some; false: there aren't so many, and now there are none.
+    pub(crate) fn take(&mut self, steps: usize) -> bool {
+        let left = self.0.checked_sub(steps);
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    pub(crate) fn is_used_up(self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Recurrence {
@@ -132,21 +155,70 @@ impl Recurrence {
         occurrences(&set).find(|at| *at > moment)
     }
 
-    /// The occurrences from a moment on, before another.
+    /// The occurrences from a moment on, before another, as far as the budget goes.
     pub(crate) fn between(
         &self,
         start: NaiveDateTime,
-        from: NaiveDateTime,
-        before: NaiveDateTime,
+        (from, before): (NaiveDateTime, NaiveDateTime),
         zone: Tz,
+        budget: &mut Budget,
     ) -> Vec<NaiveDateTime> {
-        let Some(set) = self.from(start, zone) else {
-            return Vec::new();
+        let mut found = Vec::new();
+        let Some(set) = self.from(self.near(start, from), zone) else {
+            return found;
         };
-        occurrences(&set)
-            .skip_while(|at| *at < from)
-            .take_while(|at| *at < before)
-            .collect()
+        let (mut all, mut is_dry) = (occurrences(&set), true);
+        while budget.take(1) {
+            match all.next() {
+                Some(at) if at >= before => break,
+                Some(at) if at >= from => found.push(at),
+                Some(_) => {}
+                None => {
+                    let is_long = self.until.is_none_or(|until| until.local(zone) >= before);
+                    if is_dry || is_long && self.said("COUNT").is_none() {
+                        budget.take(DRY_STEPS);
+                    }
+                    break;
+                }
+            }
+            is_dry = false;
+        }
+        found
+    }
+
+    /// A start from which the rule has the same occurrences after a moment, as near to that as its intervals allow. A rule
+    /// with COUNT counts from its beginning.
+    fn near(&self, start: NaiveDateTime, moment: NaiveDateTime) -> NaiveDateTime {
+        if moment <= start || self.said("COUNT").is_some() {
+            return start;
+        }
+        let every = self.said("INTERVAL").and_then(|every| every.parse().ok());
+        let every: i32 = every.unwrap_or(1);
+        let by_days = |days: i64| start + Duration::days((moment - start).num_days() / days * days);
+        // What a rule takes from its start is the day of a month, in some month: years later it is the same.
+        let by_years = |years: i32| {
+            let times = (moment.year() - start.year()) / years;
+            let mut later = (0..=times)
+                .rev()
+                .filter_map(|times| start.with_year(start.year() + times * years));
+            later.find(|at| *at <= moment).unwrap_or(start)
+        };
+        match self.said("FREQ") {
+            Some("DAILY") => by_days(every.into()),
+            Some("WEEKLY") => by_days(7 * i64::from(every)),
+            Some("MONTHLY") => {
+                let common = [12, 6, 4, 3, 2].into_iter().find(|by| every % by == 0);
+                by_years(every / common.unwrap_or(1))
+            }
+            Some("YEARLY") => by_years(every),
+            _ => start,
+        }
+    }
+
+    /// What a part of the rule says.
+    fn said(&self, key: &str) -> Option<&str> {
+        let mut parts = self.parts.iter().filter_map(|part| part.split_once('='));
+        parts.find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// The last occurrence that is not after a moment.
@@ -262,6 +334,52 @@ mod tests {
             rule.after(at("2026-01-01T00:00"), at("2026-01-01T00:00"), Tz::UTC),
             None
         );
+    }
+
+    #[test]
+    fn an_old_series_is_counted_from_near_the_stretch_and_has_the_same_occurrences() {
+        for rule in [
+            "FREQ=DAILY;INTERVAL=11;BYHOUR=9,13",
+            "FREQ=DAILY;INTERVAL=3;BYMONTH=5,6",
+            "FREQ=WEEKLY;INTERVAL=5;BYDAY=MO,SU",
+            "FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,MO;WKST=SU",
+            "FREQ=MONTHLY",
+            "FREQ=MONTHLY;INTERVAL=18;BYDAY=-1FR",
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
+            "FREQ=MONTHLY;INTERVAL=7;UNTIL=20280101",
+            "FREQ=YEARLY;INTERVAL=3",
+            "FREQ=YEARLY;BYWEEKNO=1,20,53",
+            "FREQ=YEARLY;BYMONTH=11;BYDAY=4TH",
+            "FREQ=DAILY;COUNT=9500",
+        ] {
+            for start in ["2000-02-29T09:00", "2001-12-31T23:30", "2003-07-15T00:00"] {
+                for (from, before) in [
+                    ("2026-02-27T00:00", "2027-03-05T12:00"),
+                    ("2024-02-29T09:00", "2029-01-01T00:00"),
+                ] {
+                    let (start, from, before) = (at(start), at(from), at(before));
+                    let rule = Recurrence::parse(rule).unwrap();
+                    let counted = rule.between(start, (from, before), Tz::UTC, &mut Budget::new(100_000));
+                    let set = rule.from(start, Tz::UTC).unwrap();
+                    let all = occurrences(&set).skip_while(|at| *at < from);
+                    let all: Vec<_> = all.take_while(|at| *at < before).collect();
+                    assert_eq!(counted, all, "{rule:?} from {start} in {from}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_dense_series_of_long_ago_still_happens_and_costs_what_is_in_the_stretch() {
+        let hours = (0..24).map(|hour| hour.to_string()).collect::<Vec<_>>().join(",");
+        let rule = Recurrence::parse(&format!("FREQ=DAILY;BYHOUR={hours};BYMINUTE=0,30")).unwrap();
+        let day = (at("2026-05-01T00:00"), at("2026-05-02T00:00"));
+        let mut budget = Budget::new(150);
+        let found = rule.between(at("1990-01-01T00:00"), day, Tz::UTC, &mut budget);
+        assert_eq!((found.len(), budget.is_used_up()), (48, false));
+        budget = Budget::new(20);
+        let found = rule.between(at("1990-01-01T00:00"), day, Tz::UTC, &mut budget);
+        assert_eq!((found.len(), budget.is_used_up()), (20, true));
     }
 
     #[test]
