@@ -26,7 +26,7 @@ async fn card(
 
 async fn card_in(
     batch: &mut dyn spine::ports::IntakeBatch,
-    tx: &mut spine::ScopedTx,
+    tx: &mut ScopedTx,
     uid: &str,
     firms: &[&str],
 ) -> (RawRecordId, Vec<EntityId>) {
@@ -234,7 +234,7 @@ async fn group(hub: &TestHub, tx: &mut ScopedTx, key: &str, members: &[RelationC
         .unwrap();
     let mut said = change(AssertedBy::Connector, "dav/1", vec![]);
     said.relations = members.to_vec();
-    intake.relate(tx, received.id, said).await.unwrap();
+    intake.relate(tx, received.id, said, &[]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
