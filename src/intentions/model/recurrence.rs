@@ -135,7 +135,7 @@ impl Recurrence {
     /// The rule from `start` on, by the owner's clock; `None`: it ended before.
     fn from(&self, start: NaiveDateTime, zone: Tz) -> Option<RRuleSet> {
         let until = self.until.map(|until| match until {
-            When::Day(day) => day.and_time(NaiveTime::MIN) + chrono::Duration::seconds(86_399),
+            When::Day(day) => day.and_time(NaiveTime::MIN) + Duration::seconds(86_399),
             other => other.local(zone),
         });
         match until {
