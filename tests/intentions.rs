@@ -189,6 +189,36 @@ async fn a_calendars_recurring_task_is_completed_here_again_and_again() {
 }
 
 #[tokio::test]
+async fn a_series_whose_calendar_counts_anew_ends_where_that_ends() {
+    let world = World::new().await;
+    let todo = |start: &str, due: &str, count: u8| {
+        json!({"start_at": start, "due_at": due, "recurrence": format!("FREQ=WEEKLY;BYDAY=MO;COUNT={count}"),
+            "status": "NEEDS-ACTION"})
+    };
+    let first = todo("2026-11-23T07:00:00", "2026-11-24T08:00:00", 5);
+    let id = world.sync("1", "Bins", first).await;
+    let path = format!("/tasks/{id}/complete");
+    let mut done = Value::Null;
+    for _ in 0..2 {
+        done = world.ok("POST", &path, json!({})).await;
+    }
+    assert_eq!(done["due"], "2026-12-08T08:00:00");
+    // As the export tells it: what is left, from the occurrence now.
+    let left = todo("2026-12-07T07:00:00", "2026-12-08T08:00:00", 3);
+    world.sync("2", "Bins", left).await;
+    for next in ["2026-12-15T08:00:00", "2026-12-22T08:00:00"] {
+        done = world.ok("POST", &path, json!({})).await;
+        assert_eq!(
+            (&done["due"], &done["status"]),
+            (&json!(next), &json!("needs-action"))
+        );
+    }
+    done = world.ok("POST", &path, json!({})).await;
+    assert_eq!(done["status"], "completed", "five in all");
+    assert_eq!(done["completions"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
 async fn a_calendar_is_heard_of_the_occurrences_after_one_that_was_done_here() {
     let world = World::new().await;
     let todo = |due: &str, more: Value| {

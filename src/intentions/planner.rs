@@ -208,7 +208,7 @@ pub(crate) fn occurrence(intention: &Intention) -> String {
 
 /// What the hub says of a task in the owner's name, and that it follows from what the calendar said: it holds until the
 /// calendar says something else. A task that it ticks off twice differs in when it was done.
-pub(crate) const YIELDING: [Until; 4] = [
+pub(crate) const YIELDING: [Until; 5] = [
     Until {
         field: "status",
         watched: &["status", "completed_at"],
@@ -224,6 +224,11 @@ pub(crate) const YIELDING: [Until; 4] = [
     Until {
         field: "starts_at",
         watched: &["starts_at"],
+    },
+    // Another rule counts anew: an export's COUNT is what was left, from the occurrence that it tells of.
+    Until {
+        field: "recurrence_start",
+        watched: &["recurrence"],
     },
 ];
 

@@ -91,7 +91,7 @@ impl Component<'_> {
         }
         self.texts();
         if let Some(rule) = rule {
-            let rule = self.rule(rule, due.or(start));
+            let rule = self.rule(rule, start);
             self.line("RRULE", &rule);
         }
         for (property, prop) in [("EXDATE", "recurrence_exceptions"), ("RDATE", "recurrence_dates")] {

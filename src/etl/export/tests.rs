@@ -102,6 +102,14 @@ fn a_task_is_done_at_an_instant_and_its_series_counts_what_is_left() {
             "COMPLETED:20260502T070000Z",
         ],
     );
+    let from_start = json!({
+        "start_at": "2026-05-15", "due_at": "2026-05-23", "recurrence": "FREQ=WEEKLY;COUNT=5",
+        "recurrence_start": "2026-05-01",
+    });
+    has(
+        &task(from_start),
+        &["DTSTART;VALUE=DATE:20260515", "RRULE:FREQ=WEEKLY;COUNT=3"],
+    );
     let new_york = json!({ "due_at": "2026-05-01T13:00:00Z", "time_zone": "America/New_York" });
     has(&task(new_york), &["DUE;TZID=America/New_York:20260501T090000"]);
     has(&task(json!({})), &["SUMMARY:Lunch"]);

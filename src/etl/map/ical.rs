@@ -173,7 +173,9 @@ impl Reader<'_> {
         set(props, "status", Some(task_status(component, completed.is_some())));
         set(props, "completed_at", completed.map(|one| one.said));
         let due = end(component, &ICalendarProperty::Due, start.as_ref(), &self.clocks);
-        let zone = due.as_ref().or(start.as_ref()).and_then(|one| one.zone.clone());
+        // A series recurs by the clock of its start.
+        let mut clocks = start.iter().chain(&due);
+        let zone = clocks.find_map(|one| one.zone.clone());
         set(props, "time_zone", zone);
         let ends = Ends {
             start: start.as_ref().and_then(|one| one.at),

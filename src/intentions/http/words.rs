@@ -88,7 +88,7 @@ impl Words {
             Recurrence::parse(text).map_err(|problem| wrong("recurrence", &problem))?;
         }
         if text.is_some() {
-            // Another rule counts anew, from the due moment that the task has then.
+            // Another rule counts anew, from the occurrence that the task is at then.
             self.0.insert("recurrence_start".to_owned(), Value::Null);
         }
         self.put("recurrence", text.map(|text| text.map(|text| json!(text.trim()))));

@@ -184,19 +184,21 @@ impl Intention {
         }
     }
 
-    /// What a recurring task becomes when its present occurrence is done: the first one after it that hasn't passed.
+    /// What a recurring task becomes when its present occurrence is done: the first one after it that hasn't passed. A
+    /// series is one of starts, and of when it is due if it has none; its due keeps the distance (RFC 5545, 3.8.5.3).
     pub(crate) fn next(&self, now: DateTime<Utc>, zone: Tz) -> Option<Next> {
         let rule = self.recurrence.as_ref().map(|(_, rule)| rule);
-        let present = self.occurrence()?;
         let zone = self.time_zone.unwrap_or(zone);
-        let anchor = self.recurrence_start.unwrap_or(present);
+        let counted = self.start.or(self.due)?;
+        let (known_by, from) = (self.occurrence()?, counted.local(zone));
+        let anchor = self.anchor(counted, zone);
         let local_now = now.with_timezone(&zone).naive_local();
-        let passed = match present {
+        let passed = match known_by {
             // Something due today is in time until the day is over.
             When::Day(_) => local_now.date().pred_opt()?.and_hms_opt(23, 59, 59)?,
             When::Instant(_) | When::Local(_) => local_now,
         };
-        let after = present.local(zone).max(passed);
+        let after = from.max(passed - (known_by.local(zone) - from));
         let is_left_out = |at: &NaiveDateTime| self.exceptions.iter().any(|one| one.local(zone) == *at);
         let ruled = rule.and_then(|rule| {
             let mut found = rule.after(anchor.local(zone), after, zone)?;
@@ -208,16 +210,29 @@ impl Intention {
         let added = self.additions.iter().map(|one| one.local(zone));
         let added = added.filter(|at| *at > after && !is_left_out(at)).min();
         let found = ruled.into_iter().chain(added).min()?;
-        let occurrence = present.like(found, zone);
-        let moved = found - present.local(zone);
-        let start = self
-            .start
-            .map(|start| start.like(start.local(zone) + moved, zone));
+        let moved = |when: When| when.like(when.local(zone) + (found - from), zone);
         Some(Next {
-            due: self.due.map(|_| occurrence),
-            start,
+            due: self.due.map(moved),
+            start: self.start.map(moved),
             anchor,
         })
+    }
+
+    /// From when the series counts. A count that was kept as of a due moment, on which the dues fall and not the starts,
+    /// is read as of the start that belonged to it.
+    fn anchor(&self, counted: When, zone: Tz) -> When {
+        let Some(kept) = self.recurrence_start else {
+            return counted;
+        };
+        let (Some((_, rule)), Some(start), Some(due)) = (&self.recurrence, self.start, self.due) else {
+            return kept;
+        };
+        let (start, due) = (start.local(zone), due.local(zone));
+        let has = |at| rule.latest(kept.local(zone), at, zone) == Some(at);
+        match has(due) && !has(start) {
+            true => counted.like(kept.local(zone) - (due - start), zone),
+            false => kept,
+        }
     }
 }
 

@@ -128,6 +128,86 @@ fn a_finite_rule_ends_though_its_task_moves_on() {
     );
 }
 
+/// The next start and due of a series.
+fn next_of(props: Value, now: &str) -> Option<(String, String)> {
+    let next = read(props).next(utc(now), ZONE)?;
+    Some((next.start?.to_string(), next.due?.to_string()))
+}
+
+fn pair(start: &str, due: &str) -> Option<(String, String)> {
+    Some((start.to_owned(), due.to_owned()))
+}
+
+#[test]
+fn a_series_counts_from_its_start_and_its_due_keeps_the_distance() {
+    let mondays = json!({
+        "start_at": "2026-11-23T07:00:00", "due_at": "2026-11-24T08:00:00",
+        "recurrence": "FREQ=WEEKLY;BYDAY=MO;COUNT=4", "time_zone": "Europe/Berlin",
+    });
+    assert_eq!(
+        next_of(mondays.clone(), "2026-11-23T12:00"),
+        pair("2026-11-30T07:00:00", "2026-12-01T08:00:00")
+    );
+    // What has begun and isn't due yet hasn't passed.
+    assert_eq!(
+        next_of(mondays.clone(), "2026-11-30T12:00"),
+        pair("2026-11-30T07:00:00", "2026-12-01T08:00:00")
+    );
+    let mut last = mondays;
+    last["recurrence_start"] = json!("2026-11-23T07:00:00");
+    for (start, due, next) in [
+        (
+            "2026-12-07T07:00:00",
+            "2026-12-08T08:00:00",
+            pair("2026-12-14T07:00:00", "2026-12-15T08:00:00"),
+        ),
+        ("2026-12-14T07:00:00", "2026-12-15T08:00:00", None),
+    ] {
+        (last["start_at"], last["due_at"]) = (json!(start), json!(due));
+        assert_eq!(
+            next_of(last.clone(), "2026-11-23T12:00"),
+            next,
+            "the fourth is the last"
+        );
+    }
+    let days = json!({
+        "start_at": "2026-05-01", "due_at": "2026-05-05", "recurrence": "FREQ=MONTHLY;BYMONTHDAY=1",
+    });
+    assert_eq!(
+        next_of(days, "2026-05-02T12:00"),
+        pair("2026-06-01", "2026-06-05")
+    );
+}
+
+#[test]
+fn exceptions_and_additions_name_starts() {
+    let series = json!({
+        "start_at": "2026-11-23T06:00:00Z", "due_at": "2026-11-24T07:00:00Z", "time_zone": "Europe/Berlin",
+        "recurrence": "FREQ=WEEKLY;BYDAY=MO",
+        "recurrence_exceptions": ["2026-11-30T07:00:00"], "recurrence_dates": ["2026-12-02T07:00:00"],
+    });
+    assert_eq!(
+        next_of(series.clone(), "2026-11-23T12:00"),
+        pair("2026-12-02T06:00:00Z", "2026-12-03T07:00:00Z")
+    );
+    assert_eq!(
+        next_of(series, "2026-12-04T12:00"),
+        pair("2026-12-07T06:00:00Z", "2026-12-08T07:00:00Z")
+    );
+}
+
+#[test]
+fn a_count_that_was_kept_as_of_a_due_moment_goes_on_from_the_start_that_belonged_to_it() {
+    let moved = json!({
+        "start_at": "2026-11-29T07:00:00", "due_at": "2026-11-30T08:00:00", "recurrence_start": "2026-11-24T08:00:00",
+        "recurrence": "FREQ=WEEKLY;BYDAY=MO;COUNT=4", "time_zone": "Europe/Berlin",
+    });
+    assert_eq!(
+        next_of(moved, "2026-11-30T12:00"),
+        pair("2026-11-30T07:00:00", "2026-12-01T08:00:00")
+    );
+}
+
 #[test]
 fn an_instant_recurs_by_the_owners_clock() {
     let task = read(json!({"due_at": "2026-03-28T08:00:00Z", "recurrence": "FREQ=DAILY"}));
