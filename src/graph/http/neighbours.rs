@@ -20,7 +20,7 @@ use crate::{Graph, store};
 
 const DEPTH_MAX: usize = 3;
 /// Prefixes of paths that are walked on at once.
-const FRONT: i64 = 16;
+const FRONT: i64 = 64;
 /// Steps that one page looks at before it hands over what it has found.
 const STEPS_MAX: usize = 2_000;
 
