@@ -42,8 +42,14 @@ fn contact(body: &[u8]) -> Result<Contact, String> {
         read(&mut contact, &card, entry);
     }
     // The parser gives no day for many forms that programs write: what stands there is read as it is.
-    keep(&mut contact.birthday, written(&text, "BDAY"));
-    keep(&mut contact.anniversary, written(&text, "ANNIVERSARY"));
+    for (slot, name) in [
+        (&mut contact.birthday, "BDAY"),
+        (&mut contact.anniversary, "ANNIVERSARY"),
+    ] {
+        if slot.is_none() {
+            *slot = written(&text, name);
+        }
+    }
     Ok(contact)
 }
 
@@ -53,15 +59,15 @@ fn written(text: &str, name: &str) -> Option<String> {
         let (head, value) = line.split_once(':')?;
         let property = head.split(';').next()?;
         let property = property.rsplit('.').next()?; // a group may stand before it
-        if !property.eq_ignore_ascii_case(name) {
-            return None;
-        }
-        let value = text::line(value, 64)?;
-        Some(match value.strip_prefix("1604-") {
-            Some(day) => format!("--{day}"),
-            None => value,
-        })
+        property.eq_ignore_ascii_case(name).then(|| day_text(value))?
     })
+}
+
+/// A day as it is written, without the year that stands for none.
+fn day_text(value: &str) -> Option<String> {
+    let said = text::line(value, 64)?;
+    let without_year = said.strip_prefix(&format!("{NO_YEAR}-"));
+    Some(without_year.map_or_else(|| said.clone(), |day| format!("--{day}")))
 }
 
 fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
@@ -243,10 +249,6 @@ fn day(entry: &VCardEntry) -> Option<String> {
                 None => format!("--{month:02}-{day:02}"),
             })
         }
-        other => {
-            let said = text::line(other.as_text()?, 64)?;
-            let without_year = said.strip_prefix("1604-").map(|rest| format!("--{rest}"));
-            Some(without_year.unwrap_or(said))
-        }
+        other => day_text(other.as_text()?),
     }
 }

@@ -225,8 +225,7 @@ impl<'a> Work<'a> {
         };
         self.raw = Some(record);
         self.write(tx, change, &mut applied).await?;
-        let restated = std::mem::take(&mut self.restated);
-        self.draft.restate(record, &restated);
+        self.restate(record);
         self.draft.records.understood(record);
         Ok(applied)
     }

@@ -32,9 +32,7 @@ impl Work<'_> {
         self.raw = Some(record);
         self.write(tx, change, &mut applied).await?;
         if self.draft.records.is_first(record) {
-            // It has said nothing before; what others said first, it says, too.
-            let restated = std::mem::take(&mut self.restated);
-            self.draft.restate(record, &restated);
+            self.restate(record); // it has said nothing before
             return Ok(applied);
         }
         self.draft.write(tx).await?;
@@ -98,6 +96,12 @@ impl Work<'_> {
         let event = NewEvent::of(&payload).map_err(AccessError::Payload)?;
         self.events.push(event.about(id));
         Ok(())
+    }
+
+    /// What other records of the source said first, this one says, too.
+    pub(super) fn restate(&mut self, record: RawRecordId) {
+        let restated = std::mem::take(&mut self.restated);
+        self.draft.restate(record, &restated);
     }
 
     /// Another record of the source stated it before.
