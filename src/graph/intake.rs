@@ -10,8 +10,8 @@ use contracts::events::connector::{DataReceived, RecordParked};
 use contracts::events::data::{EntityDeleted, EntityUpdated};
 use spine::ScopedTx;
 use spine::ports::{
-    Applied, AppliedEntity, Change, GraphError, Identifier, IntakeBatch, RawRecord, Received, RecordIntake,
-    Withdrawal,
+    Applied, AppliedEntity, Change, GraphError, GroupNaming, Identifier, IntakeBatch, RawRecord, Received,
+    RecordIntake, Withdrawal,
 };
 
 use crate::apply::entity::{members, timeline_anew};
@@ -67,6 +67,31 @@ impl RecordIntake for Graph {
         store::savepoint(tx).await?;
         let outcome = work.relate(tx, record, &change, unread).await;
         work.end(tx, outcome).await
+    }
+
+    async fn relate_too(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError> {
+        let types = self.types(tx).await?;
+        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(types, change.by, &change.source);
+        store::savepoint(tx).await?;
+        let outcome = work.relate_too(tx, record, &change).await;
+        work.end(tx, outcome).await
+    }
+
+    async fn groups_naming(
+        &self,
+        tx: &mut ScopedTx,
+        media_type: &str,
+        names: &[String],
+    ) -> Result<Vec<GroupNaming>, GraphError> {
+        // Whoever says something newer of one of them holds it.
+        store::group_lock(tx, names).await?;
+        Ok(store::group_naming_list(tx, media_type, names).await?)
     }
 
     async fn park_received(

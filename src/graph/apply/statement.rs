@@ -66,6 +66,23 @@ impl Work<'_> {
         Ok(applied)
     }
 
+    /// Says that a record states these relations, too.
+    pub(crate) async fn relate_too(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
+        let mut applied = Applied {
+            raw: Some(record),
+            ..Applied::default()
+        };
+        self.raw = Some(record);
+        self.write(tx, change, &mut applied).await?;
+        self.restate(record);
+        Ok(applied)
+    }
+
     /// Tells of the end of a relation that nobody states any more, of what its ends are now.
     async fn tell_ended(&mut self, tx: &mut ScopedTx, ended: &Stated) -> Result<(), GraphError> {
         let Stated {
