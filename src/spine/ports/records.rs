@@ -190,7 +190,8 @@ pub trait RecordIntake: Send + Sync {
         newer: Option<RawRecordId>,
     ) -> Result<(), GraphError>;
 
-    /// Takes a source's word about an entity back. The entity stays while anybody else speaks of it; else it is
+    /// Takes a source's word about an entity back, with what the source stated of its relations and all that the source
+    /// said it bears but this one, by which it is found again. The entity stays while anybody else speaks of it; else it is
     /// deleted in the source's name, and comes back when the source has it again. `None`: nothing to take back.
     async fn withdraw(
         &self,
