@@ -129,6 +129,8 @@ async fn understand(
         outcomes.push(outcome);
     }
     batch.write(tx).await?;
+    drop(batch);
+    work.join_groups(&context.ports, tx).await?;
     Ok(outcomes)
 }
 

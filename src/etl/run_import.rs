@@ -291,6 +291,7 @@ impl RunImportHandler {
         }
         batch.write(&mut tx).await?;
         drop(batch);
+        work.join_groups(&self.0.ports, &mut tx).await?;
         was_waited_for = was_waited_for || tx.is_waited_for().await?;
         store::import_advance(&mut tx, row.id, step).await?;
         tx.commit().await?;

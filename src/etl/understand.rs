@@ -36,6 +36,8 @@ pub(crate) struct Understanding {
     places: Option<Places>,
     /// Mailboxes of people whose name is known.
     known: BTreeSet<String>,
+    /// Ids of cards of people that came, of which groups may have known before.
+    arrived: BTreeSet<String>,
 }
 
 /// What a record led to.
@@ -75,6 +77,7 @@ impl Understanding {
             hints,
             places: None,
             known: BTreeSet::new(),
+            arrived: BTreeSet::new(),
         })
     }
 
@@ -199,6 +202,7 @@ impl Understanding {
             work.batch
                 .tell_apart(one.identifiers[at].clone(), meaning.told_apart);
         }
+        self.expect_groups(&work.entities);
         let written = work.write(tx).await?;
         let shown = |at: usize| written.entities.get(at).map(|one| one.id);
         // What the record says stays with what it is about, though that was merged.

@@ -10,9 +10,10 @@ use contracts::events::connector::{DataReceived, RecordParked};
 use contracts::events::data::{EntityDeleted, EntityUpdated};
 use spine::ScopedTx;
 use spine::ports::{
-    Applied, AppliedEntity, Change, GraphError, Identifier, IntakeBatch, RawRecord, Received, RecordIntake,
-    Withdrawal,
+    Applied, AppliedEntity, Change, GraphError, GroupNaming, Identifier, IntakeBatch, RawRecord, Received,
+    RecordIntake, Withdrawal,
 };
+use uuid::Uuid;
 
 use crate::apply::entity::{members, timeline_anew};
 use crate::apply::{ToldApart, Work};
@@ -67,6 +68,31 @@ impl RecordIntake for Graph {
         store::savepoint(tx).await?;
         let outcome = work.relate(tx, record, &change, unread).await;
         work.end(tx, outcome).await
+    }
+
+    async fn relate_too(
+        &self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: Change,
+    ) -> Result<Applied, GraphError> {
+        let types = self.types(tx).await?;
+        let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        let mut work = Work::new(types, change.by, &change.source);
+        store::savepoint(tx).await?;
+        let outcome = work.relate_too(tx, record, &change).await;
+        work.end(tx, outcome).await
+    }
+
+    async fn groups_naming(
+        &self,
+        tx: &mut ScopedTx,
+        media_type: &str,
+        names: &[String],
+    ) -> Result<Vec<GroupNaming>, GraphError> {
+        // Whoever says something newer of one of them holds it.
+        store::group_lock(tx, names).await?;
+        Ok(store::group_naming_list(tx, media_type, names).await?)
     }
 
     async fn park_received(
@@ -162,32 +188,51 @@ impl Work<'_> {
             return Ok(None);
         };
         let members = members(tx, &root).await?;
-        let gone = if root.folded {
+        let record = if root.folded {
             store::claim_close(tx, node, &self.asserter).await?
         } else {
-            root.asserter == self.asserter
+            (root.asserter == self.asserter).then_some(root.raw.map(Uuid::from))
         };
-        if !gone || root.deleted_by.is_some() {
+        let has_ended = self.take_back(tx, node, record.flatten()).await?;
+        let fewer = store::identifier_unlink(tx, (node, &members), row, &self.asserter).await?;
+        if record.is_none() && !has_ended && fewer == 0 {
             return Ok(None);
         }
         let (id, version) = (root.id, root.version + 1);
-        let claims = store::claim_current_list(tx, &members).await?;
-        if claims.is_empty() {
+        let claims = if root.folded || record.is_some() {
+            store::claim_current_list(tx, &members).await?
+        } else {
+            Vec::new()
+        };
+        if record.is_some() && claims.is_empty() && root.deleted_by.is_none() {
             store::entity_delete(tx, id, version, Some(self.asserter.by)).await?;
-            let kind = root.kind;
             let payload = EntityDeleted {
                 entity: id,
-                kind,
+                kind: root.kind,
                 version,
             };
             self.tell(&payload, id, version)?;
         } else {
-            let after = fold(id, &claims);
-            let changed = changes(&root.content, &after);
+            let after = if claims.is_empty() {
+                root.content.clone()
+            } else {
+                fold(id, &claims)
+            };
+            let mut changed = changes(&root.content, &after);
+            if root.deleted_by.is_some() {
+                // Nobody sees a difference before the owner restores it.
+                if !changed.is_empty() {
+                    store::entity_update(tx, id, &after, root.version, true).await?;
+                }
+                return Ok(None);
+            }
+            if fewer > 0 {
+                changed.push("identifiers".to_owned());
+            }
             if changed.is_empty() {
                 return Ok(None);
             }
-            store::entity_update(tx, id, &after, version, true).await?;
+            store::entity_update(tx, id, &after, version, root.folded).await?;
             if root.content.starts_at.or(after.starts_at).is_some() {
                 timeline_anew(tx, id, &root.kind, &after).await?;
             }

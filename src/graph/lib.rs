@@ -28,6 +28,7 @@ mod store;
 #[cfg(test)]
 mod stories;
 mod timeline_gap;
+mod walk;
 
 use std::sync::Arc;
 

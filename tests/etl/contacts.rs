@@ -14,6 +14,20 @@ fn choir(members: &[&str]) -> String {
     format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:choir\r\nKIND:group\r\nFN:Choir\r\n{members}END:VCARD\r\n")
 }
 
+/// The status of what the graph's own route answers.
+async fn of_graph(alice: &Alice<'_>, method: &str, path: &str) -> u16 {
+    let (router, _) = graph::service(&alice.hub.context).api.split_for_parts();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .extension(Caller(alice.scope.clone()));
+    let response = router
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    response.status().as_u16()
+}
+
 /// Who is in a group, by name.
 async fn members(alice: &Alice<'_>) -> Vec<String> {
     let export = canonical(&alice.export("jsonld").await);
@@ -49,6 +63,75 @@ async fn a_group_has_its_members_wherever_its_card_stands_and_loses_whom_a_newer
     let bob = Alice::new(&hub).await;
     bob.import("vcard", cards).await;
     assert_eq!(members(&bob).await, [named("kim")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_card_comes_after_the_groups_is_in_it_by_the_groups_word() {
+    let hub = hub().await;
+    let alice = Alice::new(&hub).await;
+    let named = |name: &str| format!("\"Person\" \"{name} Example\" member-of \"Group\" \"Choir\"");
+    alice.import("vcard", choir(&["sam", "kim"])).await;
+    assert_eq!(
+        (
+            alice.entities("Person").await,
+            alice.count("relation WHERE true").await
+        ),
+        (0, 0)
+    );
+    let both = [person("urn:uuid:kim", ""), person("stranger", "")].concat();
+    alice
+        .import("vcard", both.replace("FN:urn:uuid:kim", "FN:kim"))
+        .await;
+    assert_eq!(members(&alice).await, [named("kim")]);
+    alice.import("vcard", person("sam", "")).await;
+    assert_eq!(members(&alice).await, [named("kim"), named("sam")]);
+    let told = data_events(&alice).await;
+    alice.import("vcard", person("sam", "NOTE:sings\r\n")).await;
+    assert_eq!(
+        alice.count("relation WHERE true").await,
+        2,
+        "once, though the card came twice"
+    );
+    assert_eq!(data_events(&alice).await, told + 1, "only the note is told");
+
+    // The edge is the word of the group's card.
+    alice.import("vcard", choir(&["kim"])).await;
+    assert_eq!(members(&alice).await, [named("kim")]);
+    alice
+        .import("vcard", person("sam", "NOTE:sings no more\r\n"))
+        .await;
+    assert_eq!(
+        members(&alice).await,
+        [named("kim")],
+        "the older card of the group named Sam"
+    );
+
+    let mut tx = hub.begin(&alice.scope).await;
+    let uid = Identifier::new("vcard.uid", "urn:uuid:kim");
+    let read = hub.context.ports.graph_read();
+    let kim = read
+        .entity_by_identifier(&mut tx, "Person", &uid)
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
+    drop(tx);
+    assert_eq!(of_graph(&alice, "DELETE", &format!("/entities/{kim}")).await, 204);
+    let newer = person("urn:uuid:kim", "NOTE:alto\r\n").replace("FN:urn:uuid:kim", "FN:kim");
+    alice.import("vcard", newer).await;
+    assert!(members(&alice).await.is_empty(), "who was deleted is in no group");
+    assert_eq!(
+        of_graph(&alice, "POST", &format!("/entities/{kim}/restore")).await,
+        200
+    );
+    assert_eq!(members(&alice).await, [named("kim")]);
+
+    let bob = Alice::new(&hub).await;
+    bob.import("vcard", person("sam", "")).await;
+    assert!(
+        members(&bob).await.is_empty(),
+        "his Sam is in no choir of Alice's"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,7 +57,7 @@ impl<'a> Work<'a> {
             .map(drop)
     }
 
-    fn collected(&mut self) -> Change {
+    pub(super) fn collected(&mut self) -> Change {
         Change {
             by: AssertedBy::Connector,
             source: self.source.to_owned(),

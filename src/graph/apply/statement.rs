@@ -48,22 +48,74 @@ impl Work<'_> {
         if gone.is_empty() && is_as_it_was {
             return Ok(applied);
         }
-        // Whoever states one of them again holds where it begins: either sees what the other said.
-        let begins: BTreeSet<Uuid> = gone.iter().map(|one| one.from).collect();
-        for from in begins {
-            self.draft.root_head(tx, EntityId(from)).await?;
-        }
+        self.hold_begins(tx, &gone).await?;
         self.draft.leave(tx).await?; // which edges hold is in the database
         let revisions = store::raw_revisions(tx, record).await?;
         let kept = kept.iter().map(|one| one.id.0);
         let stated: Vec<Uuid> = kept.chain(applied.relations.iter().map(|id| id.0)).collect();
         store::restate(tx, record, &revisions, &stated).await?;
+        self.unstate(tx, &revisions, &gone).await?;
+        Ok(applied)
+    }
+
+    /// Says that a record states these relations, too.
+    pub(crate) async fn relate_too(
+        &mut self,
+        tx: &mut ScopedTx,
+        record: RawRecordId,
+        change: &Change,
+    ) -> Result<Applied, GraphError> {
+        let mut applied = Applied {
+            raw: Some(record),
+            ..Applied::default()
+        };
+        self.raw = Some(record);
+        self.write(tx, change, &mut applied).await?;
+        self.restate(record);
+        Ok(applied)
+    }
+
+    /// Ends what a source states of what an entity is related to: in any revision of this record, and in none. False: it
+    /// stated nothing.
+    pub(crate) async fn take_back(
+        &mut self,
+        tx: &mut ScopedTx,
+        node: EntityId,
+        record: Option<Uuid>,
+    ) -> Result<bool, GraphError> {
+        let mut gone = store::unrecorded_list(tx, node, &self.asserter).await?;
+        let mut revisions = Vec::new();
+        if let Some(record) = record.map(RawRecordId) {
+            gone.extend(store::stated_list(tx, record).await?);
+            revisions = store::raw_revisions(tx, record).await?;
+            store::restate(tx, record, &revisions, &[]).await?;
+        }
+        self.hold_begins(tx, &gone).await?;
+        self.unstate(tx, &revisions, &gone).await?;
+        Ok(!gone.is_empty())
+    }
+
+    /// Whoever states one of them again holds where it begins: either sees what the other said.
+    async fn hold_begins(&mut self, tx: &mut ScopedTx, gone: &[Stated]) -> Result<(), GraphError> {
+        let begins: BTreeSet<Uuid> = gone.iter().map(|one| one.from).collect();
+        for from in begins {
+            self.draft.root_head(tx, EntityId(from)).await?;
+        }
+        Ok(())
+    }
+
+    async fn unstate(
+        &mut self,
+        tx: &mut ScopedTx,
+        revisions: &[Uuid],
+        gone: &[Stated],
+    ) -> Result<(), GraphError> {
         let unstated: Vec<Uuid> = gone.iter().map(|one| one.id.0).collect();
-        let ended = store::unstate(tx, &revisions, &unstated).await?;
+        let ended = store::unstate(tx, revisions, &unstated).await?;
         for one in gone.iter().filter(|one| ended.contains(&one.id)) {
             self.tell_ended(tx, one).await?;
         }
-        Ok(applied)
+        Ok(())
     }
 
     /// Tells of the end of a relation that nobody states any more, of what its ends are now.

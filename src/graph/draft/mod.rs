@@ -375,7 +375,7 @@ impl Draft {
         if let Some(claims) = self.claims.get_mut(&entity.0) {
             claims.retain(|claim| claim.asserter != *asserter);
         }
-        Ok(store::claim_close(tx, entity, asserter).await?)
+        Ok(store::claim_close(tx, entity, asserter).await?.is_some())
     }
 
     /// As [`store::claims_replace`].

@@ -1,28 +1,21 @@
-//! Who and what is around an entity, step by step.
+//! Who and what is around an entity, step by step: a cursor is the path that was looked at last.
 //!
-//! Invariant: the walk is bounded whatever the graph looks like: a page reads a few index ranges, never all relations
-//! of a node. Paths come shortest first, and those of one length in order of the ids on them, so that a cursor is a
-//! path. Begin with [`neighbours`].
+//! Begin with [`neighbours`].
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use contracts::Problem;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use spine::edge::{Caller, Json, page_size};
 use spine::{AccessError, ScopedTx};
 use uuid::Uuid;
 
 use super::entities::missing;
+use crate::walk::walk;
 use crate::{Graph, store};
 
 const DEPTH_MAX: usize = 3;
-/// Prefixes of paths that are walked on at once.
-const FRONT: i64 = 64;
-/// Steps that one page looks at before it hands over what it has found.
-const STEPS_MAX: usize = 2_000;
 
 /// How far to walk.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -88,16 +81,23 @@ pub(crate) async fn neighbours(
     let after = query
         .cursor
         .as_deref()
-        .map(read_cursor)
-        .transpose()?
-        .unwrap_or_default();
+        .map(|text| read_cursor(text, depth))
+        .transpose()?;
     let mut tx = graph.begin(&caller).await?;
     let id = graph.resolve(&mut tx, &id).await?;
-    let walked = walk(&mut tx, id.into(), depth, after, size)
+    let root = store::entity_root(&mut tx, id).await.map_err(AccessError::from)?;
+    let Some(root) = root else {
+        return Err(missing(&mut tx, id).await);
+    };
+    let walked = walk(&mut tx, root, depth, after, size)
         .await
         .map_err(AccessError::from)?;
-    let Some(page) = walked else {
-        return Err(missing(&mut tx, id).await);
+    let items = shown(&mut tx, root.into(), walked.paths)
+        .await
+        .map_err(AccessError::from)?;
+    let page = NeighbourPage {
+        items,
+        next_cursor: walked.next.as_deref().map(write_cursor),
     };
     let asked = format!("entity/{id}/neighbours?depth={depth}");
     tx.audit("read", asked, Some(page.items.len() as u64))?;
@@ -106,132 +106,16 @@ pub(crate) async fn neighbours(
 }
 
 /// A cursor is the path that was looked at last: its ids.
-fn read_cursor(text: &str) -> Result<Vec<Uuid>, Problem> {
+fn read_cursor(text: &str, depth: usize) -> Result<Vec<Uuid>, Problem> {
     let path: Option<Vec<Uuid>> = text.split('_').map(|id| Uuid::parse_str(id).ok()).collect();
-    path.filter(|path| path.len() <= DEPTH_MAX).ok_or_else(|| {
-        Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
+    path.filter(|path| path.len() <= depth).ok_or_else(|| {
+        Problem::bad_request("`cursor` is not one that a list of this depth gave; leave it out to begin anew")
     })
 }
 
 fn write_cursor(path: &[Uuid]) -> String {
     let ids: Vec<String> = path.iter().map(|id| id.simple().to_string()).collect();
     ids.join("_")
-}
-
-async fn walk(
-    tx: &mut ScopedTx,
-    id: Uuid,
-    depth: usize,
-    after: Vec<Uuid>,
-    size: usize,
-) -> Result<Option<NeighbourPage>, sqlx::Error> {
-    let Some(root) = store::entity_root(tx, id.into()).await? else {
-        return Ok(None);
-    };
-    let members = store::entity_members(tx, root).await?;
-    let mut at = after;
-    let mut length = at.len().max(1);
-    let mut found: Vec<Vec<Uuid>> = Vec::new();
-    let mut looked_at = 0;
-    let mut more = true;
-    while found.len() < size && looked_at < STEPS_MAX {
-        let paths = paths(tx, root.0, length, &at, size as i64).await?;
-        let Some(last) = paths.last() else {
-            if length == depth {
-                more = false;
-                break;
-            }
-            (at, length) = (Vec::new(), length + 1);
-            continue;
-        };
-        looked_at += paths.len();
-        let end = last.clone();
-        let mut fresh = nearest_only(tx, &members, paths).await?;
-        let room = size - found.len();
-        if fresh.len() > room {
-            fresh.truncate(room);
-            at = fresh.last().cloned().unwrap_or(end);
-        } else {
-            at = end;
-        }
-        found.extend(fresh);
-    }
-    let next_cursor = (more && !at.is_empty()).then(|| write_cursor(&at));
-    let items = shown(tx, root.0, found).await?;
-    Ok(Some(NeighbourPage { items, next_cursor }))
-}
-
-/// Paths of one length from `root`, after one of them, in order.
-fn paths<'a>(
-    tx: &'a mut ScopedTx,
-    root: Uuid,
-    length: usize,
-    after: &'a [Uuid],
-    limit: i64,
-) -> BoxFuture<'a, Result<Vec<Vec<Uuid>>, sqlx::Error>> {
-    async move {
-        if length == 1 {
-            let begin = after.first().copied().unwrap_or_default();
-            let steps = store::step_list(tx, &[root], begin, limit).await?;
-            return Ok(steps.into_iter().map(|step| vec![step.far]).collect());
-        }
-        // First on with the way that was being walked, then the ones after it.
-        let (mut prefix, mut begin) = match after.split_last() {
-            Some((last, way)) if after.len() == length => (vec![way.to_vec()], *last),
-            _ => (Vec::new(), Uuid::nil()),
-        };
-        let mut last_way: Vec<Uuid> = prefix.first().cloned().unwrap_or_default();
-        loop {
-            if !prefix.is_empty() {
-                let starts: Vec<Uuid> = prefix.iter().filter_map(|way| way.last().copied()).collect();
-                let steps = store::step_list(tx, &starts, begin, limit).await?;
-                let cut = steps.last().filter(|_| steps.len() as i64 == limit).cloned();
-                let found: Vec<Vec<Uuid>> = steps
-                    .into_iter()
-                    .filter_map(|step| Some([prefix.get(step.start)?.as_slice(), &[step.far]].concat()))
-                    .filter(|path| !path[..path.len() - 1].contains(&path[path.len() - 1]))
-                    .collect();
-                if !found.is_empty() {
-                    return Ok(found);
-                }
-                if let Some(way) = cut.as_ref().and_then(|step| prefix.get(step.start)).cloned() {
-                    last_way.clone_from(&way);
-                    (prefix, begin) = (vec![way], cut.map_or_else(Uuid::nil, |step| step.far));
-                    continue;
-                }
-            }
-            prefix = paths(tx, root, length - 1, &last_way, FRONT).await?;
-            begin = Uuid::nil();
-            match prefix.last() {
-                Some(way) => last_way.clone_from(way),
-                None => return Ok(Vec::new()),
-            }
-        }
-    }
-    .boxed()
-}
-
-/// Leaves out paths that lead back to the entity, or to one that is next to it.
-async fn nearest_only(
-    tx: &mut ScopedTx,
-    members: &[Uuid],
-    paths: Vec<Vec<Uuid>>,
-) -> Result<Vec<Vec<Uuid>>, sqlx::Error> {
-    let ends: Vec<Uuid> = paths
-        .iter()
-        .filter(|path| path.len() > 1)
-        .filter_map(|path| path.last().copied())
-        .collect();
-    let near = if ends.is_empty() {
-        Vec::new()
-    } else {
-        store::adjacent(tx, members, &ends).await?
-    };
-    let far = |path: &Vec<Uuid>| {
-        path.last()
-            .is_some_and(|end| !members.contains(end) && (path.len() == 1 || !near.contains(end)))
-    };
-    Ok(paths.into_iter().filter(far).collect())
 }
 
 async fn shown(tx: &mut ScopedTx, root: Uuid, paths: Vec<Vec<Uuid>>) -> Result<Vec<Neighbour>, sqlx::Error> {

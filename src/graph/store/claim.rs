@@ -168,17 +168,18 @@ pub(crate) async fn claims_replace(
     Ok(())
 }
 
-/// The source's claim is history from now on. False: it has none.
+/// The source's claim is history from now on. Returns the record that it was of, if of one; `None`: it has none.
 pub(crate) async fn claim_close(
     tx: &mut ScopedTx,
     entity: EntityId,
     asserter: &Asserter,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<Option<Uuid>>, sqlx::Error> {
     let (account, now) = (tx.account(), tx.now());
-    let done = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
         UPDATE graph.claim SET recorded_to = greatest(recorded_from, $5)
         WHERE account = $1 AND entity = $2 AND asserted_by = $3 AND source = $4 AND recorded_to IS NULL
+        RETURNING raw_record
         "#,
         account.0,
         entity.0,
@@ -186,9 +187,8 @@ pub(crate) async fn claim_close(
         asserter.source,
         now
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() > 0)
+    .fetch_optional(tx.conn())
+    .await
 }
 
 /// Who was the last to speak of entities of which nobody says anything any more; `None`: somebody does, or nobody ever did.

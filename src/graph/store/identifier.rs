@@ -218,6 +218,38 @@ pub(crate) async fn identifier_link(
     .await
 }
 
+/// A source says of an entity only that it bears `kept`, if it said so. Returns how many fewer `members` bear by that.
+pub(crate) async fn identifier_unlink(
+    tx: &mut ScopedTx,
+    (entity, members): (EntityId, &[Uuid]),
+    kept: Uuid,
+    asserter: &Asserter,
+) -> Result<i64, sqlx::Error> {
+    let (account, now) = (tx.account(), tx.now());
+    sqlx::query_scalar!(
+        r#"
+        WITH gone AS (
+            UPDATE graph.entity_identifier SET valid_to = $6
+            WHERE account = $1 AND entity = $2 AND asserted_by = $4 AND source = $5 AND valid_to IS NULL
+                AND identifier <> $3
+            RETURNING identifier
+        )
+        SELECT count(*) AS "count!" FROM gone WHERE NOT EXISTS (SELECT FROM graph.entity_identifier b
+            WHERE b.account = $1 AND b.identifier = gone.identifier AND b.entity = ANY($7) AND b.valid_to IS NULL
+                AND (b.entity, b.source) <> ($2, $5))
+        "#,
+        account.0,
+        entity.0,
+        kept,
+        by_name(asserter.by),
+        asserter.source,
+        now,
+        members
+    )
+    .fetch_one(tx.conn())
+    .await
+}
+
 /// What an entity (with all that were merged into it) bears, with who says so, at most 500.
 pub(crate) async fn identifier_list(
     tx: &mut ScopedTx,

@@ -1,8 +1,10 @@
 //! `graph.record_relation`, and which relations the revisions of a record state.
 
-use contracts::{RawRecordId, RelationId};
+use contracts::{EntityId, RawRecordId, RelationId};
 use spine::ScopedTx;
 use uuid::Uuid;
+
+use crate::model::{Asserter, by_name};
 
 /// A relation that holds and that a revision of a record stated.
 #[derive(Debug)]
@@ -55,6 +57,30 @@ pub(crate) async fn stated_list(tx: &mut ScopedTx, record: RawRecordId) -> Resul
         "#,
         account.0,
         record.0
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// What a source said by itself, in no record, of what an entity is related to, and still holds.
+pub(crate) async fn unrecorded_list(
+    tx: &mut ScopedTx,
+    from: EntityId,
+    asserter: &Asserter,
+) -> Result<Vec<Stated>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        Stated,
+        r#"
+        SELECT id, from_entity AS "from", predicate, to_entity AS "to", raw_record AS raw FROM graph.relation
+        WHERE account = $1 AND from_entity = $2 AND asserted_by = $3 AND source = $4 AND raw_record IS NULL
+            AND removed_at IS NULL
+        ORDER BY id
+        "#,
+        account.0,
+        from.0,
+        by_name(asserter.by),
+        asserter.source
     )
     .fetch_all(tx.conn())
     .await

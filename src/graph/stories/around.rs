@@ -30,7 +30,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 /// Reads a list to its end.
-async fn pages(hub: &TestHub, scope: &Scope, path: &str) -> Vec<Value> {
+pub(super) async fn pages(hub: &TestHub, scope: &Scope, path: &str) -> Vec<Value> {
     let (mut items, mut next) = (Vec::new(), path.to_owned());
     for _ in 0..200 {
         let (status, page) = get(hub, scope, &next).await;

@@ -1,4 +1,4 @@
-//! Random histories of imports, edits, merges, unmerges, deletions and imports again, beside a model that is simple
+//! Random histories of imports, edits, withdrawals, merges, unmerges, deletions and imports again, beside a model that is simple
 //! enough to be seen to be right. What differs is shrunk to the shortest history that shows it.
 
 mod model;
@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use contracts::EntityId;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use spine::ports::Withdrawal;
 
 use self::model::{Dump, MAILS, Model, NAMES, PROPS, Step, VOICES, revision, step};
 use super::*;
 use crate::store;
+
+/// Who brings the cards.
+const ADDRESS_BOOK: (AssertedBy, &str) = (AssertedBy::Connector, "dav/1");
 
 /// The same history at the graph.
 struct Real<'a> {
@@ -34,7 +38,7 @@ impl Real<'_> {
         entity
             .identifiers
             .extend(mails.iter().map(|mail| Identifier::new("email", MAILS[*mail])));
-        let mut change = change(AssertedBy::Connector, "dav/1", vec![entity]);
+        let mut change = change(ADDRESS_BOOK.0, ADDRESS_BOOK.1, vec![entity]);
         change.raw = Some(record(
             "cards",
             &card.to_string(),
@@ -104,6 +108,17 @@ impl Real<'_> {
                     .unrelate(&mut tx, by, source, &edge(id(from), id(to)))
                     .await
                     .map(drop)
+            }
+            Step::Withdraw { source, card } => {
+                let (by, source) = VOICES.get(*source).copied().unwrap_or(ADDRESS_BOOK);
+                let withdrawal = Withdrawal {
+                    by,
+                    source: source.to_owned(),
+                    kind: "Person".to_owned(),
+                    identifier: Identifier::new("vcard.uid", card.to_string()),
+                };
+                let intake = self.hub.context.ports.record_intake();
+                intake.withdraw(&mut tx, withdrawal).await.map(drop)
             }
             Step::Merge(survivor, absorbed) => self
                 .graph

@@ -202,3 +202,93 @@ async fn what_the_source_deleted_is_gone_until_it_comes_back_and_what_the_owner_
         ]
     );
 }
+
+/// A card that is understood, with whom it says its person knows.
+async fn knows(hub: &TestHub, scope: &Scope, uid: &str, revision: &str, whom: &[EntityId]) -> EntityId {
+    let record = receive(hub, scope, uid, revision).await.id;
+    let mut said = card(uid, json!({"name": uid}));
+    let mail = Identifier::new("email", format!("{uid}@example.org"));
+    said.entities[0].identifiers.push(mail);
+    let one = understand(hub, scope, record, said.clone())
+        .await
+        .unwrap()
+        .entities[0]
+        .id;
+    said.entities.clear();
+    said.relations = whom.iter().map(|whom| friend(one, *whom)).collect();
+    let mut tx = hub.begin(scope).await;
+    let intake = hub.context.ports.record_intake();
+    intake.relate(&mut tx, record, said, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    one
+}
+
+fn friend(from: EntityId, to: EntityId) -> RelationChange {
+    let predicate = "friend".to_owned();
+    RelationChange { from, predicate, to }
+}
+
+/// Who is somebody's friend, whose friend somebody is, and by what somebody is known.
+async fn known_of(hub: &TestHub, scope: &Scope, id: EntityId) -> (Vec<String>, Vec<String>) {
+    let detail = super::around::get(hub, scope, &format!("/entities/{id}")).await.1;
+    let relation = |one: &Value| {
+        let way = if one["from"] == json!(id) { "to" } else { "from" };
+        format!("{way} {}", one["other_title"].as_str().unwrap())
+    };
+    let mut related: Vec<String> = detail["relations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(relation)
+        .collect();
+    let known_by = detail["identifiers"].as_array().unwrap().iter();
+    let mut known_by: Vec<String> = known_by
+        .map(|one| one["value"].as_str().unwrap().to_owned())
+        .collect();
+    for list in [&mut related, &mut known_by] {
+        list.sort();
+        list.dedup();
+    }
+    (related, known_by)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_takes_back_goes_with_its_relations_and_addresses_and_comes_back_with_them() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let kim = knows(&hub, &alice, "kim", "a", &[]).await;
+    let ann = knows(&hub, &alice, "ann", "a", &[]).await;
+    let sam = knows(&hub, &alice, "sam", "a", &[kim, ann]).await;
+    knows(&hub, &alice, "kim", "b", &[sam]).await;
+    let note = entity("Person", Target::Existing(sam), json!({"note": "tall"}));
+    let mut said = change(AssertedBy::User, "user", vec![note]);
+    said.relations.push(friend(sam, ann));
+    apply(&hub, &alice, said).await.unwrap();
+    let before = known_of(&hub, &alice, sam).await;
+    assert_eq!(before.0, ["from kim", "to ann", "to kim"]);
+    assert_eq!(before.1, ["sam", "sam@example.org"]);
+
+    let told_before = told(&hub, &alice).await.len();
+    assert_eq!(withdraw(&hub, &alice, "dav/1", "sam").await, Some(sam));
+    let (related, known_by) = known_of(&hub, &alice, sam).await;
+    assert_eq!(
+        related,
+        ["from kim", "to ann"],
+        "by Kim's card, and by Alice's own word"
+    );
+    assert_eq!(known_by, ["sam"], "by this it is found when it comes back");
+    let events = told(&hub, &alice).await;
+    assert_eq!(
+        kinds(&events[told_before..]),
+        ["data.RelationRemoved", "data.EntityUpdated"]
+    );
+    assert_eq!(withdraw(&hub, &alice, "dav/1", "sam").await, None);
+    assert_eq!(
+        told(&hub, &alice).await.len(),
+        told_before + 2,
+        "a second time tells nobody"
+    );
+
+    assert_eq!(knows(&hub, &alice, "sam", "b", &[kim, ann]).await, sam);
+    assert_eq!(known_of(&hub, &alice, sam).await, before);
+}

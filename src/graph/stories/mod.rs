@@ -21,6 +21,7 @@ mod stated;
 mod strangers;
 mod suggesting;
 mod updating;
+mod walking;
 
 use chrono::{DateTime, TimeZone, Utc};
 use contracts::{ConnectionId, Event};

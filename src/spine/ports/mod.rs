@@ -25,8 +25,8 @@ pub use graph::{
 pub use media::{BringMedia, KeepMedia, KeptMedia, MediaContent, MediaError, MediaStore};
 pub use merge::GraphMerge;
 pub use records::{
-    FILES, IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake, Withdrawal,
-    speaks_as,
+    FILES, GroupNaming, IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake,
+    Withdrawal, speaks_as,
 };
 pub use state::{Fact, StateRead};
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use contracts::{ConnectionId, RawRecordId};
+use contracts::{ConnectionId, EntityId, RawRecordId};
 
 use super::{Applied, AppliedEntity, AssertedBy, Change, Entity, GraphError, Identifier};
 use crate::access::ScopedTx;
@@ -90,6 +90,19 @@ pub struct Received {
     pub before: Option<RawRecordId>,
 }
 
+/// A group whose record names some as its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupNaming {
+    /// The group that the record is about, also if that was merged.
+    pub group: EntityId,
+    /// The record.
+    pub record: RawRecordId,
+    /// As which source it speaks.
+    pub source: String,
+    /// Those that were asked about and that it names, as it names them.
+    pub names: Vec<String>,
+}
+
 /// What a source says that it no longer has.
 #[derive(Debug, Clone)]
 pub struct Withdrawal {
@@ -139,6 +152,27 @@ pub trait RecordIntake: Send + Sync {
         self.understand(tx, record, change).await
     }
 
+    /// Says that a record states these relations, too, beside all that it stated; `change.entities` is empty.
+    async fn relate_too(
+        &self,
+        _tx: &mut ScopedTx,
+        _record: RawRecordId,
+        _change: Change,
+    ) -> Result<Applied, GraphError> {
+        Ok(Applied::default())
+    }
+
+    /// The groups of which records of a media type name any of these as members, as those records say it now. None of
+    /// them says anything newer until the transaction ends.
+    async fn groups_naming(
+        &self,
+        _tx: &mut ScopedTx,
+        _media_type: &str,
+        _names: &[String],
+    ) -> Result<Vec<GroupNaming>, GraphError> {
+        Ok(Vec::new())
+    }
+
     /// Says why a received record can't be understood; it is kept, and can be tried again.
     async fn park_received(
         &self,
@@ -156,7 +190,8 @@ pub trait RecordIntake: Send + Sync {
         newer: Option<RawRecordId>,
     ) -> Result<(), GraphError>;
 
-    /// Takes a source's word about an entity back. The entity stays while anybody else speaks of it; else it is
+    /// Takes a source's word about an entity back, with what the source stated of its relations and all that the source
+    /// said it bears but this one, by which it is found again. The entity stays while anybody else speaks of it; else it is
     /// deleted in the source's name, and comes back when the source has it again. `None`: nothing to take back.
     async fn withdraw(
         &self,
@@ -192,11 +227,7 @@ pub trait IntakeBatch: Send {
     ) -> Result<(), GraphError>;
 
     /// As [`super::GraphRead::entity`].
-    async fn entity(
-        &mut self,
-        tx: &mut ScopedTx,
-        id: contracts::EntityId,
-    ) -> Result<Option<Entity>, GraphError>;
+    async fn entity(&mut self, tx: &mut ScopedTx, id: EntityId) -> Result<Option<Entity>, GraphError>;
 
     /// As [`super::GraphRead::entity_by_identifier`].
     async fn entity_by_identifier(

@@ -23,6 +23,10 @@ const FOLLOWS_RECORD: [bool; VOICES.len()] = [true, false, false, true, false];
 /// The rank of all address books.
 const SECOND_BOOK: usize = 3;
 const OWNER: usize = 4;
+/// The address book that brings the cards, among those who take back.
+const BOOK: usize = VOICES.len();
+/// Who takes a thing of their own back: address books and peers.
+const TAKE_BACK: [usize; 3] = [BOOK, 0, 3];
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -54,6 +58,11 @@ pub(super) enum Step {
         from: usize,
         to: usize,
     },
+    /// A source has a card no longer: one of the voices, or the address book that brought it.
+    Withdraw {
+        source: usize,
+        card: usize,
+    },
     Merge(usize, usize),
     Unmerge(usize),
     TellApart(usize, usize),
@@ -72,6 +81,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(voice, from, to)| Step::Relate { voice, from, to }),
         1 => (0..VOICES.len(), card.clone(), card.clone())
             .prop_map(|(voice, from, to)| Step::Unrelate { voice, from, to }),
+        2 => (proptest::sample::select(&TAKE_BACK[..]), card.clone())
+            .prop_map(|(source, card)| Step::Withdraw { source, card }),
         2 => (card.clone(), card.clone()).prop_map(|(a, b)| Step::Merge(a, b)),
         2 => card.clone().prop_map(Step::Unmerge),
         1 => (card.clone(), card.clone()).prop_map(|(a, b)| Step::TellApart(a, b)),
@@ -98,7 +109,12 @@ struct Card {
     words: [Word; VOICES.len()],
     mails: BTreeSet<usize>,
     into: Option<usize>,
+    /// By the owner.
     deleted: bool,
+    /// Deleted in the name of its sources, of which none speaks of it any more.
+    forsaken: bool,
+    /// When a source said nothing more of it the last time, and whether that was the owner.
+    silent: (usize, bool),
 }
 
 /// What one voice says of two cards.
@@ -148,7 +164,21 @@ impl Model {
 
     fn living(&self, card: usize) -> Option<usize> {
         self.cards.get(&card)?;
-        Some(self.root(card)).filter(|root| !self.cards[root].deleted)
+        Some(self.root(card)).filter(|root| self.is_alive(*root))
+    }
+
+    fn is_alive(&self, root: usize) -> bool {
+        !self.cards[&root].deleted && !self.cards[&root].forsaken
+    }
+
+    /// Whether anybody says anything of what a root stands for.
+    fn is_spoken_of(&self, root: usize) -> bool {
+        let speaks = |card: &usize| {
+            let kept = &self.cards[card];
+            let mut words = kept.words.iter().chain([&kept.book]);
+            words.any(|word| !word.props.is_empty())
+        };
+        self.members(root).iter().any(speaks)
     }
 
     /// What a root shows: of words of one rank its own over those of what was merged into it, and the later over the
@@ -258,13 +288,17 @@ impl Model {
             for mail in &kept.mails {
                 if let Some(nth) = mails.iter().position(|named| named == mail) {
                     let root = self.root(*bearer);
-                    bearers.push((nth, self.cards[&root].deleted, kept.born, *bearer, root));
+                    bearers.push((nth, !self.is_alive(root), kept.born, *bearer, root));
                 }
             }
         }
         bearers.sort_unstable();
         let mine = self.root(card);
-        if self.cards[&mine].deleted {
+        // Its source has it again.
+        if let Some(kept) = self.cards.get_mut(&mine) {
+            kept.forsaken = false;
+        }
+        if !self.is_alive(mine) {
             return;
         }
         let mut met = BTreeSet::from([mine]);
@@ -325,7 +359,53 @@ impl Model {
             None => drop(said.remove(PROPS[prop])),
         }
         if said != kept.words[voice].props {
+            if said.is_empty() {
+                kept.silent = (now, voice == OWNER);
+            }
             kept.words[voice] = Word { props: said, at: now };
+        }
+    }
+
+    /// A source says nothing more of a card: not what it is, nor how it is reached, nor to whom it is related.
+    fn withdraw(&mut self, source: usize, card: usize) {
+        let now = self.now;
+        let Some(kept) = self.cards.get_mut(&card) else {
+            return;
+        };
+        let word = if source == BOOK {
+            kept.mails.clear();
+            &mut kept.book
+        } else {
+            &mut kept.words[source]
+        };
+        let spoke = !std::mem::take(&mut word.props).is_empty();
+        if spoke {
+            kept.silent = (now, false);
+        }
+        for edge in &mut self.edges {
+            edge.live &= (edge.voice, edge.from) != (source, card);
+        }
+        let root = self.root(card);
+        if spoke
+            && !self.is_spoken_of(root)
+            && let Some(kept) = self.cards.get_mut(&root)
+        {
+            kept.forsaken = !kept.deleted;
+        }
+    }
+
+    /// What only its sources spoke of, and none speaks of any more, is deleted once it stands alone.
+    fn leave_if_forsaken(&mut self, root: usize) {
+        let last = self
+            .members(root)
+            .into_iter()
+            .map(|card| self.cards[&card].silent)
+            .max();
+        let by_owner = last.is_some_and(|(_, by_owner)| by_owner);
+        if !self.is_spoken_of(root)
+            && let Some(kept) = self.cards.get_mut(&root)
+        {
+            kept.forsaken = !by_owner;
         }
     }
 
@@ -396,6 +476,8 @@ impl Model {
     pub(super) fn is_asked(&self, step: &Step) -> bool {
         match step {
             Step::Relate { from, to, .. } | Step::Unrelate { from, to, .. } => self.are_two(*from, *to),
+            // What nobody speaks of any more is restored as it was last.
+            Step::Restore(card) => self.cards.contains_key(card) && self.is_spoken_of(self.root(*card)),
             _ => true,
         }
     }
@@ -411,6 +493,8 @@ impl Model {
         let (one, other) = (self.members(root), self.below(card));
         self.turn(&one, &other, "merged", "distinct");
         self.decided.insert(Self::pair(root, card), "distinct");
+        self.leave_if_forsaken(root);
+        self.leave_if_forsaken(card);
     }
 
     pub(super) fn play(&mut self, step: &Step) {
@@ -431,6 +515,7 @@ impl Model {
             } => self.edit(*voice, *card, *prop, *value),
             Step::Relate { voice, from, to } => self.relate(*voice, *from, *to),
             Step::Unrelate { voice, from, to } => self.unrelate(*voice, *from, *to),
+            Step::Withdraw { source, card } => self.withdraw(*source, *card),
             Step::Merge(survivor, absorbed) => {
                 let ends = (self.living(*survivor), self.living(*absorbed));
                 if let (Some(survivor), Some(absorbed)) = ends
@@ -453,8 +538,11 @@ impl Model {
             }
             Step::Delete(card) | Step::Restore(card) if self.cards.contains_key(card) => {
                 let root = self.root(*card);
+                let is_spoken_of = self.is_spoken_of(root);
                 if let Some(kept) = self.cards.get_mut(&root) {
-                    kept.deleted = matches!(step, Step::Delete(_));
+                    let is_deleted = matches!(step, Step::Delete(_));
+                    kept.deleted = is_deleted || (kept.deleted && !is_spoken_of);
+                    kept.forsaken &= !is_deleted && !is_spoken_of;
                 }
             }
             Step::Delete(_) | Step::Restore(_) => {}
