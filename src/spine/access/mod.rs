@@ -27,6 +27,7 @@ pub(crate) use error::{database_text, database_was_cut_off};
 pub use scope::{Gate, Principal, Scope, TokenKind};
 pub use tx::ScopedTx;
 
+use crate::database::pools;
 use crate::log::wake::Wake;
 use crate::refusals::Refusals;
 use crate::vault::Vault;
@@ -44,6 +45,8 @@ pub struct Access {
 #[derive(Debug)]
 struct Inner {
     app: PgPool,
+    /// For transactions by rote, as long as one of its few is free.
+    rote: PgPool,
     clock: Arc<dyn Clock>,
     vault: Vault,
     wake: Wake,
@@ -55,6 +58,7 @@ impl Access {
     pub(crate) fn new(app: PgPool, clock: Arc<dyn Clock>, vault: Vault, wake: Wake) -> Self {
         Self {
             inner: Arc::new(Inner {
+                rote: pools::by_rote(&app),
                 app,
                 clock,
                 vault,
@@ -96,9 +100,10 @@ impl Access {
     /// refused there is none.
     async fn open(&self, scope: &Scope, cause: Cause, though_erased: bool) -> Result<ScopedTx, AccessError> {
         // A UUID needs no quoting, and nothing else of the scope goes in.
-        let (account, by_rote) = (scope.account.0, scope.by_rote);
+        let account = scope.account.0;
+        let (pool, by_rote) = self.inner.pool_for(scope);
         let begin = format!("SELECT spine.enter('{account}', {though_erased}, {by_rote}); BEGIN");
-        let tx = self.inner.app.begin_with(begin).await.map_err(entered)?;
+        let tx = pool.begin_with(begin).await.map_err(entered)?;
         Ok(ScopedTx::new(tx, self.clone(), scope.clone(), cause))
     }
 
@@ -112,6 +117,18 @@ impl Access {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+}
+
+impl Inner {
+    /// Where a transaction of the scope begins, and whether it has to say there that it goes by rote.
+    fn pool_for(&self, scope: &Scope) -> (&PgPool, bool) {
+        let free = self.rote.num_idle() > 0 || self.rote.size() < pools::BY_ROTE;
+        if scope.by_rote && free {
+            (&self.rote, false)
+        } else {
+            (&self.app, scope.by_rote)
+        }
     }
 }
 
