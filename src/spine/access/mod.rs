@@ -19,6 +19,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, Clock};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 pub use cause::{Cause, DEPTH_MAX};
 pub use doors::token_hash;
@@ -47,6 +48,7 @@ struct Inner {
     app: PgPool,
     /// For transactions by rote, as long as one of its few is free.
     rote: PgPool,
+    rote_free: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     vault: Vault,
     wake: Wake,
@@ -59,6 +61,7 @@ impl Access {
         Self {
             inner: Arc::new(Inner {
                 rote: pools::by_rote(&app),
+                rote_free: Arc::new(Semaphore::new(pools::BY_ROTE as usize)),
                 app,
                 clock,
                 vault,
@@ -100,11 +103,18 @@ impl Access {
     /// refused there is none.
     async fn open(&self, scope: &Scope, cause: Cause, though_erased: bool) -> Result<ScopedTx, AccessError> {
         // A UUID needs no quoting, and nothing else of the scope goes in.
-        let account = scope.account.0;
-        let (pool, by_rote) = self.inner.pool_for(scope);
+        let (account, inner) = (scope.account.0, &self.inner);
+        let of_rote = scope
+            .by_rote
+            .then(|| inner.rote_free.clone().try_acquire_owned().ok());
+        let of_rote = of_rote.flatten();
+        let (pool, by_rote) = match of_rote {
+            Some(_) => (&inner.rote, false), // set up for it
+            None => (&inner.app, scope.by_rote),
+        };
         let begin = format!("SELECT spine.enter('{account}', {though_erased}, {by_rote}); BEGIN");
         let tx = pool.begin_with(begin).await.map_err(entered)?;
-        Ok(ScopedTx::new(tx, self.clone(), scope.clone(), cause))
+        Ok(ScopedTx::new((tx, of_rote), self.clone(), scope.clone(), cause))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -117,18 +127,6 @@ impl Access {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
-    }
-}
-
-impl Inner {
-    /// Where a transaction of the scope begins, and whether it has to say there that it goes by rote.
-    fn pool_for(&self, scope: &Scope) -> (&PgPool, bool) {
-        let free = self.rote.num_idle() > 0 || self.rote.size() < pools::BY_ROTE;
-        if scope.by_rote && free {
-            (&self.rote, false)
-        } else {
-            (&self.app, scope.by_rote)
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use contracts::{
     AccountId, Event, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
 use crate::log::outbox::{Moved, Outbox};
@@ -27,6 +28,8 @@ pub struct ScopedTx {
     /// The consumer that handles events in it, and where that stands; the commit proves it.
     reads: Option<(&'static str, Lane, Position)>,
     access: Access,
+    /// Its right to one of the few connections by rote. Last, so that the connection goes back first.
+    _of_rote: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for ScopedTx {
@@ -40,7 +43,7 @@ impl std::fmt::Debug for ScopedTx {
 
 impl ScopedTx {
     pub(super) fn new(
-        tx: Transaction<'static, Postgres>,
+        (tx, of_rote): (Transaction<'static, Postgres>, Option<OwnedSemaphorePermit>),
         access: Access,
         scope: Scope,
         cause: Cause,
@@ -57,6 +60,7 @@ impl ScopedTx {
             at_hand: None,
             reads: None,
             access,
+            _of_rote: of_rote,
         }
     }
 

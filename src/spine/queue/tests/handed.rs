@@ -16,14 +16,17 @@ fn one_slot() -> RunnerOptions {
     }
 }
 
-async fn desk(db: &Db, act: Act, options: RunnerOptions) -> (Access, Rig) {
+async fn desk(db: &Db, act: Act) -> (Access, Rig) {
     let (access, desks) = db.access();
-    let rig = rig_at(desks, db, act, options, Arc::new(SystemClock)).await;
+    // Fetched at the start, in the one slot; once it is free, the runner has looked for more and rests.
+    let first = queue(db, 0).await;
+    let mut rig = rig_at(desks, db, act, one_slot(), Arc::new(SystemClock)).await;
+    assert_eq!(rig.began().await, (first, 1, 0));
     free(&access).await;
     (access, rig)
 }
 
-/// Until the slot is free: the runner looks for jobs in it when it starts.
+/// Until nobody holds the slot.
 async fn free(access: &Access) {
     for _ in 0..1000 {
         if !taken(access) {
@@ -52,7 +55,7 @@ async fn order(tx: &mut crate::ScopedTx, n: u32) -> JobId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_as_soon_as_it_is_committed_and_nobody_looks_for_it() {
     let db = Db::new().await;
-    let (access, mut rig) = desk(&db, Act::Succeed, one_slot()).await;
+    let (access, mut rig) = desk(&db, Act::Succeed).await;
     let mut tx = begin(&access, &db).await;
     let job = order(&mut tx, 7).await;
     assert!(taken(&access), "the slot waits for the commit");
@@ -66,7 +69,7 @@ async fn a_job_runs_as_soon_as_it_is_committed_and_nobody_looks_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rolled_back_never_runs_and_leaves_its_slot_to_the_next() {
     let db = Db::new().await;
-    let (access, mut rig) = desk(&db, Act::Succeed, one_slot()).await;
+    let (access, mut rig) = desk(&db, Act::Succeed).await;
     let mut tx = begin(&access, &db).await;
     order(&mut tx, 1).await;
     assert!(taken(&access));
@@ -89,7 +92,7 @@ async fn what_is_rolled_back_never_runs_and_leaves_its_slot_to_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_no_free_slot_waits_as_ever() {
     let db = Db::new().await;
-    let (access, mut rig) = desk(&db, Act::Nap, one_slot()).await;
+    let (access, mut rig) = desk(&db, Act::Nap).await;
     let mut tx = begin(&access, &db).await;
     let first = order(&mut tx, 1).await;
     let second = order(&mut tx, 2).await;
@@ -108,14 +111,7 @@ async fn who_finds_no_free_slot_waits_as_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_commit_nobody_heard_of_is_given_back_and_loses_no_attempt() {
     let db = Db::new().await;
-    let options = RunnerOptions {
-        concurrency: Concurrency {
-            interactive: 1,
-            ..Concurrency::default()
-        },
-        ..RunnerOptions::default()
-    };
-    let (access, mut rig) = desk(&db, Act::Succeed, options).await;
+    let (access, mut rig) = desk(&db, Act::Succeed).await;
     let mut tx = db.app.begin().await.unwrap();
     support::bind(&mut tx, db.alice).await;
     let plain = JobOptions::default();
@@ -133,7 +129,7 @@ async fn a_job_whose_commit_nobody_heard_of_is_given_back_and_loses_no_attempt()
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_committed_while_the_hub_stops_is_run_before_it_ends() {
     let db = Db::new().await;
-    let (access, mut rig) = desk(&db, Act::Succeed, one_slot()).await;
+    let (access, mut rig) = desk(&db, Act::Succeed).await;
     let mut tx = begin(&access, &db).await;
     let job = order(&mut tx, 9).await;
     assert!(taken(&access));
@@ -155,7 +151,7 @@ async fn what_is_committed_while_the_hub_stops_is_run_before_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_hands_on_a_job_for_another_account_and_a_queue_with_a_policy_takes_none() {
     let db = Db::new().await;
-    let (access, _rig) = desk(&db, Act::Succeed, one_slot()).await;
+    let (access, _rig) = desk(&db, Act::Succeed).await;
     let (plain, how) = (JobOptions::default(), access.wake().desks().clone());
     let mut tx = db.app.begin().await.unwrap();
     support::bind(&mut tx, db.mallory).await;
