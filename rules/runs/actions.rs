@@ -1,10 +1,10 @@
 //! Recorded effects become messages and jobs, in the transaction of the run.
 //!
-//! Jobs out: `SendOutgoingMessage`, with the key (run, step).
+//! Jobs out: `SendOutgoingMessage`, one an effect.
 //! Invariant: no effect is queued without the grant of its name, whatever the script or a linter said before.
 
+use contracts::EntityId;
 use contracts::jobs::SendOutgoingMessage;
-use contracts::{EntityId, RunId};
 use serde_json::{Map, Value, json};
 use spine::access::ScopedTx;
 use spine::log::consumer::HandleError;
@@ -30,25 +30,19 @@ pub(crate) async fn queue(
     ports: &Ports,
     tx: &mut ScopedTx,
     rule: &str,
-    run: RunId,
     steps: &mut [Step],
 ) -> Result<i32, HandleError> {
     let mut count = 0;
-    for (index, step) in steps
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, step)| step.kind == Kind::Effect)
-    {
+    for step in steps.iter_mut().filter(|step| step.kind == Kind::Effect) {
         let args = step.args.as_array().map(Vec::as_slice).unwrap_or_default();
         let message = action::message(&step.name, args).map_err(HandleError::Poison)?;
         let id = EntityId::new();
         write(ports, tx, rule, id, &message).await?;
         tx.audit("act", format!("message/{id}"), None)?;
-        let options = JobOptions {
-            singleton_key: Some(format!("{run}/{}", index + 1)),
-            ..JobOptions::default()
-        };
-        step.job = tx.enqueue(&SendOutgoingMessage { message: id }, options).await?;
+        // The run is new, and its event's only one: no other transaction queues this.
+        step.job = tx
+            .enqueue(&SendOutgoingMessage { message: id }, JobOptions::default())
+            .await?;
         step.message = Some(id);
         count += 1;
     }

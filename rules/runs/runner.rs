@@ -267,7 +267,7 @@ impl Runner {
                 ));
             } else {
                 counted.push((Purpose::Breaker, keys.run));
-                queued = actions::queue(&self.ports, tx, id, run, &mut steps).await?;
+                queued = actions::queue(&self.ports, tx, id, &mut steps).await?;
             }
         }
         if let (Status::Completed, Some(key)) = (end.status, keys.limit) {

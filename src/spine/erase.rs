@@ -160,7 +160,7 @@ impl Eraser {
         told.push(event, asked.by, &cause, now)?;
         told.insert(&mut tx, AccountId::INSTANCE, now, None).await?;
         tx.commit().await?;
-        self.access.wake().sealer();
+        self.access.wake().sealer(true);
         Ok(())
     }
 }

@@ -182,7 +182,8 @@ impl Spine {
             }
         }
         let clock = self.context.clock.clone();
-        let queue = QueueRunner::start(&pool, registry, jobs, clock, CancellationToken::new()).await?;
+        let (desks, stop_jobs) = (self.wake.desks().clone(), CancellationToken::new());
+        let queue = QueueRunner::start_at(desks, &pool, registry, jobs, clock, stop_jobs).await?;
         tasks.close();
         Ok(Running { stop, tasks, queue })
     }

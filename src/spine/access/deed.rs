@@ -27,7 +27,7 @@ impl Access {
         told.push(entry(on)?, by.principal().to_string(), &Cause::outside(), now)?;
         told.insert(&mut tx, by.account(), now, None).await?;
         tx.commit().await?;
-        self.wake().sealer();
+        self.wake().sealer(true);
         Ok(())
     }
 }

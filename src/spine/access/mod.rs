@@ -19,6 +19,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use contracts::{AccountId, Clock};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 pub use cause::{Cause, DEPTH_MAX};
 pub use doors::token_hash;
@@ -27,6 +28,7 @@ pub(crate) use error::{database_text, database_was_cut_off};
 pub use scope::{Gate, Principal, Scope, TokenKind};
 pub use tx::ScopedTx;
 
+use crate::database::pools;
 use crate::log::wake::Wake;
 use crate::refusals::Refusals;
 use crate::vault::Vault;
@@ -44,6 +46,9 @@ pub struct Access {
 #[derive(Debug)]
 struct Inner {
     app: PgPool,
+    /// For transactions by rote, as long as one of its few is free.
+    rote: PgPool,
+    rote_free: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     vault: Vault,
     wake: Wake,
@@ -55,6 +60,8 @@ impl Access {
     pub(crate) fn new(app: PgPool, clock: Arc<dyn Clock>, vault: Vault, wake: Wake) -> Self {
         Self {
             inner: Arc::new(Inner {
+                rote: pools::by_rote(&app),
+                rote_free: Arc::new(Semaphore::new(pools::BY_ROTE as usize)),
                 app,
                 clock,
                 vault,
@@ -96,10 +103,18 @@ impl Access {
     /// refused there is none.
     async fn open(&self, scope: &Scope, cause: Cause, though_erased: bool) -> Result<ScopedTx, AccessError> {
         // A UUID needs no quoting, and nothing else of the scope goes in.
-        let (account, by_rote) = (scope.account.0, scope.by_rote);
+        let (account, inner) = (scope.account.0, &self.inner);
+        let of_rote = scope
+            .by_rote
+            .then(|| inner.rote_free.clone().try_acquire_owned().ok());
+        let of_rote = of_rote.flatten();
+        let (pool, by_rote) = match of_rote {
+            Some(_) => (&inner.rote, false), // set up for it
+            None => (&inner.app, scope.by_rote),
+        };
         let begin = format!("SELECT spine.enter('{account}', {though_erased}, {by_rote}); BEGIN");
-        let tx = self.inner.app.begin_with(begin).await.map_err(entered)?;
-        Ok(ScopedTx::new(tx, self.clone(), scope.clone(), cause))
+        let tx = pool.begin_with(begin).await.map_err(entered)?;
+        Ok(ScopedTx::new((tx, of_rote), self.clone(), scope.clone(), cause))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -6,10 +6,11 @@ use contracts::{
     AccountId, Event, EventId, EventPayload, JobClass, JobId, JobPayload, Lane, NewEvent, Position,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Access, AccessError, Cause, DEPTH_MAX, Principal, Scope, claims};
 use crate::log::outbox::{Moved, Outbox};
-use crate::queue::JobOptions;
+use crate::queue::{JobOptions, Seated};
 
 /// A transaction bound to a [`Scope`]. Dropped without [`ScopedTx::commit`], it never was.
 pub struct ScopedTx {
@@ -19,12 +20,16 @@ pub struct ScopedTx {
     cause: Cause,
     events: Outbox,
     classes_queued: Vec<JobClass>,
+    /// A job that the runner has a slot for.
+    seated: Option<Seated>,
     bodies_erased: bool,
     /// Position and time of the event that is being handled.
     at_hand: Option<(Position, DateTime<Utc>)>,
     /// The consumer that handles events in it, and where that stands; the commit proves it.
     reads: Option<(&'static str, Lane, Position)>,
     access: Access,
+    /// Its right to one of the few connections by rote. Last, so that the connection goes back first.
+    _of_rote: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for ScopedTx {
@@ -38,7 +43,7 @@ impl std::fmt::Debug for ScopedTx {
 
 impl ScopedTx {
     pub(super) fn new(
-        tx: Transaction<'static, Postgres>,
+        (tx, of_rote): (Transaction<'static, Postgres>, Option<OwnedSemaphorePermit>),
         access: Access,
         scope: Scope,
         cause: Cause,
@@ -50,10 +55,12 @@ impl ScopedTx {
             cause,
             events: Outbox::default(),
             classes_queued: Vec::new(),
+            seated: None,
             bodies_erased: false,
             at_hand: None,
             reads: None,
             access,
+            _of_rote: of_rote,
         }
     }
 
@@ -191,6 +198,13 @@ impl ScopedTx {
     ) -> Result<Option<JobId>, AccessError> {
         self.refuse_depth()?;
         let (account, cause) = (self.account(), self.cause);
+        if self.seated.is_none() {
+            let how = (&options, self.access.wake().desks());
+            self.seated = crate::queue::enqueue_seated(&mut self.tx, account, cause, payload, how).await?;
+            if let Some(seated) = &self.seated {
+                return Ok(Some(seated.id()));
+            }
+        }
         let job = crate::queue::enqueue(&mut self.tx, account, cause, payload, options).await?;
         if job.is_some() && !self.classes_queued.contains(&P::CLASS) {
             self.classes_queued.push(P::CLASS);
@@ -362,12 +376,16 @@ impl ScopedTx {
     }
 
     async fn committed(self) -> Result<(), AccessError> {
+        let seated = self.seated.map(Seated::committing);
         self.tx.commit().await?;
+        if let Some(seated) = seated {
+            seated.done();
+        }
         if self.bodies_erased {
             self.access.wake().bodies_erased();
         }
         if !self.events.is_empty() {
-            self.access.wake().sealer();
+            self.access.wake().sealer(self.events.begins_a_chain());
         }
         for class in self.classes_queued {
             self.access.wake().queue(class);

@@ -13,7 +13,7 @@ mod error;
 mod external;
 mod lock;
 mod migrations;
-mod pools;
+pub(crate) mod pools;
 mod postmaster;
 mod program;
 mod roles;

@@ -56,6 +56,11 @@ impl Outbox {
         self.rows.is_empty()
     }
 
+    /// Whether one of them follows from no other event: something happened outside of the hub.
+    pub(crate) fn begins_a_chain(&self) -> bool {
+        self.grounds.iter().any(|ground| ground.cause.depth == 0)
+    }
+
     /// Takes an event in, to be written by [`Outbox::insert`].
     pub(crate) fn push(
         &mut self,

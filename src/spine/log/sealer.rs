@@ -10,26 +10,33 @@ use std::time::{Duration, Instant};
 
 use contracts::Lane;
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
 use super::reader;
-use super::wake::{SealedBatch, Wake};
+use super::wake::{CHANNEL, SealedBatch, Wake};
 use crate::backoff::Backoff;
 
-/// Rows a batch at the most.
+/// Rows a batch at the most, when many wait.
 const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
 /// Rows that were put before others and committed so much later are found by the next look from the start.
 const LATE_ROWS: i64 = 50_000;
-/// Batches of so many events are handed to the consumers with what they tell; larger ones are read from the log.
+/// Rows a batch at the most otherwise. Such a batch is handed to the consumers with what its events tell; of larger ones
+/// that is read from the log.
 const TOLD_EVENTS: i64 = 200;
 /// And of so many bytes.
 const TOLD_BYTES: usize = 256 * 1024;
 /// Tries for one batch, while other sealers are quicker.
 const TRIES: u32 = 20;
+/// After a batch, events that only follow from others wait for so long, so that they share the next one.
+const GATHER: Duration = Duration::from_millis(4);
+/// Other processes hear of new batches so long after the first of them.
+const TELL: Duration = Duration::from_millis(20);
 /// The partition after next is made this many rows before it is needed.
 const PARTITION_MARGIN: i64 = 1_000_000;
 
@@ -47,6 +54,26 @@ pub(crate) struct Sealer {
 
 /// Runs until it is stopped; waits and recovers when the database goes away.
 pub(crate) async fn run(sealer: Sealer) {
+    let sealed = watch::Sender::new(0);
+    let (pool, told) = (sealer.pool.clone(), sealed.subscribe());
+    tokio::join!(keep_sealing(sealer, sealed), keep_telling(pool, told));
+}
+
+/// Tells other processes how far the log is sealed, until nobody seals any more. What is not told they find by polling.
+async fn keep_telling(pool: PgPool, mut sealed: watch::Receiver<i64>) {
+    while sealed.changed().await.is_ok() {
+        tokio::time::sleep(TELL).await;
+        let head = sealed.borrow_and_update().to_string();
+        let told = sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, head)
+            .execute(&pool)
+            .await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "other processes are not told of what was sealed");
+        }
+    }
+}
+
+async fn keep_sealing(sealer: Sealer, own: watch::Sender<i64>) {
     let Sealer {
         pool,
         key,
@@ -63,11 +90,12 @@ pub(crate) async fn run(sealer: Sealer) {
             Err(error) => backoff.failed("sealer", &error, &stop).await,
         }
     };
+    let pool = like(&pool);
     let mut look = Look::new();
     while !stop.is_cancelled() {
         match seal(&pool, &key, clock.as_ref(), look.next()).await {
             Ok(sealed) => {
-                look.moved(sealed.last_seq);
+                look.moved(&sealed);
                 backoff.succeeded("sealer");
                 if let Some(batch) = sealed.batch {
                     wake.batch_sealed(batch);
@@ -76,12 +104,14 @@ pub(crate) async fn run(sealer: Sealer) {
                 anchor.head_is((sealed.before.0, &sealed.before.1), (sealed.head, &sealed.link));
                 if sealed.rows > 0 {
                     contracts::failpoint::hit("sealed");
+                    own.send_replace(sealed.head);
                 }
-                if sealed.rows == BATCH_ROWS {
+                if sealed.more {
                     continue;
                 }
+                let gather = (sealed.rows > 0).then(|| tokio::time::Instant::now() + GATHER);
                 tokio::select! {
-                    () = wake.sealer_called() => {}
+                    () = wake.sealer_called(gather) => {}
                     () = tokio::time::sleep(POLL) => anchor.flush(),
                     () = stop.cancelled() => {}
                 }
@@ -90,6 +120,22 @@ pub(crate) async fn run(sealer: Sealer) {
         }
     }
     anchor.finish().await;
+    pool.close().await;
+}
+
+/// A connection of the sealer's own: the same two statements again and again are at home there, planned once and by
+/// index.
+fn like(pool: &PgPool) -> PgPool {
+    let connect = PgConnectOptions::clone(&pool.connect_options()).options([
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .connect_lazy_with(connect)
 }
 
 /// What one pass did.
@@ -105,8 +151,25 @@ pub(crate) struct Sealed {
     pub(crate) link: Vec<u8>,
     /// Where the last row lay in the outbox.
     last_seq: i64,
+    /// Whether more may wait.
+    more: bool,
     /// What moved, if anything did.
     batch: Option<SealedBatch>,
+}
+
+/// What of the outbox a pass looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// What lies after this.
+    pub(crate) begin: i64,
+    /// A large batch instead of one that is handed on with its bodies.
+    pub(crate) many: bool,
+}
+
+impl Part {
+    fn rows(self) -> i64 {
+        if self.many { BATCH_ROWS } else { TOLD_EVENTS }
+    }
 }
 
 /// Where to begin looking in the outbox. What was moved leaves dead entries in its index until the next vacuum, by the
@@ -114,6 +177,7 @@ pub(crate) struct Sealed {
 struct Look {
     begin: i64,
     from_start: Instant,
+    many: bool,
 }
 
 impl Look {
@@ -121,32 +185,37 @@ impl Look {
         Self {
             begin: 0,
             from_start: Instant::now(),
+            many: false,
         }
     }
 
     /// Every [`POLL`] from the start, since a transaction that took its place before many others may commit last.
-    fn next(&mut self) -> i64 {
+    fn next(&mut self) -> Part {
         if self.from_start.elapsed() >= POLL {
-            *self = Self::new();
+            (self.begin, self.from_start) = (0, Instant::now());
         }
-        self.begin
+        Part {
+            begin: self.begin,
+            many: self.many,
+        }
     }
 
-    /// Usually those who commit later stand close by: they are found at once.
-    fn moved(&mut self, last_seq: i64) {
-        self.begin = self.begin.max(last_seq - LATE_ROWS);
+    /// Usually those who commit later stand close by: they are found at once. Who met many at once meets many again.
+    fn moved(&mut self, sealed: &Sealed) {
+        self.begin = self.begin.max(sealed.last_seq - LATE_ROWS);
+        self.many = sealed.rows >= TOLD_EVENTS;
     }
 }
 
-/// Moves up to one batch of what lies in the outbox after `begin`. Returns at once when that is nothing.
+/// Moves up to one batch of this part of the outbox. Returns at once when that is nothing.
 pub(crate) async fn seal(
     pool: &PgPool,
     key: &ChainKey,
     clock: &dyn contracts::Clock,
-    begin: i64,
+    part: Part,
 ) -> Result<Sealed, sqlx::Error> {
     for _ in 0..TRIES {
-        if let Some(sealed) = try_seal(pool, key, clock, begin).await? {
+        if let Some(sealed) = try_seal(pool, key, clock, part).await? {
             return Ok(sealed);
         }
     }
@@ -160,9 +229,9 @@ async fn try_seal(
     pool: &PgPool,
     key: &ChainKey,
     clock: &dyn contracts::Clock,
-    begin: i64,
+    part: Part,
 ) -> Result<Option<Sealed>, sqlx::Error> {
-    let Waiting { head, rows, bodies } = read(pool, begin).await?;
+    let Waiting { head, rows, bodies } = read(pool, part).await?;
     if rows.is_empty() {
         return Ok(Some(Sealed {
             rows: 0,
@@ -170,12 +239,17 @@ async fn try_seal(
             head: head.position,
             link: head.hash,
             last_seq: 0,
+            more: false,
             batch: None,
         }));
     }
     let started = Instant::now();
     let holds = kinds(&rows);
-    let events = told(&rows, bodies, head.position);
+    let events = if part.many {
+        None
+    } else {
+        told(&rows, bodies, head.position)
+    };
     let Linked { seqs, links, link } = link_all(rows, head.position, &head.hash);
     let count = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
     let (batch, position) = (head.batch + 1, head.position + count);
@@ -209,6 +283,7 @@ async fn try_seal(
         head: position,
         link: link.to_vec(),
         last_seq: seqs.last().copied().unwrap_or_default(),
+        more: count == part.rows(),
         batch: Some(batch),
     }))
 }
@@ -220,7 +295,7 @@ fn told(
     head: i64,
 ) -> Option<Vec<Arc<contracts::Event>>> {
     let bytes: usize = bodies.iter().flatten().map(Vec::len).sum();
-    if rows.len() as i64 > TOLD_EVENTS || bytes > TOLD_BYTES {
+    if bytes > TOLD_BYTES {
         return None;
     }
     let events = rows.iter().zip(bodies).zip(head + 1..);
@@ -257,8 +332,8 @@ struct Waiting {
     bodies: Vec<Option<Vec<u8>>>,
 }
 
-/// The first rows after `begin`. They stay where they are until they are moved.
-async fn read(pool: &PgPool, begin: i64) -> Result<Waiting, sqlx::Error> {
+/// The first rows of a part. They stay where they are until they are moved.
+async fn read(pool: &PgPool, part: Part) -> Result<Waiting, sqlx::Error> {
     let found = sqlx::query!(
         r#"
         SELECT head.position, head.batch, head.hash, waiting.seq AS "seq?", waiting.id AS "id?",
@@ -268,17 +343,14 @@ async fn read(pool: &PgPool, begin: i64) -> Result<Waiting, sqlx::Error> {
             waiting.correlation AS "correlation?", waiting.causation AS "causation?", waiting.depth AS "depth?",
             waiting.body_hash AS "body_hash?",
             -- Many are read from the log by who wants them: their bodies are not even looked for.
-            (SELECT body FROM spine.event_body WHERE event = waiting.id AND waiting.together <= $3) AS "body?"
+            CASE WHEN NOT $3 THEN (SELECT body FROM spine.event_body WHERE event = waiting.id) END AS "body?"
         FROM spine.log_head AS head
-        LEFT JOIN LATERAL (
-            SELECT *, count(*) OVER () AS together
-            FROM (SELECT * FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1) AS first
-        ) AS waiting ON true
+        LEFT JOIN LATERAL (SELECT * FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1) AS waiting ON true
         ORDER BY waiting.seq
         "#,
-        BATCH_ROWS,
-        begin,
-        TOLD_EVENTS
+        part.rows(),
+        part.begin,
+        part.many
     )
     .fetch_all(pool)
     .await?;
@@ -357,13 +429,38 @@ mod tests {
     #[test]
     fn the_sealer_looks_close_behind_what_it_moved_and_now_and_then_from_the_start() {
         let mut look = Look::new();
-        look.moved(LATE_ROWS + 7);
-        assert_eq!(look.next(), 7);
-        look.moved(0); // an empty pass, or a late row
-        assert_eq!(look.next(), 7, "it doesn't go back for one");
+        look.moved(&sealed(1, LATE_ROWS + 7));
+        assert_eq!(look.next().begin, 7);
+        look.moved(&sealed(0, 0)); // an empty pass, or a late row
+        assert_eq!(look.next().begin, 7, "it doesn't go back for one");
         look.from_start -= POLL;
-        assert_eq!(look.next(), 0);
-        look.moved(LATE_ROWS - 1);
-        assert_eq!(look.next(), 0, "few rows are all close by");
+        assert_eq!(look.next().begin, 0);
+        look.moved(&sealed(1, LATE_ROWS - 1));
+        assert_eq!(look.next().begin, 0, "few rows are all close by");
+    }
+
+    #[test]
+    fn large_batches_follow_on_one_that_was_full_until_few_wait() {
+        let mut look = Look::new();
+        let mut after = |rows| {
+            look.moved(&sealed(rows, 0));
+            look.next().rows()
+        };
+        assert_eq!(after(1), TOLD_EVENTS);
+        assert_eq!(after(TOLD_EVENTS), BATCH_ROWS);
+        assert_eq!(after(BATCH_ROWS), BATCH_ROWS);
+        assert_eq!(after(0), TOLD_EVENTS);
+    }
+
+    fn sealed(rows: i64, last_seq: i64) -> Sealed {
+        Sealed {
+            rows,
+            before: (0, Vec::new()),
+            head: rows,
+            link: Vec::new(),
+            last_seq,
+            more: false,
+            batch: None,
+        }
     }
 }

@@ -12,7 +12,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::queue::Desks;
 
+/// The channel on which processes tell each other how far the log is sealed.
+pub(super) const CHANNEL: &str = "allod_sealed";
 /// So many of the newest batches are known in memory; who is further behind asks the database.
 const RECENT_BATCHES: usize = 64;
 /// What this process seals it tells itself sooner, and with more to say, than a notification does.
@@ -67,42 +70,67 @@ pub(crate) struct Wake {
 #[derive(Debug)]
 struct Inner {
     sealer: Notify,
+    sealer_at_once: Notify,
     head: watch::Sender<Position>,
     recent: Mutex<VecDeque<SealedBatch>>,
     rewinds: watch::Sender<u64>,
     passed: Mutex<HashMap<(&'static str, Lane), watch::Sender<Position>>>,
     works: Mutex<HashMap<(&'static str, Lane), Instant>>,
     ended: Mutex<BTreeSet<&'static str>>,
+    desks: Desks,
 }
 
 impl Wake {
     pub(crate) fn new() -> Self {
         let inner = Inner {
             sealer: Notify::new(),
+            sealer_at_once: Notify::new(),
             head: watch::Sender::new(0),
             recent: Mutex::new(VecDeque::with_capacity(RECENT_BATCHES)),
             rewinds: watch::Sender::new(0),
             passed: Mutex::new(HashMap::new()),
             works: Mutex::new(HashMap::new()),
             ended: Mutex::new(BTreeSet::new()),
+            desks: Desks::default(),
         };
         Self {
             inner: Arc::new(inner),
         }
     }
 
-    /// Something lies in the outbox.
-    pub(crate) fn sealer(&self) {
-        self.inner.sealer.notify_one();
+    /// Something lies in the outbox. `at_once`: something that just happened, and not only what followed from it.
+    pub(crate) fn sealer(&self, at_once: bool) {
+        let inner = &self.inner;
+        let bell = if at_once {
+            &inner.sealer_at_once
+        } else {
+            &inner.sealer
+        };
+        bell.notify_one();
     }
 
-    pub(crate) async fn sealer_called(&self) {
-        self.inner.sealer.notified().await;
+    /// Until something lies in the outbox; for what is not to be sealed at once, until then at least.
+    pub(crate) async fn sealer_called(&self, gather: Option<tokio::time::Instant>) {
+        let later = async {
+            self.inner.sealer.notified().await;
+            if let Some(gather) = gather {
+                tokio::time::sleep_until(gather).await;
+            }
+        };
+        tokio::select! {
+            () = self.inner.sealer_at_once.notified() => {}
+            () = later => {}
+        }
     }
 
     /// Jobs of this class were queued.
     pub(crate) fn queue(&self, class: JobClass) {
         crate::queue::ring(class);
+    }
+
+    /// Where jobs are handed on to the runner of this process.
+    pub(crate) fn desks(&self) -> &Desks {
+        &self.inner.desks
     }
 
     /// This process sealed a batch. [`Wake::head_moved`] comes after it.
@@ -215,7 +243,7 @@ impl Wake {
 
     async fn hear(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen("allod_sealed").await?;
+        listener.listen(CHANNEL).await?;
         while let Some(told) = listener.try_recv().await? {
             if let Ok(head) = told.payload().parse() {
                 if *self.inner.head.borrow() < head {

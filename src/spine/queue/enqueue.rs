@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use contracts::{AccountId, JobId, JobPayload, RetryPolicy};
+use contracts::{AccountId, JobClass, JobId, JobPayload, RetryPolicy};
 use sqlx::PgConnection;
 
+use super::desk::{Desks, Seated};
 use super::model::{Envelope, JobOptions, QueueError, Slot};
-use super::store::{self, Send};
+use super::store::{self, Order, Send};
 use crate::access::Cause;
 
 /// Queues one job. `None`: a job with the same singleton key, or in the same slot, is there already.
@@ -71,6 +72,33 @@ pub async fn enqueue_all<P: JobPayload>(
         rate: options.rate_limit.as_ref(),
     };
     Ok(store::send(conn, send).await?.into_iter().map(JobId).collect())
+}
+
+/// Queues one job as active, for the slot in which it will run. `None`: that is not for such a job, or such a queue, and
+/// nothing was queued.
+pub(crate) async fn enqueue_seated<P: JobPayload>(
+    conn: &mut PgConnection,
+    account: AccountId,
+    cause: Cause,
+    payload: &P,
+    (options, desks): (&JobOptions, &Desks),
+) -> Result<Option<Seated>, QueueError> {
+    // What runs in the background may as well be looked for.
+    if P::CLASS == JobClass::Background || !options.is_plain() {
+        return Ok(None);
+    }
+    let Some(seat) = desks.seat(P::QUEUE) else {
+        return Ok(None);
+    };
+    let order = Order {
+        queue: P::QUEUE,
+        id: JobId::new().0,
+        data: Envelope::write(account, cause, payload)?,
+        priority: options.priority,
+        retry: Retry::of(&options.retry.unwrap_or(P::RETRY)),
+        hub: seat.hub(),
+    };
+    Ok(store::send_active(conn, order).await?.map(|job| seat.take(job)))
 }
 
 /// A retry policy in pg-boss's whole seconds.

@@ -8,6 +8,7 @@
 mod admin;
 mod cron;
 mod dead_letters;
+mod desk;
 mod enqueue;
 mod model;
 mod registry;
@@ -23,6 +24,8 @@ pub(crate) use admin::erase_account;
 pub use admin::{JobFilter, JobPage, JobView, QueueAdmin, QueueCount, RetryOutcome};
 pub use cron::{Schedule, schedule_delete, schedule_list, schedule_put};
 pub use dead_letters::DeadLetter;
+pub(crate) use desk::{Desks, Seated};
+pub(crate) use enqueue::enqueue_seated;
 pub use enqueue::{enqueue, enqueue_all};
 pub use model::{JobContext, JobError, JobHandler, JobOptions, JobState, QueueError, RateLimit, Slot};
 pub use registry::JobRegistry;

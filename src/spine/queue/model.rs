@@ -123,6 +123,17 @@ pub struct JobOptions {
     pub heartbeat: Option<Duration>,
 }
 
+impl JobOptions {
+    /// Nothing can swallow or delay it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.start_after.is_none()
+            && self.singleton_key.is_none()
+            && self.slot.is_none()
+            && self.rate_limit.is_none()
+            && self.heartbeat.is_none()
+    }
+}
+
 /// Where a job stands; the names are pg-boss's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

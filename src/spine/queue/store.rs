@@ -65,6 +65,52 @@ pub(super) async fn send(conn: &mut PgConnection, send: Send<'_>) -> Result<Vec<
     .await
 }
 
+/// What `mq.send_active` takes.
+pub(super) struct Order {
+    pub(super) queue: &'static str,
+    pub(super) id: Uuid,
+    pub(super) data: Text,
+    pub(super) priority: i32,
+    pub(super) retry: Retry,
+    pub(super) hub: i32,
+}
+
+/// Puts a job in as the first attempt of this hub. `None`: the queue isn't there or has a policy of its own.
+pub(super) async fn send_active(
+    conn: &mut PgConnection,
+    order: Order,
+) -> Result<Option<Fetched>, sqlx::Error> {
+    let retry = order.retry;
+    let put = sqlx::query!(
+        r#"
+        SELECT place AS "place!: Place", started AS "started!"
+        FROM mq.send_active($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "#,
+        order.queue,
+        order.id,
+        &order.data as _,
+        order.priority,
+        retry.limit,
+        retry.delay,
+        retry.delay_max,
+        retry.expire,
+        order.hub,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(put.map(|put| Fetched {
+        id: order.id,
+        name: order.queue.to_owned(),
+        data: Some(order.data),
+        priority: order.priority,
+        retry_count: 0,
+        retry_limit: retry.limit,
+        expire_seconds: retry.expire,
+        started_on: put.started,
+        place: put.place,
+    }))
+}
+
 pub(super) async fn queue_create(
     pool: impl PgExecutor<'_>,
     queue: &str,

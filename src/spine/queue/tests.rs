@@ -18,6 +18,7 @@ use crate::access::{Cause, Principal, Scope};
 mod attempts;
 mod bulk;
 mod crashes;
+mod handed;
 mod hubs;
 mod orders;
 mod people;
@@ -138,6 +139,10 @@ async fn rig(db: &Db, act: Act) -> Rig {
 }
 
 async fn rig_with(db: &Db, act: Act, options: RunnerOptions, clock: Arc<dyn Clock>) -> Rig {
+    rig_at(Desks::default(), db, act, options, clock).await
+}
+
+async fn rig_at(desks: Desks, db: &Db, act: Act, options: RunnerOptions, clock: Arc<dyn Clock>) -> Rig {
     let (sender, began) = mpsc::unbounded_channel();
     let stopped = Arc::new(AtomicU32::new(0));
     let mut registry = JobRegistry::default();
@@ -155,7 +160,8 @@ async fn rig_with(db: &Db, act: Act, options: RunnerOptions, clock: Arc<dyn Cloc
         stopped: stopped.clone(),
         payload,
     });
-    let runner = QueueRunner::start(&db.spine, registry, options, clock, CancellationToken::new())
+    let stop = CancellationToken::new();
+    let runner = QueueRunner::start_at(desks, &db.spine, registry, options, clock, stop)
         .await
         .unwrap();
     Rig {

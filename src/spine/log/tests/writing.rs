@@ -6,7 +6,7 @@ use contracts::events::rules::RuleChanged;
 use contracts::{EventPayload, Lane, NewEvent};
 use sqlx::{Connection, Executor};
 
-use super::super::sealer::seal;
+use super::super::sealer::{Part, seal};
 use super::{marking_hub, marks, rule_changed, rules_change};
 use crate::access::Scope;
 use crate::testing::TestHub;
@@ -240,11 +240,11 @@ async fn what_committed_late_is_sealed_by_the_next_look_from_the_start() {
     tx.commit().await.unwrap();
     let (pool, key) = (hub.database.db.spine(), hub.context.vault.chain_key());
     let clock = hub.context.clock.as_ref();
-    let behind = seal(pool, &key, clock, 1_000_000).await.unwrap();
+    let behind = seal(pool, &key, clock, after(1_000_000)).await.unwrap();
     assert_eq!((behind.rows, behind.head), (0, 0), "not seen from there");
-    let sealed = seal(pool, &key, clock, 0).await.unwrap();
+    let sealed = seal(pool, &key, clock, after(0)).await.unwrap();
     assert_eq!((sealed.rows, sealed.head), (1, 1));
-    assert_eq!(seal(pool, &key, clock, 0).await.unwrap().rows, 0, "once");
+    assert_eq!(seal(pool, &key, clock, after(0)).await.unwrap().rows, 0, "once");
     assert!(hub.admin.verify().await.unwrap().faults.is_empty());
 }
 
@@ -258,7 +258,10 @@ async fn of_two_sealers_at_once_each_event_is_sealed_by_one_and_the_chain_holds(
     let mut sealed = 0;
     for round in 0..20 {
         rules_publish(&hub, &alice, round).await;
-        let (one, other) = tokio::join!(seal(pool, &key, clock, 0), seal(pool, &key, clock, 0));
+        let (one, other) = tokio::join!(
+            seal(pool, &key, clock, after(0)),
+            seal(pool, &key, clock, after(0))
+        );
         let (one, other) = (one.unwrap(), other.unwrap());
         assert_eq!(one.rows + other.rows, 3, "all of them, each once");
         sealed += one.rows + other.rows;
@@ -267,6 +270,10 @@ async fn of_two_sealers_at_once_each_event_is_sealed_by_one_and_the_chain_holds(
     let report = hub.admin.verify().await.unwrap();
     assert!(report.faults.is_empty(), "{:?}", report.faults);
     assert_eq!(report.head, 60);
+}
+
+fn after(begin: i64) -> Part {
+    Part { begin, many: false }
 }
 
 async fn rules_publish(hub: &TestHub, scope: &Scope, round: i32) {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::settle::{Fence, Verdict};
 use super::{RunnerOptions, Shared};
 use crate::backoff::Backoff;
+use crate::queue::desk::{Desk, Desks, Word};
 use crate::queue::model::{Envelope, JobContext, JobError};
 use crate::queue::store::{self, Fetched};
 use crate::queue::wake;
@@ -21,6 +22,14 @@ use crate::queue::wake;
 const GATHER: Duration = Duration::from_millis(2);
 /// From so many slots on, a backlog is fetched in two halves that overlap.
 const MANY: usize = 96;
+
+/// When to look for a job of which nobody knows whether it was committed.
+const UNSURE: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
 
 pub(super) struct Fetcher {
     class: JobClass,
@@ -50,7 +59,33 @@ impl Fetcher {
         }
     }
 
-    pub(super) async fn run(self) {
+    /// Opens a desk for the class's jobs.
+    pub(super) fn open(&self, desks: &Desks) -> mpsc::UnboundedReceiver<Word> {
+        let (jobs, words) = mpsc::unbounded_channel();
+        let (hub, slots) = (self.shared.hub.clone(), self.slots.clone());
+        desks.open(&self.queues, &Desk { hub, slots, jobs });
+        words
+    }
+
+    /// Runs what is handed on by transactions of this process, until it is time to stop and nobody holds a seat.
+    pub(super) async fn run_handed(self: Arc<Self>, desks: Desks, mut words: mpsc::UnboundedReceiver<Word>) {
+        let mut open = true;
+        loop {
+            tokio::select! {
+                word = words.recv() => match word {
+                    Some(Word::Run(job, slot)) => self.spawn(job, slot),
+                    Some(Word::Unsure(fence)) => drop(tokio::spawn(give_back(self.shared.clone(), self.class, fence))),
+                    None => return,
+                },
+                () = self.shared.stop.cancelled(), if open => {
+                    desks.close(&self.queues);
+                    open = false;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn run(self: Arc<Self>) {
         let who = format!("queue {}", self.class.as_str());
         let (mut bell, mut backoff) = (wake::listen(self.class), Backoff::default());
         let (mut backlog, mut under_way) = (false, FuturesUnordered::new());
@@ -151,13 +186,7 @@ impl Fetcher {
     }
 
     fn spawn(&self, job: Fetched, slot: OwnedSemaphorePermit) {
-        let fence = Fence {
-            queue: Arc::from(job.name.as_str()),
-            id: job.id,
-            attempt: job.retry_count,
-            started_on: job.started_on,
-            place: job.place,
-        };
+        let fence = Fence::of(&job);
         let (shared, verdicts, cancelled) = (
             self.shared.clone(),
             self.verdicts.clone(),
@@ -178,6 +207,17 @@ impl Fetcher {
         });
         self.shared.running.add(fence, cancelled, task.abort_handle());
         let _ = entered.send(());
+    }
+}
+
+/// Gives a job back whose commit may have been, or may still be on its way.
+async fn give_back(shared: Shared, class: JobClass, fence: Fence) {
+    for wait in UNSURE {
+        tokio::time::sleep(wait).await;
+        if let Err(error) = store::give_back(&shared.pool, std::slice::from_ref(&fence)).await {
+            tracing::debug!(queue = %fence.queue, job = %fence.id, %error, "a job can't be given back now");
+        }
+        wake::ring(class);
     }
 }
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::presence::Hub;
 use self::running::Running;
+use super::desk::Desks;
 use super::enqueue::Retry;
 use super::model::QueueError;
 use super::registry::JobRegistry;
@@ -174,6 +175,18 @@ impl QueueRunner {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, QueueError> {
+        Self::start_at(Desks::default(), spine, registry, options, clock, stop).await
+    }
+
+    /// As [`QueueRunner::start`], where transactions of this process hand jobs on at these desks.
+    pub(crate) async fn start_at(
+        desks: Desks,
+        spine: &PgPool,
+        registry: JobRegistry,
+        options: RunnerOptions,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<Self, QueueError> {
         if let Some(queue) = registry.doubled().next() {
             return Err(QueueError::Doubled("handlers of the queue", queue));
         }
@@ -199,7 +212,11 @@ impl QueueRunner {
             }
             let (settler, verdicts) = settle::Settler::new(shared.clone());
             settlers.spawn(settler.run(end.clone()));
-            fetchers.spawn(class::Fetcher::new(class, queues, options, shared.clone(), verdicts).run());
+            let fetcher = class::Fetcher::new(class, queues, options, shared.clone(), verdicts);
+            let fetcher = Arc::new(fetcher);
+            let words = fetcher.open(&desks);
+            fetchers.spawn(fetcher.clone().run_handed(desks.clone(), words));
+            fetchers.spawn(fetcher.run());
         }
         helpers.spawn(presence::keep(shared.clone(), session, end.clone()));
         helpers.spawn(watch::run(shared.clone(), end.clone()));

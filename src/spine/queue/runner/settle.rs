@@ -30,6 +30,18 @@ pub(in crate::queue) struct Fence {
     pub(in crate::queue) place: store::Place,
 }
 
+impl Fence {
+    pub(in crate::queue) fn of(job: &store::Fetched) -> Self {
+        Self {
+            queue: Arc::from(job.name.as_str()),
+            id: job.id,
+            attempt: job.retry_count,
+            started_on: job.started_on,
+            place: job.place,
+        }
+    }
+}
+
 /// What an attempt has to say.
 #[derive(Debug)]
 pub(in crate::queue) enum Verdict {

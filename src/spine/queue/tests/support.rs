@@ -9,7 +9,7 @@ use sqlx::postgres::PgPool;
 
 use crate::access::{Access, Cause, Principal, Scope};
 use crate::log::wake::Wake;
-use crate::queue::{JobOptions, QueueAdmin, enqueue};
+use crate::queue::{Desks, JobOptions, QueueAdmin, enqueue};
 use crate::testing::{TempDir, TestDatabase, database};
 use crate::vault::Vault;
 
@@ -35,11 +35,16 @@ impl Db {
     }
 
     pub(super) fn admin(&self) -> QueueAdmin {
+        QueueAdmin::new(self.spine.clone(), self.access().0)
+    }
+
+    /// Transactions, and the desks at which they hand jobs on.
+    pub(super) fn access(&self) -> (Access, Desks) {
         let dir = TempDir::new();
         let vault = Vault::open_or_create(&dir.path().join("keys/master")).unwrap();
-        let clock = Arc::new(contracts::SystemClock);
-        let access = Access::new(self.app.clone(), clock, vault, Wake::new());
-        QueueAdmin::new(self.spine.clone(), access)
+        let (clock, wake) = (Arc::new(contracts::SystemClock), Wake::new());
+        let desks = wake.desks().clone();
+        (Access::new(self.app.clone(), clock, vault, wake), desks)
     }
 
     pub(super) fn operator(&self) -> Scope {
