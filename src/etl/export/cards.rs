@@ -2,7 +2,17 @@
 
 use serde_json::Value;
 
+use super::postal::{parts, postals};
 use super::{Exported, escaped, line};
+
+/// In the order of N (RFC 6350, 6.2.2).
+const NAMES: [&str; 5] = [
+    "family_name",
+    "given_name",
+    "additional_name",
+    "honorific_prefix",
+    "honorific_suffix",
+];
 
 pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
     let name = one
@@ -21,32 +31,37 @@ pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
     line(out, "UID", &escaped(&one.uid("vcard.uid")));
     line(out, "KIND", kind);
     line(out, "FN", &escaped(name));
-    let (family, given) = (one.text("family_name"), one.text("given_name"));
-    if family.is_some() || given.is_some() {
-        let part = |part: Option<&str>| escaped(part.unwrap_or_default());
-        line(out, "N", &format!("{};{};;;", part(family), part(given)));
+    line(out, "REV", &one.revised());
+    let names = NAMES.map(|name| one.text(name).map(escaped).unwrap_or_default());
+    if names.iter().any(|name| !name.is_empty()) {
+        line(out, "N", &names.join(";"));
     }
-    for (property, prop) in [
-        ("NICKNAME", "nickname"),
-        ("NOTE", "note"),
-        ("TITLE", "job_title"),
-        ("ORG", "organization"),
-    ] {
+    for (property, prop) in [("NICKNAME", "nickname"), ("NOTE", "note"), ("TITLE", "job_title")] {
         if let Some(text) = one.text(prop) {
             line(out, property, &escaped(text));
         }
+    }
+    let (organization, department) = (one.text("organization"), one.text("department"));
+    if organization.or(department).is_some() {
+        let part = |part: Option<&str>| escaped(part.unwrap_or_default());
+        let within = department.map(|department| format!(";{}", escaped(department)));
+        line(out, "ORG", &(part(organization) + &within.unwrap_or_default()));
     }
     for member in one.texts("members") {
         line(out, "MEMBER", member);
     }
     for tel in one.known_by("tel") {
-        line(out, "TEL;VALUE=uri", &format!("tel:{tel}"));
+        line(
+            out,
+            &format!("TEL;VALUE=uri{}", label(one, tel)),
+            &format!("tel:{tel}"),
+        );
     }
     for tel in one.texts("x_tel") {
-        line(out, "TEL", &escaped(tel));
+        line(out, &format!("TEL{}", label(one, tel)), &escaped(tel));
     }
     for email in one.known_by("email") {
-        line(out, "EMAIL", &escaped(email));
+        line(out, &format!("EMAIL{}", label(one, email)), &escaped(email));
     }
     for url in one.texts("url").into_iter().chain(one.texts("x_urls")) {
         line(out, "URL", url);
@@ -76,10 +91,34 @@ pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
         line(out, "CATEGORIES", &categories.join(","));
     }
     related(one, out);
-    if let Some(address) = one.text("address") {
-        line(out, "ADR", &format!(";;{};;;;", escaped(address)));
+    for (text, postal) in postals(one) {
+        match postal {
+            Some(postal) => {
+                let parts = parts(postal).map(escaped);
+                line(out, &format!("ADR{}", kinds(postal)), &parts.join(";"));
+            }
+            None => line(out, "ADR", &format!(";;{};;;;", escaped(&text))),
+        }
     }
     line(out, "END", "VCARD");
+}
+
+/// Of what kind a number or mailbox is, as a parameter.
+fn label(one: &Exported, address: &str) -> String {
+    let of = |label: &&Value| label.get("of").and_then(Value::as_str) == Some(address);
+    one.items("labels")
+        .into_iter()
+        .find(of)
+        .map(kinds)
+        .unwrap_or_default()
+}
+
+fn kinds(labelled: &Value) -> String {
+    let is_word =
+        |word: &&str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !word.is_empty();
+    let kinds = labelled.get("is").and_then(Value::as_array).into_iter().flatten();
+    let kinds: Vec<&str> = kinds.filter_map(Value::as_str).filter(is_word).collect();
+    kinds.iter().map(|kind| format!(";TYPE={kind}")).collect()
 }
 
 /// What others are to the contact: a URI, or a name.

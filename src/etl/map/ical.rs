@@ -28,6 +28,8 @@ pub(super) use moment::local;
 const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const TIMES_MAX: usize = 500;
 const WORDS_MAX: usize = 50;
+/// How much of its series a changed occurrence speaks for, beyond itself.
+pub(crate) const RANGE: &str = "x_recurrence_range";
 
 /// What the components of a calendar have in common.
 struct Reader<'a> {
@@ -87,10 +89,7 @@ impl Reader<'_> {
         let changed = moment(component, &ICalendarProperty::LastModified, &self.clocks)
             .or_else(|| moment(component, &ICalendarProperty::Dtstamp, &self.clocks));
         let at = changed.and_then(|one| one.at);
-        (sequence.is_some() || at.is_some()).then_some(Stamp {
-            sequence: sequence.unwrap_or_default(),
-            at,
-        })
+        (sequence.is_some() || at.is_some()).then_some(Stamp { sequence, at })
     }
 
     /// A time that a component can't be understood without, if it names one.
@@ -119,6 +118,12 @@ impl Reader<'_> {
         let props = &mut entity.props;
         let mut problems = self.common(component, rule, props);
         set(props, "recurrence_id", recurrence_id);
+        if moves_the_rest(component) {
+            set(props, RANGE, Some("this-and-future"));
+            let problem = "recurrence_id: it changes this occurrence and all later ones of its series; only this one is \
+                changed here";
+            problems.push(problem.to_owned());
+        }
         if let Some(start) = start {
             entity.starts_at = start.at;
             set(props, "start_at", Some(start.said.clone()));
@@ -127,6 +132,13 @@ impl Reader<'_> {
             let end = end(component, &ICalendarProperty::Dtend, Some(&start), &self.clocks);
             if end.is_none() && component.property(&ICalendarProperty::Dtend).is_some() {
                 problems.push("its DTEND is no time and left out".to_owned());
+            }
+            let (end, is_backwards) = match end {
+                Some(end) if end.at < start.at => (None, true),
+                end => (end, false),
+            };
+            if is_backwards {
+                problems.push("ends_at: it ends before it begins; its end is left out".to_owned());
             }
             let ends = Ends {
                 start: start.at,
@@ -168,11 +180,18 @@ impl Reader<'_> {
             return Ok(());
         };
         let props = &mut entity.props;
-        let problems = self.common(component, rule, props);
+        let mut problems = self.common(component, rule, props);
         let completed = moment(component, &ICalendarProperty::Completed, &self.clocks);
         set(props, "status", Some(task_status(component, completed.is_some())));
         set(props, "completed_at", completed.map(|one| one.said));
         let due = end(component, &ICalendarProperty::Due, start.as_ref(), &self.clocks);
+        if start
+            .as_ref()
+            .zip(due.as_ref())
+            .is_some_and(|(start, due)| due.at < start.at)
+        {
+            problems.push("due_at: it is due before it begins".to_owned());
+        }
         // A series recurs by the clock of its start.
         let mut clocks = start.iter().chain(&due);
         let zone = clocks.find_map(|one| one.zone.clone());
@@ -252,6 +271,12 @@ impl Reader<'_> {
             "time_zone: nobody says how the clocks of `{unknown}` run; its times are read by the owner's"
         ))
     }
+}
+
+/// RFC 5545, 3.2.13: the one value that there is.
+fn moves_the_rest(component: &ICalendarComponent) -> bool {
+    let entry = component.property(&ICalendarProperty::RecurrenceId);
+    entry.is_some_and(|entry| entry.parameter(&ICalendarParameterName::Range).is_some())
 }
 
 fn task_status(component: &ICalendarComponent, is_completed: bool) -> String {

@@ -11,17 +11,24 @@ pub(super) enum Field {
     Name,
     Given,
     Family,
+    Additional,
+    Prefix,
+    Suffix,
     Nickname,
     Birthday,
     Anniversary,
     Note,
     Organization,
+    Department,
     JobTitle,
-    Address,
+    Spouse,
+    Children,
     Categories,
     Url,
     Email,
     Tel,
+    /// When the row was written.
+    Revised,
 }
 
 /// Names for the refusal of a table that has none of them.
@@ -73,6 +80,40 @@ const COLUMNS: &[(Field, &[&str])] = &[
             "nomdefamille",
             "apellido",
             "apellidos",
+        ],
+    ),
+    (
+        Field::Additional,
+        &[
+            "middlename",
+            "additionalname",
+            "additionalnames",
+            "weiterevornamen",
+            "zweitervorname",
+            "deuxiemeprenom",
+            "segundonombre",
+        ],
+    ),
+    (
+        Field::Prefix,
+        &[
+            "nameprefix",
+            "honorificprefix",
+            "anrede",
+            "namensprafix",
+            "titre",
+            "tratamiento",
+        ],
+    ),
+    (
+        Field::Suffix,
+        &[
+            "suffix",
+            "namesuffix",
+            "honorificsuffix",
+            "namenssuffix",
+            "suffixe",
+            "sufijo",
         ],
     ),
     (
@@ -141,22 +182,34 @@ const COLUMNS: &[(Field, &[&str])] = &[
         ],
     ),
     (
-        Field::Address,
+        Field::Department,
         &[
-            "address",
-            "homeaddress",
-            "businessaddress",
-            "address1formatted",
-            "adresse",
-            "privatadresse",
-            "adressegeschaftlich",
-            "adresseprivat",
-            "adressedomicile",
-            "adressebureau",
-            "direccion",
-            "domicilio",
+            "department",
+            "organizationdepartment",
+            "organization1department",
+            "abteilung",
+            "service",
+            "departement",
+            "departamento",
         ],
     ),
+    (
+        Field::Spouse,
+        &[
+            "spouse",
+            "partner",
+            "ehepartner",
+            "ehepartnerpartner",
+            "ehegatte",
+            "lebenspartner",
+            "lebensgefahrte",
+            "conjoint",
+            "conjointe",
+            "conyuge",
+        ],
+    ),
+    (Field::Children, &["children", "kinder", "enfants", "hijos"]),
+    (Field::Revised, &["revised"]),
     (
         Field::Categories,
         &[
@@ -328,7 +381,7 @@ fn is_numbered(heading: &str, (_, stems, ends): &(Field, &[&str], &[&str])) -> b
 }
 
 /// The letters and digits of a heading, in lower case and without the accents of the languages above.
-fn folded(heading: &str) -> String {
+pub(super) fn folded(heading: &str) -> String {
     let plain = |c: char| match c {
         'à' | 'á' | 'â' | 'ä' => 'a',
         'ç' => 'c',
