@@ -27,13 +27,24 @@ pub(crate) struct EventPage {
     next_after: Option<Position>,
 }
 
+/// Which events, as they are described; [`Wish`] reads them, since one may be repeated.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it is there to be described")]
+pub(crate) struct Which {
+    /// Only these types; repeat it for several.
+    #[param(rename = "type")]
+    kind: Option<Vec<String>>,
+    /// Only what one occurrence set off.
+    correlation: Option<uuid::Uuid>,
+    /// Only after this position.
+    after: Option<i64>,
+    /// 1 to 500; 50 when it is not given.
+    limit: Option<i64>,
+}
+
 /// The account's events. With `after`, those that follow that position; without, the newest.
-#[utoipa::path(get, path = "/events", tag = "events", params(
-    ("type" = Option<Vec<String>>, Query, description = "Only these types; repeat it for several."),
-    ("correlation" = Option<uuid::Uuid>, Query, description = "Only what one occurrence set off."),
-    ("after" = Option<i64>, Query, description = "Only after this position."),
-    ("limit" = Option<i64>, Query, description = "1 to 500; 50 when it is not given."),
-), responses(
+#[utoipa::path(get, path = "/events", tag = "events", params(Which), responses(
     (status = 200, body = EventPage),
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
@@ -50,12 +61,7 @@ pub(super) async fn event_list(
 
 /// The hub's own audit: wrong tokens and passwords of strangers with their addresses, accounts made and erased, who
 /// looked at it. For the operator, and for the hub's owner, signed in. Parameters as for `/events`.
-#[utoipa::path(get, path = "/audit/instance", tag = "audit", params(
-    ("type" = Option<Vec<String>>, Query, description = "Only these types; repeat it for several."),
-    ("correlation" = Option<uuid::Uuid>, Query, description = "Only what one occurrence set off."),
-    ("after" = Option<i64>, Query, description = "Only after this position."),
-    ("limit" = Option<i64>, Query, description = "1 to 500; 50 when it is not given."),
-), responses(
+#[utoipa::path(get, path = "/audit/instance", tag = "audit", params(Which), responses(
     (status = 200, body = EventPage),
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
