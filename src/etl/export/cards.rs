@@ -15,12 +15,6 @@ const NAMES: [&str; 5] = [
 ];
 
 pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
-    let name = one
-        .entity
-        .title
-        .as_deref()
-        .or_else(|| one.text("name"))
-        .unwrap_or_default();
     let kind = match one.entity.kind.as_str() {
         "Organization" => "org",
         "Group" => "group",
@@ -29,27 +23,59 @@ pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
     line(out, "BEGIN", "VCARD");
     line(out, "VERSION", "4.0");
     line(out, "UID", &escaped(&one.uid("vcard.uid")));
-    line(out, "KIND", kind);
-    line(out, "FN", &escaped(name));
     line(out, "REV", &one.revised());
+    line(out, "KIND", kind);
+    named(one, out);
+    texts(one, out);
+    for member in one.texts("members") {
+        line(out, "MEMBER", member);
+    }
+    addresses(one, out);
+    days(one, out);
+    related(one, out);
+    for (text, postal) in postals(one) {
+        match postal {
+            Some(postal) => {
+                let parts = parts(postal).map(escaped);
+                line(out, &format!("ADR{}", kinds(postal)), &parts.join(";"));
+            }
+            None => line(out, "ADR", &format!(";;{};;;;", escaped(&text))),
+        }
+    }
+    line(out, "END", "VCARD");
+}
+
+fn named(one: &Exported, out: &mut Vec<u8>) {
+    let title = one.entity.title.as_deref();
+    let name = title.or_else(|| one.text("name")).unwrap_or_default();
+    line(out, "FN", &escaped(name));
     let names = NAMES.map(|name| one.text(name).map(escaped).unwrap_or_default());
     if names.iter().any(|name| !name.is_empty()) {
         line(out, "N", &names.join(";"));
     }
+}
+
+fn texts(one: &Exported, out: &mut Vec<u8>) {
     for (property, prop) in [("NICKNAME", "nickname"), ("NOTE", "note"), ("TITLE", "job_title")] {
         if let Some(text) = one.text(prop) {
             line(out, property, &escaped(text));
         }
     }
-    let (organization, department) = (one.text("organization"), one.text("department"));
-    if organization.or(department).is_some() {
-        let part = |part: Option<&str>| escaped(part.unwrap_or_default());
-        let within = department.map(|department| format!(";{}", escaped(department)));
-        line(out, "ORG", &(part(organization) + &within.unwrap_or_default()));
+    let parts: Vec<String> = ["organization", "department"]
+        .map(|prop| one.text(prop).map(escaped).unwrap_or_default())
+        .into();
+    let organization = parts.join(";");
+    if organization != ";" {
+        line(out, "ORG", organization.trim_end_matches(';'));
     }
-    for member in one.texts("members") {
-        line(out, "MEMBER", member);
+    let categories: Vec<String> = one.texts("categories").into_iter().map(escaped).collect();
+    if !categories.is_empty() {
+        line(out, "CATEGORIES", &categories.join(","));
     }
+}
+
+/// Numbers, mailboxes, messengers, pages.
+fn addresses(one: &Exported, out: &mut Vec<u8>) {
     for tel in one.known_by("tel") {
         line(
             out,
@@ -75,10 +101,12 @@ pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
     for impp in one.texts("impp") {
         line(out, "IMPP", impp);
     }
+}
+
+fn days(one: &Exported, out: &mut Vec<u8>) {
     for (property, prop) in [("BDAY", "birthday"), ("ANNIVERSARY", "anniversary")] {
         if let Some(day) = one.text(prop) {
-            let basic = day.replace("--", "\u{0}").replace('-', "").replace('\u{0}', "--");
-            line(out, property, &basic);
+            line(out, property, &basic(day));
         }
     }
     for (property, prop) in [("BDAY", "x_birthday"), ("ANNIVERSARY", "x_anniversary")] {
@@ -86,21 +114,15 @@ pub(super) fn card(one: &Exported, out: &mut Vec<u8>) {
             line(out, &format!("{property};VALUE=text"), &escaped(text));
         }
     }
-    let categories: Vec<String> = one.texts("categories").into_iter().map(escaped).collect();
-    if !categories.is_empty() {
-        line(out, "CATEGORIES", &categories.join(","));
+}
+
+/// A day without the strokes between its parts (RFC 6350, 4.3.1). A month of a year keeps its one.
+fn basic(day: &str) -> String {
+    match day.strip_prefix("--") {
+        Some(day) => format!("--{}", day.replace('-', "")),
+        None if day.len() == "1990-05".len() => day.to_owned(),
+        None => day.replace('-', ""),
     }
-    related(one, out);
-    for (text, postal) in postals(one) {
-        match postal {
-            Some(postal) => {
-                let parts = parts(postal).map(escaped);
-                line(out, &format!("ADR{}", kinds(postal)), &parts.join(";"));
-            }
-            None => line(out, "ADR", &format!(";;{};;;;", escaped(&text))),
-        }
-    }
-    line(out, "END", "VCARD");
 }
 
 /// Of what kind a number or mailbox is, as a parameter.
@@ -135,6 +157,24 @@ fn related(one: &Exported, out: &mut Vec<u8>) {
             "" => {}
             uri if uri.contains(':') => line(out, &format!("RELATED{kind}"), uri),
             name => line(out, &format!("RELATED{kind};VALUE=text"), &escaped(name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::basic;
+
+    #[test]
+    fn a_day_is_written_in_the_form_that_its_parts_have() {
+        for (day, written) in [
+            ("1990-05-01", "19900501"),
+            ("--05-01", "--0501"),
+            ("1990-05", "1990-05"),
+            ("1990", "1990"),
+            ("--05", "--05"),
+        ] {
+            assert_eq!(basic(day), written);
         }
     }
 }

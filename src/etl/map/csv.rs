@@ -3,6 +3,7 @@
 //! A record is the header and one row, so that it can be understood by itself. Begin with [`map`].
 
 mod columns;
+mod headings;
 mod postal;
 
 use chrono::DateTime;

@@ -103,8 +103,11 @@ fn is_envelope(line: &[u8]) -> bool {
     }
 }
 
-/// Whether a line names a field (RFC 5322, 2.2).
+/// Whether a line names a field (RFC 5322, 2.2), or is the quoted separator that old programs left above them.
 fn is_header(line: &[u8]) -> bool {
+    if line.starts_with(b">From ") {
+        return true;
+    }
     let end = line.iter().position(|byte| *byte == b':');
     let name = line[..end.unwrap_or_default()].trim_ascii_end();
     !name.is_empty() && name.iter().all(|byte| (33..=126).contains(byte))

@@ -84,10 +84,10 @@ pub(super) async fn audit(session: &Session, limit: u32, follow: bool) -> Result
 async fn tail(session: &Session, query: &str, limit: u32, follow: bool) -> Result<(), CommandError> {
     let client = &session.client;
     let newest = client.get(&format!("/events?{query}")).await?;
-    print(session, &newest, !follow);
+    print(session, &newest, follow);
     if !follow {
         let shown = render::list(&newest).len();
-        if shown as u64 >= u64::from(limit) {
+        if shown as u64 >= u64::from(limit) && shown < NEWEST_MAX {
             render::note(format!(
                 "the newest {shown}; older ones: -n {}",
                 (shown * 4).min(NEWEST_MAX)
@@ -99,7 +99,7 @@ async fn tail(session: &Session, query: &str, limit: u32, follow: bool) -> Resul
     loop {
         tokio::time::sleep(FOLLOW).await;
         let more = client.get(&format!("/events?{query}&after={after}")).await?;
-        print(session, &more, false);
+        print(session, &more, true);
         after = last_position(&more, after);
     }
 }
@@ -111,12 +111,15 @@ pub(super) fn last_position(events: &Value, before: i64) -> i64 {
         .unwrap_or(before)
 }
 
-fn print(session: &Session, events: &Value, say_empty: bool) {
-    if session.json {
-        return render::json(events);
-    }
+/// A page of events; of a list that goes on each by itself, and nothing while nothing comes.
+fn print(session: &Session, events: &Value, goes_on: bool) {
     let rows = render::list(events);
-    if rows.is_empty() && say_empty {
+    match (session.json, goes_on) {
+        (true, true) => return rows.iter().for_each(render::json),
+        (true, false) => return render::json(events),
+        (false, _) => {}
+    }
+    if rows.is_empty() && !goes_on {
         render::line("no events like that yet; `allod event tail --follow` waits for them");
     }
     for event in rows {

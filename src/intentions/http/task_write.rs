@@ -193,19 +193,12 @@ impl Desk {
         tx: &mut ScopedTx,
         target: Target,
         before: Map<String, Value>,
-        patch: TaskPatch,
+        mut patch: TaskPatch,
     ) -> Result<(), Problem> {
         store::plan::account_lock(tx).await?;
         let zone = self.context.ports.account_directory().zone(tx).await?;
         let title = patch.title.as_deref().map(title).transpose()?;
-        let mut words = Words::default();
-        words.text("description", patch.description);
-        words.time("start_at", patch.start_at)?;
-        words.time("due_at", patch.due_at)?;
-        words.whole("priority", patch.priority, 1..=9)?;
-        words.whole("percent", patch.percent, 0..=100)?;
-        words.recurrence(patch.recurrence)?;
-        words.reminders(patch.reminders)?;
+        let mut words = worded(&mut patch)?;
         let status = words.status(patch.status.as_deref())?;
         let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
         let id = match target {
@@ -300,4 +293,17 @@ impl Desk {
         let position = tx.log_head().await?;
         Ok(self.planner.link(tx, from, predicate, to, true, position).await?)
     }
+}
+
+/// The fields of a patch, read.
+fn worded(patch: &mut TaskPatch) -> Result<Words, Problem> {
+    let mut words = Words::default();
+    words.text("description", patch.description.take());
+    words.time("start_at", patch.start_at.take())?;
+    words.time("due_at", patch.due_at.take())?;
+    words.whole("priority", patch.priority.take(), 1..=9)?;
+    words.whole("percent", patch.percent.take(), 0..=100)?;
+    words.recurrence(patch.recurrence.take())?;
+    words.reminders(patch.reminders.take())?;
+    Ok(words)
 }

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::words::wrong;
+use crate::model::budget::Budget;
 use crate::model::happening::{Happening, Place, STEPS_MAX, Stretch, soonest};
 use crate::model::plan::MomentKind;
-use crate::model::recurrence::Budget;
 use crate::model::when::When;
 use crate::store;
 use crate::store::moment::UpcomingFilter;

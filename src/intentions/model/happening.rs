@@ -11,8 +11,9 @@ use serde_json::Value;
 use spine::ports::{CalendarEvent, Entity};
 use uuid::Uuid;
 
+use super::budget::Budget;
 use super::plan::MomentKind;
-use super::recurrence::{Budget, Recurrence};
+use super::recurrence::Recurrence;
 use super::when::When;
 
 /// Occurrences and exceptions that are looked at for one list.

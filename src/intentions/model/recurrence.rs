@@ -9,6 +9,7 @@ use chrono::{DateTime, Datelike, Duration, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use rrule::RRuleSet;
 
+use super::budget::Budget;
 use super::when::When;
 
 const TEXT_LEN_MAX: usize = 500;
@@ -26,27 +27,6 @@ pub(crate) struct Recurrence {
     /// Without UNTIL.
     parts: Vec<String>,
     until: Option<When>,
-}
-
-/// How many occurrences may still be counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget(usize);
-
-impl Budget {
-    pub(crate) fn new(steps: usize) -> Self {
-        Self(steps)
-    }
-
-    /// Takes some; false: there aren't so many, and now there are none.
-    pub(crate) fn take(&mut self, steps: usize) -> bool {
-        let left = self.0.checked_sub(steps);
-        self.0 = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    pub(crate) fn is_used_up(self) -> bool {
-        self.0 == 0
-    }
 }
 
 impl Recurrence {
