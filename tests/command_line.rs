@@ -338,3 +338,116 @@ fn what_is_to_come_stands_together_by_the_owners_clock() {
     let second = hub.cli(&["upcoming", "-n", "1", "--cursor", cursor]);
     assert_ne!(first["items"][0], second["items"][0]);
 }
+
+#[test]
+fn what_runs_now_is_to_come_until_it_is_over() {
+    let hub = alices();
+    let in_days = |days: i64, form: &str| {
+        let vienna = chrono::FixedOffset::east_opt(3_600).unwrap();
+        let then = SystemClock.now().with_timezone(&vienna) + chrono::Duration::days(days);
+        then.format(form).to_string()
+    };
+    let (begin, end, last) = (
+        in_days(-3, "%Y%m%d"),
+        in_days(4, "%Y%m%d"),
+        in_days(3, "%Y-%m-%d"),
+    );
+    let past = in_days(-2, "%Y%m%d");
+    let calendar = format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Trip\r\nDTSTART;VALUE=DATE:{begin}\r\n\
+         DTEND;VALUE=DATE:{end}\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Past\r\nDTSTART;VALUE=DATE:{begin}\r\n\
+         DTEND;VALUE=DATE:{past}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    );
+    import(&hub, "trip.ics", &calendar);
+    let shown = hub.person(&["upcoming"]).out;
+    holds(&shown, &[&format!("now, to {last}"), "Trip"]);
+    assert!(!shown.contains("Past"), "{shown}");
+}
+
+#[test]
+fn goals_and_tasks_go_by_their_titles_and_what_can_not_be_is_told_in_words_of_the_command_line() {
+    let hub = alices();
+    let home = id(&hub.cli(&["goal", "add", "Home"]));
+    let paint = hub.cli(&["task", "add", "Paint", "--goal", "home"]);
+    assert_eq!(paint["goals"][0]["id"], json!(home));
+    let dry = hub.cli(&["task", "add", "Dry", "--after", "Paint"]);
+    assert_eq!(dry["depends_on"][0]["id"], paint["id"]);
+    let (paint, dry) = (id(&paint), id(&dry));
+    refused(
+        &hub,
+        &["task", "add", "x", "--goal", "nope"],
+        2,
+        &["no goal is called `nope`", "allod goal list"],
+    );
+    refused(
+        &hub,
+        &["task", "edit", &paint, "--after", "dry"],
+        1,
+        &["wait for each other", "`allod relation remove ID`"],
+    );
+    refused(&hub, &["task", "add", "x", "--priority", "0"], 2, &["1..=9"]);
+    refused(
+        &hub,
+        &["goal", "edit", &home, "--progress", "2"],
+        2,
+        &["from 0 to 1", "--unset progress"],
+    );
+    hub.cli(&["task", "done", &paint]);
+    refused(
+        &hub,
+        &["task", "cancel", &paint],
+        1,
+        &["is done", &format!("`allod task reopen {paint}`")],
+    );
+    hub.cli(&["task", "cancel", &dry]);
+    refused(
+        &hub,
+        &["entity", "add", "Person", "Kim", "--set", "birthday=3000-01-01"],
+        1,
+        &["3000-01-01 hasn't"],
+    );
+    refused(
+        &hub,
+        &[
+            "task",
+            "add",
+            "x",
+            "--due",
+            "2030-05-01",
+            "--repeat",
+            "FREQ=DAILY;UNTIL=20200101",
+        ],
+        1,
+        &["UNTIL", "leave it out"],
+    );
+    refused(&hub, &["account", "change", "alice"], 2, &["nothing to change"]);
+}
+
+#[test]
+fn a_history_tells_when_a_number_came_and_went_and_the_doctor_where_the_hub_listens() {
+    let hub = alices();
+    let card = |tel: &str| {
+        format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:sam\r\nFN:Sam\r\n{tel}NOTE:friend\r\nEND:VCARD\r\n")
+    };
+    import(&hub, "one.vcf", &card("TEL;VALUE=uri:tel:+4930901820\r\n"));
+    import(&hub, "two.vcf", &card("TEL;VALUE=uri:tel:+4930901821\r\n"));
+    let sam = hub.cli(&["entity", "list", "--type", "Person", "--name", "sam"])["items"][0].clone();
+    holds(
+        &hub.person(&["entity", "history", &id(&sam)]).out,
+        &[
+            "tel +4930901820\n",
+            "tel +4930901820 taken back",
+            "tel +4930901821\n",
+        ],
+    );
+    let now = hub.person(&["entity", "history", &id(&sam), "--at", "2090-01-01"]);
+    holds(&now.out, &["KNOWN BY THEN", "+4930901821"]);
+    assert!(!now.out.contains("+4930901820"), "{}", now.out);
+    // The hub of a test listens where there was room.
+    let status = hub.cli(&["status"]);
+    let address = status["hub"]["listen"].as_str().unwrap().to_owned();
+    holds(
+        &hub.person(&["doctor"]).out,
+        &[&format!("the hub listens on {address}")],
+    );
+}

@@ -14,14 +14,17 @@ use crate::understand::meaning;
 /// When a revision was made (RFC 5545, SEQUENCE and LAST-MODIFIED or DTSTAMP).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    pub(crate) sequence: i64,
+    /// Cards, tables and our own calendars have none.
+    pub(crate) sequence: Option<i64>,
     pub(crate) at: Option<DateTime<Utc>>,
 }
 
 impl Stamp {
     fn is_before(self, other: Self) -> bool {
-        self.sequence < other.sequence
-            || (self.sequence == other.sequence && self.at.zip(other.at).is_some_and(|(one, two)| one < two))
+        match self.sequence.zip(other.sequence) {
+            Some((one, two)) if one != two => one < two,
+            _ => self.at.zip(other.at).is_some_and(|(one, two)| one < two),
+        }
     }
 }
 
@@ -50,26 +53,31 @@ pub(crate) async fn is_outdated(
 mod tests {
     use super::*;
 
-    fn stamp(sequence: i64, second: Option<i64>) -> Stamp {
-        Stamp {
-            sequence,
-            at: second.and_then(|second| DateTime::from_timestamp(second, 0)),
-        }
+    fn stamp(sequence: Option<i64>, second: Option<i64>) -> Stamp {
+        let at = second.and_then(|second| DateTime::from_timestamp(second, 0));
+        Stamp { sequence, at }
     }
 
     #[test]
     fn the_higher_sequence_is_newer_then_the_later_change_and_what_says_nothing_is_not_older() {
-        assert!(stamp(1, Some(9)).is_before(stamp(2, Some(1))));
-        assert!(stamp(1, Some(1)).is_before(stamp(1, Some(2))));
-        for (one, other) in [
-            ((1, Some(2)), (1, Some(2))),
-            ((1, None), (1, Some(2))),
-            ((2, Some(1)), (1, Some(9))),
+        for (older, newer) in [
+            ((Some(1), Some(9)), (Some(2), Some(1))),
+            ((Some(1), Some(1)), (Some(1), Some(2))),
+            // An export has no sequence: it goes on from whatever its source's was.
+            ((Some(7), Some(1)), (None, Some(2))),
+            ((None, Some(1)), (Some(7), Some(2))),
         ] {
-            assert!(
-                !stamp(one.0, one.1).is_before(stamp(other.0, other.1)),
-                "{one:?} {other:?}"
-            );
+            let (older, newer) = (stamp(older.0, older.1), stamp(newer.0, newer.1));
+            assert!(older.is_before(newer), "{older:?} {newer:?}");
+            assert!(!newer.is_before(older), "{older:?} {newer:?}");
+        }
+        for (one, other) in [
+            ((Some(1), Some(2)), (Some(1), Some(2))),
+            ((Some(1), None), (Some(1), Some(2))),
+            ((None, None), (Some(5), None)),
+        ] {
+            let (one, other) = (stamp(one.0, one.1), stamp(other.0, other.1));
+            assert!(!one.is_before(other), "{one:?} {other:?}");
         }
     }
 }

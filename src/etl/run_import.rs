@@ -5,8 +5,9 @@
 //! Invariant: how far the file is understood moves in the commit that holds its records, so that whoever goes on after a
 //! stop neither doubles nor misses one. All of it in the lane `backfill`. Begin with [`RunImportHandler::run`].
 
-use std::collections::HashMap;
-use std::ops::Range;
+mod ahead;
+mod nothing;
+
 use std::vec::IntoIter;
 
 use async_trait::async_trait;
@@ -16,23 +17,20 @@ use serde_json::{Value, json};
 use spine::ports::{GraphError, IntakeBatch, Received};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
-use tokio::io::AsyncReadExt;
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::files;
 use crate::format::Format;
-use crate::map::{Hints, Meaning};
-use crate::pace::{MOST, Pace, STRIDE};
+use crate::map::Meaning;
+use crate::pace::Pace;
 use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
-use crate::understand::{Outcome, Understanding, is_transient, meaning};
+use crate::understand::{Outcome, Understanding, is_transient};
+use ahead::{Read, end, mean, parts, read};
 
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A file that gives no record is looked at so far.
-const START_BYTES: u64 = 64 * 1024;
 /// What the owner says is looked at again after so many batches.
 const BATCHES_PER_LOOK: usize = 50;
 
@@ -49,9 +47,6 @@ struct Committed {
     /// What is left, because of that.
     rest: Vec<Read>,
 }
-
-/// A record with what it means.
-type Read = (Item, Result<Meaning, String>);
 
 pub(crate) enum Ended {
     /// The file has no more records.
@@ -96,27 +91,6 @@ impl RunImportHandler {
         Ok(())
     }
 
-    /// Why a file that gave no record is not what it was said to be.
-    async fn nothing_in(&self, job: &JobContext, row: &ImportRow, position: i64) -> Option<&'static str> {
-        let (begins, reason): (&[u8], _) = match Format::recognise(&row.format)? {
-            Format::Vcard => (b"begin:vcard", "there is no card in the file (BEGIN:VCARD)"),
-            Format::Ical => (
-                b"begin:vcalendar",
-                "there is no calendar in the file (BEGIN:VCALENDAR)",
-            ),
-            _ => return None,
-        };
-        let path = files::path(&self.0.settings.data_dir, job.account(), row.id);
-        let mut start = Vec::new();
-        let file = tokio::fs::File::open(path).await.ok()?;
-        file.take(START_BYTES).read_to_end(&mut start).await.ok()?;
-        let is_empty = position > 0 || start.trim_ascii().is_empty();
-        let is_one = start
-            .windows(begins.len())
-            .any(|window| window.eq_ignore_ascii_case(begins));
-        (!is_empty && !is_one).then_some(reason)
-    }
-
     /// All batches of the file, from where the import stands. While one is written the next is read.
     async fn batches(
         &self,
@@ -146,7 +120,9 @@ impl RunImportHandler {
                 Err(error) => return Err(JobError::retry(error.kind())),
             };
             let Some(last) = items.last() else {
-                if let Some(reason) = self.nothing_in(job, row, position).await {
+                let path = files::path(&self.0.settings.data_dir, job.account(), row.id);
+                let format = Format::recognise(&row.format);
+                if let Some(reason) = nothing::reason(&path, format, position).await {
                     self.end(job, row.id, "failed", Some(reason)).await?;
                     return Ok(Ended::Elsewhere);
                 }
@@ -350,51 +326,6 @@ impl RunImportHandler {
         }
         Ok(())
     }
-}
-
-/// Records in parts, in none of which two revisions of one thing stand: the later is taken in once it is decided whether
-/// the earlier holds. None is longer than what is taken in before it is asked whether somebody waits.
-fn parts(items: &[Item]) -> Vec<Range<usize>> {
-    let (mut parts, mut begin) = (Vec::new(), 0);
-    let mut revisions: HashMap<(&str, &str), &str> = HashMap::new();
-    for (at, Item { record, .. }) in items.iter().enumerate() {
-        let thing = (record.stream.as_str(), record.remote_id.as_str());
-        let revision = record.revision.as_str();
-        let is_other = || revisions.get(&thing).is_some_and(|other| *other != revision);
-        if at - begin >= STRIDE || !record.remote_id.is_empty() && is_other() {
-            parts.push(begin..at);
-            begin = at;
-            revisions.clear();
-        }
-        revisions.insert(thing, revision);
-    }
-    parts.push(begin..items.len());
-    parts
-}
-
-/// What is read of a file, and the file after it.
-type Ahead = JoinHandle<(Splitter, std::io::Result<Vec<Read>>)>;
-
-/// Reads the records after a place, and what they mean.
-fn read(mut splitter: Splitter, after: i64, hints: Hints) -> Ahead {
-    tokio::task::spawn_blocking(move || {
-        let items = splitter.batch(u64::try_from(after).unwrap_or(0), MOST, BATCH_BYTES_MAX);
-        let read = items.map(|items| items.into_iter().map(|item| mean(item, &hints)).collect());
-        (splitter, read)
-    })
-}
-
-fn mean(item: Item, hints: &Hints) -> Read {
-    let meaning = match item.refused {
-        Some(reason) => Err(reason.to_owned()),
-        None => meaning(&item.record, hints),
-    };
-    (item, meaning)
-}
-
-/// Where the file goes on after a record.
-fn end(item: &Item) -> i64 {
-    i64::try_from(item.end).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

@@ -3,7 +3,7 @@
 //! Invariant: what passes here fits the tables: bounded, printable where it is a name, without the NUL that
 //! PostgreSQL's text refuses. What is refused of a source is refused without a word of its content. Pure. Begin with [`change`].
 
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use spine::Principal;
 use spine::ports::{AssertedBy, Change, EntityChange, RelationChange, Target};
@@ -51,6 +51,26 @@ pub(crate) fn change(types: &Types, principal: &Principal, mut change: Change) -
         relation(one)?;
     }
     Ok(change)
+}
+
+/// Refuses the owner's word of a birthday that hasn't come anywhere yet.
+pub(crate) fn born(change: &Change, now: DateTime<Utc>) -> Result<(), String> {
+    // The first place to begin a day is fourteen hours ahead.
+    let today = (now + TimeDelta::hours(14)).date_naive();
+    let birthdays = change
+        .entities
+        .iter()
+        .filter_map(|one| one.props.get("birthday")?.as_str());
+    let is_to_come = |day: &&str| NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok_and(|day| day > today);
+    match birthdays
+        .filter(|_| change.by == AssertedBy::User)
+        .find(is_to_come)
+    {
+        Some(day) => Err(format!(
+            "the property `birthday` is a day that has come, and {day} hasn't"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn entity(types: &Types, unknown: Unknown, change: &mut EntityChange) -> Result<(), String> {

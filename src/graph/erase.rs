@@ -36,9 +36,10 @@ impl JobHandler for EraseHandler {
 
     async fn run(&self, job: &JobContext, order: EraseEntity) -> Result<Value, JobError> {
         let (mut items, mut bodies) = (0, 0);
-        if order.with_timeline {
+        let timeline = order.with_timeline.then_some(Around::Timeline);
+        for around in [Around::Occurrences].into_iter().chain(timeline) {
             loop {
-                let erased = self.erase_items(job, order.entity).await.map_err(retry)?;
+                let erased = self.erase_items(job, order.entity, around).await.map_err(retry)?;
                 items += erased.0;
                 bodies += erased.1;
                 if erased.0 == 0 {
@@ -69,15 +70,34 @@ fn retry(error: GraphError) -> JobError {
     }
 }
 
+/// What is erased with an entity, before it.
+#[derive(Debug, Clone, Copy)]
+enum Around {
+    /// Of a series: occurrences that are entities of their own.
+    Occurrences,
+    /// What stands on its timeline.
+    Timeline,
+}
+
 impl EraseHandler {
     /// Erases the next items around an entity, hidden ones too; how many, and how many bodies of events that named them.
-    async fn erase_items(&self, job: &JobContext, entity: EntityId) -> Result<(usize, u64), GraphError> {
+    async fn erase_items(
+        &self,
+        job: &JobContext,
+        entity: EntityId,
+        around: Around,
+    ) -> Result<(usize, u64), GraphError> {
         let mut tx = self.graph.access.begin(job.scope(), job.cause()).await?;
         let Some(members) = members_of(&mut tx, entity).await? else {
             return Ok((0, 0));
         };
-        let abouts = store::timeline_abouts(&mut tx, &members).await?;
-        let items = store::timeline_items(&mut tx, &abouts, &members, ITEMS).await?;
+        let items = match around {
+            Around::Occurrences => store::occurrence_list(&mut tx, &members, ITEMS).await?,
+            Around::Timeline => {
+                let abouts = store::timeline_abouts(&mut tx, &members).await?;
+                store::timeline_items(&mut tx, &abouts, &members, ITEMS).await?
+            }
+        };
         let mut all = Vec::new();
         for item in &items {
             all.extend(self.graph.erase_rows(&mut tx, *item, false).await?);
@@ -185,6 +205,9 @@ impl Graph {
             texts.extend(store::erase_addresses(tx, &members).await?);
         }
         let names = store::erase_called(tx, &members).await?;
+        if matches!(root.kind.as_str(), "Person" | "Organization") {
+            store::erase_memberships(tx, &members).await?;
+        }
         let mut rows = store::erase_entities(tx, &members).await?;
         let requests = spine::edge::forget_requests(tx, &members).await?;
         if requests > 0 {

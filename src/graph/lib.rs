@@ -63,6 +63,7 @@ pub fn service(context: &Context) -> Service {
         api: http::router(graph),
         personal_tables: &[
             "graph.timeline_gap",
+            "graph.erasure",
             "graph.record_entity",
             "graph.record_relation",
             "graph.timeline",

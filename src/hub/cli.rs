@@ -28,7 +28,7 @@ pub(crate) use rules::Rule;
     after_help = "Begin with:\n  allod serve            start the hub; it prints its address and a set-up link\n  \
                   allod demo             see a call answered by a rule, on the running hub\n  \
                   allod status           how the hub is doing\n\n\
-                  Times are read and shown by your clock (`allod account change --zone`), such as 2026-10-01, \
+                  Times are read and shown by your clock (`allod account change HANDLE --zone ZONE`), such as 2026-10-01, \
                   yesterday, monday 9:30, 2h; with --json they are RFC 3339 in UTC.\n\n\
                   Exit codes: 0 it is done; 1 it was refused, failed, or something isn't well; 2 what was typed can't be \
                   understood; 75 another hub has the data directory."

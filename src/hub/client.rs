@@ -37,15 +37,37 @@ pub(crate) enum ClientError {
 
 fn told(problem: &Problem) -> String {
     let detail = problem.detail.as_deref().unwrap_or(&problem.title);
+    let detail = detail.replace(REMOVAL, REMOVAL_COMMANDS);
     match &problem.hint {
         Some(hint) => format!("{detail}\n  hint: {}", in_command_words(hint)),
-        None => detail.to_owned(),
+        None => detail,
     }
 }
 
+/// How to take a relation away, as refusals name it among other words.
+const REMOVAL: &str = "(DELETE /relations/{id})";
+const REMOVAL_COMMANDS: &str =
+    "(`allod relation list ENTITY` shows it, `allod relation remove ID` removes it)";
+
 /// Hints are written for whoever uses the API; these few name something that is called otherwise here.
 /// `{}` stands for what both name, such as an id.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 15] = [
+    (
+        "GET /jobs/{} tells how far it is",
+        "`allod job show {}` tells how far it is",
+    ),
+    (
+        "POST /tasks/{}/reopen opens it again first",
+        "`allod task reopen {}` opens it again first",
+    ),
+    (
+        "PATCH /goals/{} with the status needs-action opens it again first",
+        "`allod goal reopen {}` opens it again first",
+    ),
+    (
+        "give `recurrence` as well: it then counts anew from there",
+        "give --repeat as well: it then counts anew from there",
+    ),
     (
         "POST /entities/{}/restore takes that back",
         "`allod entity restore {}` takes that back",
@@ -270,13 +292,28 @@ mod tests {
     fn a_hint_names_commands_and_no_routes() {
         for (api, _) in WORDS {
             let shown = told(&Problem::not_found("no").hint(api.replace("{}", "0197")));
-            let routes = ["GET /", "POST /", "/api/", "/entities", "header "];
+            let routes = [
+                "GET /",
+                "POST /",
+                "PATCH /",
+                "DELETE /",
+                "/api/",
+                "/entities",
+                "header ",
+            ];
             assert!(routes.iter().all(|route| !shown.contains(route)), "{shown}");
         }
         let restore = told(&Problem::not_found("no").hint("POST /entities/0197/restore takes that back"));
         assert!(
             restore.ends_with("hint: `allod entity restore 0197` takes that back"),
             "{restore}"
+        );
+        let ring = told(&Problem::unprocessable(
+            "it would close a ring; take that away first (DELETE /relations/{id}), or leave this one out",
+        ));
+        assert!(
+            ring.contains("`allod relation remove ID`") && !ring.contains("DELETE"),
+            "{ring}"
         );
         let other = told(&Problem::not_found("no").hint("choose another handle"));
         assert!(other.ends_with("hint: choose another handle"));

@@ -129,16 +129,20 @@ fn packs(config: &Config) -> Finding {
 
 async fn listen(config: &Config) -> Finding {
     let what = "address";
+    // A running hub may have been told another one at its start.
+    if let Some(status) = status(config).await {
+        let listen = render::cell(&status, "hub.listen");
+        return Finding {
+            well: true,
+            what,
+            detail: format!("the hub listens on {listen}"),
+        };
+    }
     match tokio::net::TcpListener::bind(config.listen).await {
         Ok(_) => Finding {
             well: true,
             what,
             detail: format!("{} is free", config.listen),
-        },
-        Err(_) if asks(config).await => Finding {
-            well: true,
-            what,
-            detail: format!("{} is the hub's", config.listen),
         },
         Err(error) => Finding {
             well: false,
@@ -151,15 +155,16 @@ async fn listen(config: &Config) -> Finding {
     }
 }
 
-async fn asks(config: &Config) -> bool {
+/// What the running hub says of itself; none: it doesn't run.
+async fn status(config: &Config) -> Option<serde_json::Value> {
     Client::new(config.control_socket(), None)
         .get("/status")
         .await
-        .is_ok()
+        .ok()
 }
 
 async fn running(config: &Config) -> Finding {
-    let detail = if asks(config).await {
+    let detail = if status(config).await.is_some() {
         "a hub runs here and answers"
     } else {
         "no hub runs here now"

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::sync::OnceLock;
 
-use chrono::{DateTime, NaiveDate, Timelike};
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -154,6 +154,25 @@ pub(crate) fn happens(entity: &Value) -> String {
     }
 }
 
+/// When something that is to come happens; of what runs already, until when.
+pub(crate) fn to_come(row: &Value) -> String {
+    let Some(ends) = row["running_until"].as_str() else {
+        return when(&row["day"], &row["at"]);
+    };
+    let last = DateTime::parse_from_rfc3339(ends)
+        .ok()
+        // What lasts whole days ends when the day after the last begins.
+        .map(|ends| {
+            (ends.with_timezone(&zone()) - TimeDelta::seconds(1))
+                .format("%Y-%m-%d")
+                .to_string()
+        });
+    match last.filter(|_| row["day"].is_string()) {
+        Some(last) => format!("now, to {last}"),
+        None => format!("now, until {}", moment(ends).unwrap_or_default()),
+    }
+}
+
 fn is_day(text: &str) -> bool {
     text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
@@ -256,5 +275,13 @@ mod tests {
         assert_eq!(when(&Value::Null, &Value::Null), "");
         let fair = json!({"starts_at": "2026-04-30T22:00:00Z", "props": {"start_at": "2026-05-01", "ends_at": "2026-05-04"}});
         assert_eq!(happens(&fair), "2026-05-01 to 2026-05-03");
+        let trip = json!({"day": "2026-05-01", "at": "2026-05-01T00:00:00Z", "running_until": "2026-05-04T00:00:00Z"});
+        assert_eq!(to_come(&trip), "now, to 2026-05-03");
+        let lunch = json!({"at": "2026-05-01T10:00:00Z", "running_until": "2026-05-01T11:00:00Z"});
+        assert_eq!(to_come(&lunch), "now, until 2026-05-01 11:00 +00:00");
+        assert_eq!(
+            to_come(&json!({"at": "2026-05-01T10:00:00Z"})),
+            "2026-05-01 10:00 +00:00"
+        );
     }
 }

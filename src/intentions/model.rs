@@ -3,6 +3,7 @@
 //! Invariant: pure. What can't be understood becomes a sentence that says what would be right; nothing panics.
 //! Begin with [`plan`], then [`when`] (times) and [`recurrence`].
 
+pub(crate) mod budget;
 pub(crate) mod happening;
 pub(crate) mod plan;
 pub(crate) mod planned;

@@ -5,7 +5,7 @@ use super::*;
 /// A mail of one address to another, with whatever else its header says.
 fn letter(id: &str, from: &str, more: &str, text: &str) -> String {
     format!(
-        "From x\nFrom: {from}\nTo: alice@example.org\nSubject: Letter\nDate: Fri, 1 May 2026 12:00:00 +0200\n\
+        "From x@example.org\nFrom: {from}\nTo: alice@example.org\nSubject: Letter\nDate: Fri, 1 May 2026 12:00:00 +0200\n\
          Message-ID: <{id}@example.org>\n{more}\n{text}\n\n"
     )
 }
@@ -13,7 +13,8 @@ fn letter(id: &str, from: &str, more: &str, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn mails_of_one_file_meet_in_one_conversation_in_whatever_order_they_stand() {
     let hub = hub().await;
-    let mail = |number, references: &[usize]| format!("From x\n{}\n", mailbox::mail(number, references));
+    let mail =
+        |number, references: &[usize]| format!("From x@example.org\n{}\n", mailbox::mail(number, references));
     let (first, reply, answer) = (mail(1, &[]), mail(2, &[1]), mail(3, &[2]));
     for order in [
         [&first, &reply, &answer],

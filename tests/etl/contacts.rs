@@ -165,6 +165,45 @@ async fn an_older_card_changes_nothing_if_both_say_when_they_were_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_does_not_overtake_what_the_hub_exported_later() {
+    let hub = hub().await;
+    let (alice, bob) = (Alice::new(&hub).await, Alice::new(&hub).await);
+    let card = |note: &str| {
+        format!(
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u-1\r\nFN:Sam\r\nREV:2020-05-01T10:00:00Z\r\nNOTE:{note}\r\nEND:VCARD\r\n"
+        )
+    };
+    let meal = |place: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:e-1\r\nSEQUENCE:3\r\nDTSTAMP:20200501T100000Z\r\n\
+             DTSTART:20260501T100000Z\r\nSUMMARY:Lunch\r\nLOCATION:{place}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let table = |note: &str| format!("UID,Name,Notes,Revised\nu-2,Kim,{note},2020-05-01T10:00:00Z\n");
+    for (format, first, older, kept) in [
+        ("vcard", card("as it is"), card("of old"), "NOTE:as it is"),
+        ("ical", meal("as it is"), meal("of old"), "LOCATION:as it is"),
+        ("csv", table("as it is"), table("of old"), ",as it is,"),
+    ] {
+        alice.import(format, first).await;
+        let exported = alice.export(format).await;
+        let taken = bob.import(format, exported.clone()).await;
+        assert_ne!(taken["new"], json!(0), "{taken}");
+        let passed = bob.import(format, older.clone()).await;
+        assert_eq!(
+            (&passed["new"], &passed["known"]),
+            (&json!(0), &json!(1)),
+            "{format} {passed}"
+        );
+        assert!(bob.export(format).await.contains(kept), "{format}");
+        // Said of a later day it is heard.
+        let newer = older.replace("2020", "2090");
+        assert_eq!(bob.import(format, newer).await["new"], json!(1), "{format}");
+        assert!(bob.export(format).await.contains("of old"), "{format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_without_a_known_column_is_refused_once_and_not_row_by_row() {
     let hub = hub().await;
     let alice = Alice::new(&hub).await;

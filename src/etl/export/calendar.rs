@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::times::{When, counted_from};
 use super::{Exported, escaped, line, zones};
+use crate::map::RECURRENCE_RANGE;
 
 /// What the components of a file have in common.
 #[derive(Debug, Default)]
@@ -82,10 +83,9 @@ impl Component<'_> {
         }
         self.line("BEGIN", kind);
         self.named();
-        self.line(
-            "DTSTAMP",
-            &one.entity.updated_at.format("%Y%m%dT%H%M%SZ").to_string(),
-        );
+        for property in ["DTSTAMP", "LAST-MODIFIED"] {
+            self.line(property, &one.revised());
+        }
         if let Some(start) = start {
             self.time("DTSTART", start);
         }
@@ -120,7 +120,10 @@ impl Component<'_> {
             .unwrap_or(&uid);
         self.line("UID", &escaped(uid));
         if let Some(id) = occurrence.and_then(When::read) {
-            self.time("RECURRENCE-ID", id);
+            match self.one.text(RECURRENCE_RANGE) {
+                Some(_) => self.time("RECURRENCE-ID;RANGE=THISANDFUTURE", id),
+                None => self.time("RECURRENCE-ID", id),
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod calendar;
 mod cards;
 mod mails;
 mod nodes;
+mod postal;
 mod table;
 mod times;
 mod zones;
@@ -87,6 +88,11 @@ impl Exported {
             .iter()
             .filter(move |one| one.scheme == scheme)
             .map(|one| one.value.as_str())
+    }
+
+    /// When it last changed, in the basic form.
+    fn revised(&self) -> String {
+        self.entity.updated_at.format("%Y%m%dT%H%M%SZ").to_string()
     }
 
     /// True for an organization that is known as somebody's employer alone: the cards of its people bring it along.

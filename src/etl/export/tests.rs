@@ -156,6 +156,102 @@ fn an_event_tells_who_answered_what_and_belongs_to_what() {
 }
 
 #[test]
+fn a_calendar_says_when_it_was_changed_and_how_far_a_moved_occurrence_reaches() {
+    let mut one = exported(
+        "Event",
+        None,
+        json!({
+            "start_at": "2026-05-08T11:00:00Z", "recurrence_id": "2026-05-08T10:00:00Z",
+            "x_recurrence_range": "this-and-future",
+        }),
+    );
+    one.entity.updated_at = "2026-05-09T12:30:00Z".parse().unwrap();
+    has(
+        &one,
+        &[
+            "DTSTAMP:20260509T123000Z",
+            "LAST-MODIFIED:20260509T123000Z",
+            "RECURRENCE-ID;RANGE=THISANDFUTURE:20260508T100000Z",
+        ],
+    );
+}
+
+/// What the file of somebody means when it is read again.
+fn again(
+    media_type: &str,
+    write: impl FnOnce(&Exported, &mut Vec<u8>),
+    one: &Exported,
+) -> crate::map::Meaning {
+    let mut body = Vec::new();
+    write(one, &mut body);
+    let record = spine::ports::RawRecord {
+        connection: None,
+        stream: spine::ports::FILES.to_owned(),
+        remote_id: String::new(),
+        revision: String::new(),
+        media_type: media_type.to_owned(),
+        body,
+    };
+    crate::map::map(&record, &crate::map::Hints::default()).unwrap()
+}
+
+fn somebody(props: Value) -> Exported {
+    let mut one = exported("Person", None, props);
+    one.entity.title = Some("Sam Lee Example".to_owned());
+    one.entity.updated_at = "2026-05-09T12:30:00Z".parse().unwrap();
+    one.identifiers = vec![
+        Identifier::new("tel", "+4930901820"),
+        Identifier::new("email", "sam@example.org"),
+    ];
+    one
+}
+
+#[test]
+fn a_card_of_ours_says_all_that_is_kept_and_when_it_changed() {
+    let props = json!({
+        "name": "Sam Lee Example", "given_name": "Sam", "family_name": "Example", "additional_name": "Lee",
+        "honorific_prefix": "Dr.", "organization": "Example; Ltd", "department": "Sales", "note": "one\n\ntwo",
+        "address": "Main St 1, Town, 12345",
+        "addresses": [
+            {"is": ["home"], "street": "Main St 1", "locality": "Town", "postal_code": "12345"},
+            {"is": ["work"], "post_office_box": "7", "locality": "City, North", "country": "Land"},
+        ],
+        "labels": [{"of": "+4930901820", "is": ["work", "fax"]}, {"of": "sam@example.org", "is": ["home"]}],
+    });
+    let meaning = again("text/vcard", cards::card, &somebody(props.clone()));
+    assert_eq!(Value::Object(meaning.entities[0].props.clone()), props);
+    let stamp = meaning.stamp.unwrap();
+    assert_eq!(stamp.at.unwrap().to_rfc3339(), "2026-05-09T12:30:00+00:00");
+
+    // The owner gave another address by hand: that is the first one.
+    let mut moved = props;
+    moved["address"] = json!("Elsewhere 2");
+    let meaning = again("text/vcard", cards::card, &somebody(moved));
+    let props = &meaning.entities[0].props;
+    assert_eq!(props["address"], "Elsewhere 2");
+    assert_eq!(props["addresses"].as_array().unwrap().len(), 2);
+    assert_eq!(props["addresses"][1]["post_office_box"], "7");
+}
+
+#[test]
+fn a_row_of_ours_says_all_that_a_table_holds_and_when_it_changed() {
+    let props = json!({
+        "name": "Sam Lee Example", "given_name": "Sam", "family_name": "Example", "additional_name": "Lee",
+        "organization": "Example Ltd", "department": "Sales", "address": "Main St 1, Town",
+        "addresses": [{"street": "Main St 1, Town"}, {"street": "Other St 2, City"}],
+        "related": [{"is": "spouse", "who": "Kim Example"}],
+    });
+    let write = |one: &Exported, out: &mut Vec<u8>| {
+        table::head(out);
+        table::row(one, out);
+    };
+    let meaning = again("text/csv", write, &somebody(props.clone()));
+    assert_eq!(Value::Object(meaning.entities[0].props.clone()), props);
+    let stamp = meaning.stamp.unwrap();
+    assert_eq!(stamp.at.unwrap().to_rfc3339(), "2026-05-09T12:30:00+00:00");
+}
+
+#[test]
 fn a_mail_without_its_bytes_is_written_so_that_any_program_reads_it() {
     let mail = exported(
         "Message",

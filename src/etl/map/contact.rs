@@ -13,6 +13,17 @@ use crate::revision::Stamp;
 const ADDRESSES_MAX: usize = 15;
 const CATEGORIES_MAX: usize = 50;
 const RELATED_MAX: usize = 50;
+const NOTE_CHARS_MAX: usize = 16_000;
+/// Parts of a postal address, in the order of ADR (RFC 6350, 6.3.1).
+pub(crate) const POSTAL_PARTS: [&str; 7] = [
+    "post_office_box",
+    "extended",
+    "street",
+    "locality",
+    "region",
+    "postal_code",
+    "country",
+];
 const MEMBERS_MAX: usize = 900;
 
 /// Which entity a contact is.
@@ -25,6 +36,41 @@ pub(super) enum Kind {
     Group,
 }
 
+/// A postal address.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Postal {
+    /// `home`, `work` and so on.
+    pub(super) kinds: Vec<String>,
+    /// As [`POSTAL_PARTS`]; what isn't said is empty.
+    pub(super) parts: [String; 7],
+}
+
+impl Postal {
+    /// Which part of [`POSTAL_PARTS`] the street is; an address in one piece stands there.
+    pub(super) const STREET: usize = 2;
+
+    fn said(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let said = POSTAL_PARTS.into_iter().zip(&self.parts);
+        said.filter_map(|(name, part)| Some((name, text::line(part, 1_000)?)))
+    }
+
+    /// In one line.
+    fn text(&self) -> Option<String> {
+        let parts: Vec<String> = self.said().map(|(_, part)| part).collect();
+        text::line(&parts.join(", "), 1_000)
+    }
+
+    /// In its parts.
+    fn value(&self) -> Value {
+        let mut value: Map<String, Value> = self
+            .said()
+            .map(|(name, part)| (name.to_owned(), part.into()))
+            .collect();
+        set(&mut value, "is", some(&self.kinds));
+        Value::Object(value)
+    }
+}
+
 /// A contact.
 #[derive(Debug, Default)]
 pub(super) struct Contact {
@@ -33,19 +79,27 @@ pub(super) struct Contact {
     pub(super) name: Option<String>,
     pub(super) given: Option<String>,
     pub(super) family: Option<String>,
+    /// Middle names.
+    pub(super) additional: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) suffix: Option<String>,
     pub(super) nickname: Option<String>,
     pub(super) tels: Vec<String>,
     pub(super) emails: Vec<String>,
+    /// Of numbers and mailboxes, as they stand above, of what kind they are.
+    pub(super) labels: Vec<(String, Vec<String>)>,
     pub(super) urls: Vec<String>,
     /// Addresses of messengers as URIs.
     pub(super) impps: Vec<String>,
     /// `1990-05-01`, `--05-01`, or whatever was said.
     pub(super) birthday: Option<String>,
     pub(super) anniversary: Option<String>,
-    pub(super) note: Option<String>,
+    pub(super) notes: Vec<String>,
     pub(super) organization: Option<String>,
+    pub(super) department: Option<String>,
     pub(super) job_title: Option<String>,
-    pub(super) address: Option<String>,
+    /// The first is the one that is shown.
+    pub(super) postals: Vec<Postal>,
     pub(super) categories: Vec<String>,
     /// What somebody else is to the contact, and who: a name or a URI.
     pub(super) related: Vec<(String, String)>,
@@ -154,16 +208,74 @@ impl Contact {
 
     /// What a contact of any kind may say.
     fn common(&self, props: &mut Map<String, Value>) {
-        let note = self.note.as_deref().and_then(|note| text::block(note, 16_000));
-        set(props, "note", note);
-        let address = self.address.as_deref().and_then(|one| text::line(one, 1_000));
-        set(props, "address", address);
+        let mut notes: Vec<String> = Vec::new();
+        for note in self
+            .notes
+            .iter()
+            .filter_map(|note| text::block(note, NOTE_CHARS_MAX))
+        {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        set(props, "note", text::block(&notes.join("\n\n"), NOTE_CHARS_MAX));
+        self.postal(props);
         let categories = self.categories.iter().take(CATEGORIES_MAX);
         let categories: Vec<String> = categories.filter_map(|one| text::line(one, 200)).collect();
         set(props, "categories", some(&categories));
     }
 
+    /// The first address in one line; and all, where there is more to say of them.
+    fn postal(&self, props: &mut Map<String, Value>) {
+        let mut postals: Vec<&Postal> = Vec::new();
+        for postal in self.postals.iter().take(ADDRESSES_MAX) {
+            if postal.text().is_some() && !postals.contains(&postal) {
+                postals.push(postal);
+            }
+        }
+        set(props, "address", postals.first().and_then(|one| one.text()));
+        let is_plain = |one: &&Postal| one.kinds.is_empty() && one.said().count() == 1;
+        let is_all = postals.len() < 2 && postals.iter().all(is_plain);
+        let all: Vec<Value> = postals.into_iter().map(Postal::value).collect();
+        set(props, "addresses", (!is_all).then_some(all));
+    }
+
+    /// Of what kind the numbers and mailboxes are.
+    fn labels(&self, hints: &Hints) -> Vec<Value> {
+        let mut labels: Vec<(String, Vec<String>)> = Vec::new();
+        for (said, kinds) in &self.labels {
+            let plain = || text::line(text::without_scheme(said, "tel:"), 64);
+            let known = match self.tels.contains(said) {
+                true => text::tel(said, hints.country.as_deref()).or_else(plain),
+                false => text::email(said),
+            };
+            let Some(of) = known else { continue };
+            match labels.iter_mut().find(|(known, _)| *known == of) {
+                Some((_, before)) => {
+                    let more: Vec<String> = kinds
+                        .iter()
+                        .filter(|kind| !before.contains(kind))
+                        .cloned()
+                        .collect();
+                    before.extend(more);
+                }
+                None => labels.push((of, kinds.clone())),
+            }
+        }
+        labels.truncate(2 * ADDRESSES_MAX);
+        labels
+            .into_iter()
+            .map(|(of, kinds)| json!({ "of": of, "is": kinds }))
+            .collect()
+    }
+
     fn addresses(&self, entity: &mut EntityChange, hints: &Hints) {
+        let labels = self.labels(hints);
+        set(
+            &mut entity.props,
+            "labels",
+            (!labels.is_empty()).then_some(labels),
+        );
         let mut odd = Vec::new();
         for tel in self.tels.iter().take(ADDRESSES_MAX) {
             match text::tel(tel, hints.country.as_deref()) {
@@ -198,7 +310,11 @@ impl Contact {
         for (name, said) in [
             ("given_name", &self.given),
             ("family_name", &self.family),
+            ("additional_name", &self.additional),
+            ("honorific_prefix", &self.prefix),
+            ("honorific_suffix", &self.suffix),
             ("nickname", &self.nickname),
+            ("department", &self.department),
             ("job_title", &self.job_title),
         ] {
             set(props, name, said.as_deref().and_then(|one| text::line(one, 256)));

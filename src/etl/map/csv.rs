@@ -3,11 +3,16 @@
 //! A record is the header and one row, so that it can be understood by itself. Begin with [`map`].
 
 mod columns;
+mod headings;
+mod postal;
 
+use chrono::DateTime;
 use columns::{EXAMPLES, Field, is_day_first};
+use postal::Postals;
 
-use super::contact::{Contact, Kind};
+use super::contact::{Contact, Kind, Postal};
 use super::{Hints, Meaning, text};
+use crate::revision::Stamp;
 
 const ROW_BYTES_MAX: usize = 1024 * 1024;
 /// Headings that are named in a refusal, and their length.
@@ -33,15 +38,15 @@ pub(super) fn map(body: &[u8], hints: &Hints) -> Result<Meaning, String> {
         .next()
         .and_then(Result::ok)
         .ok_or_else(|| "the table has no row".to_owned())?;
-    let mut contact = Contact::default();
+    let (mut contact, mut postals) = (Contact::default(), Postals::default());
     for (name, value) in header.iter().zip(row.iter()).take(1_000) {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        read(
-            &mut contact,
-            name.trim_start_matches('\u{feff}'),
-            unguarded(&value).trim(),
-        );
+        let (name, value) = (name.trim_start_matches('\u{feff}'), unguarded(&value).trim());
+        if !postals.read(name, value) {
+            read(&mut contact, name, value);
+        }
     }
+    contact.postals = postals.all();
     if contact.name.is_none()
         && contact.given.is_none()
         && contact.family.is_none()
@@ -65,6 +70,19 @@ pub(crate) fn row(header: &csv::ByteRecord, row: &csv::ByteRecord) -> Vec<u8> {
         Ok(()) => writer.into_inner().unwrap_or_default(),
         Err(_) => Vec::new(),
     }
+}
+
+/// By what a row is found again, if it says of whom it is and when that was written: then the newer of two counts.
+pub(crate) fn row_id(header: &csv::ByteRecord, row: &csv::ByteRecord) -> Option<String> {
+    let cell = |field: Field| {
+        let at = header
+            .iter()
+            .position(|name| Field::of(&String::from_utf8_lossy(name)) == Some(field))?;
+        text::line(&String::from_utf8_lossy(row.get(at)?), 300)
+    };
+    cell(Field::Revised)?;
+    // A card of the same id says other things.
+    Some(format!("table/{}", cell(Field::Uid)?))
 }
 
 /// Why a table can't be one of contacts: none of its columns names anybody. Says which it has and which are known.
@@ -136,17 +154,30 @@ fn read(contact: &mut Contact, column: &str, value: &str) {
         Field::Name => &mut contact.name,
         Field::Given => &mut contact.given,
         Field::Family => &mut contact.family,
+        Field::Additional => &mut contact.additional,
+        Field::Prefix => &mut contact.prefix,
+        Field::Suffix => &mut contact.suffix,
         Field::Nickname => &mut contact.nickname,
         Field::Birthday => &mut contact.birthday,
         Field::Anniversary => &mut contact.anniversary,
-        Field::Note => &mut contact.note,
         Field::Organization => &mut contact.organization,
+        Field::Department => &mut contact.department,
         Field::JobTitle => &mut contact.job_title,
-        Field::Address => &mut contact.address,
         Field::Kind => {
             if value.eq_ignore_ascii_case("organization") {
                 contact.kind = Kind::Organization;
             }
+            return;
+        }
+        Field::Note => return contact.notes.push(value.to_owned()),
+        Field::Spouse => return contact.related.push(("spouse".to_owned(), value.to_owned())),
+        Field::Children => {
+            let children = value.split(';').map(|one| ("child".to_owned(), one.to_owned()));
+            return contact.related.extend(children);
+        }
+        Field::Revised => {
+            let at = DateTime::parse_from_rfc3339(value).ok().map(|at| at.to_utc());
+            contact.stamp = contact.stamp.or(at.map(|_| Stamp { sequence: None, at }));
             return;
         }
         Field::Categories => return contact.categories.extend(categories(value)),

@@ -6,28 +6,29 @@
 mod moment;
 mod people;
 mod rule;
+mod values;
 mod zones;
 
 use calcard::Entry;
-use calcard::common::IanaString;
 use calcard::icalendar::{
-    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarParameterName, ICalendarPeriod,
-    ICalendarProperty, ICalendarValue,
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarParameterName, ICalendarProperty,
+    ICalendarValue,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::alarm::{Ends, reminders};
 use super::{Hints, Meaning, identified, set, text};
 use crate::revision::Stamp;
 use moment::{Moment, Whose, end, moment};
 use rule::Rules;
+use values::{categories, first, geo, number, related, times, word};
 use zones::Zones;
 
 pub(super) use moment::local;
 
 const COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
-const TIMES_MAX: usize = 500;
-const WORDS_MAX: usize = 50;
+/// How much of its series a changed occurrence speaks for, beyond itself.
+pub(crate) const RANGE: &str = "x_recurrence_range";
 
 /// What the components of a calendar have in common.
 struct Reader<'a> {
@@ -87,10 +88,7 @@ impl Reader<'_> {
         let changed = moment(component, &ICalendarProperty::LastModified, &self.clocks)
             .or_else(|| moment(component, &ICalendarProperty::Dtstamp, &self.clocks));
         let at = changed.and_then(|one| one.at);
-        (sequence.is_some() || at.is_some()).then_some(Stamp {
-            sequence: sequence.unwrap_or_default(),
-            at,
-        })
+        (sequence.is_some() || at.is_some()).then_some(Stamp { sequence, at })
     }
 
     /// A time that a component can't be understood without, if it names one.
@@ -119,26 +117,15 @@ impl Reader<'_> {
         let props = &mut entity.props;
         let mut problems = self.common(component, rule, props);
         set(props, "recurrence_id", recurrence_id);
+        if moves_the_rest(component) {
+            set(props, RANGE, Some("this-and-future"));
+            let problem = "recurrence_id: it changes this occurrence and all later ones of its series; only this one is \
+                changed here";
+            problems.push(problem.to_owned());
+        }
         if let Some(start) = start {
             entity.starts_at = start.at;
-            set(props, "start_at", Some(start.said.clone()));
-            set(props, "all_day", start.is_day.then_some(true));
-            set(props, "time_zone", start.zone.clone());
-            let end = end(component, &ICalendarProperty::Dtend, Some(&start), &self.clocks);
-            if end.is_none() && component.property(&ICalendarProperty::Dtend).is_some() {
-                problems.push("its DTEND is no time and left out".to_owned());
-            }
-            let ends = Ends {
-                start: start.at,
-                end: end.as_ref().and_then(|end| end.at),
-                from_end: false,
-            };
-            set(props, "ends_at", end.map(|end| end.said));
-            set(
-                props,
-                "reminders",
-                some(reminders(self.calendar, component, ends)),
-            );
+            problems.extend(self.lasting(component, &start, props));
         }
         if let Some((latitude, longitude)) = geo(component) {
             set(props, "latitude", Some(latitude));
@@ -156,6 +143,39 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// When an event begins and ends, and its reminders, which count from that. Gives what is wrong with its end.
+    fn lasting(
+        &self,
+        component: &ICalendarComponent,
+        start: &Moment,
+        props: &mut Map<String, Value>,
+    ) -> Option<String> {
+        set(props, "start_at", Some(start.said.clone()));
+        set(props, "all_day", start.is_day.then_some(true));
+        set(props, "time_zone", start.zone.clone());
+        let said = end(component, &ICalendarProperty::Dtend, Some(start), &self.clocks);
+        let problem = match &said {
+            None if component.property(&ICalendarProperty::Dtend).is_some() => {
+                Some("its DTEND is no time and left out")
+            }
+            Some(end) if end.at < start.at => Some("ends_at: it ends before it begins; its end is left out"),
+            _ => None,
+        };
+        let end = said.filter(|_| problem.is_none());
+        let ends = Ends {
+            start: start.at,
+            end: end.as_ref().and_then(|end| end.at),
+            from_end: false,
+        };
+        set(props, "ends_at", end.map(|end| end.said));
+        set(
+            props,
+            "reminders",
+            some(reminders(self.calendar, component, ends)),
+        );
+        problem.map(ToOwned::to_owned)
+    }
+
     fn task(
         &self,
         component: &ICalendarComponent,
@@ -168,11 +188,18 @@ impl Reader<'_> {
             return Ok(());
         };
         let props = &mut entity.props;
-        let problems = self.common(component, rule, props);
+        let mut problems = self.common(component, rule, props);
         let completed = moment(component, &ICalendarProperty::Completed, &self.clocks);
         set(props, "status", Some(task_status(component, completed.is_some())));
         set(props, "completed_at", completed.map(|one| one.said));
         let due = end(component, &ICalendarProperty::Due, start.as_ref(), &self.clocks);
+        if start
+            .as_ref()
+            .zip(due.as_ref())
+            .is_some_and(|(start, due)| due.at < start.at)
+        {
+            problems.push("due_at: it is due before it begins".to_owned());
+        }
         // A series recurs by the clock of its start.
         let mut clocks = start.iter().chain(&due);
         let zone = clocks.find_map(|one| one.zone.clone());
@@ -254,6 +281,12 @@ impl Reader<'_> {
     }
 }
 
+/// RFC 5545, 3.2.13: the one value that there is.
+fn moves_the_rest(component: &ICalendarComponent) -> bool {
+    let entry = component.property(&ICalendarProperty::RecurrenceId);
+    entry.is_some_and(|entry| entry.parameter(&ICalendarParameterName::Range).is_some())
+}
+
 fn task_status(component: &ICalendarComponent, is_completed: bool) -> String {
     let known = ["needs-action", "in-process", "completed", "cancelled"];
     let status = word(component, &ICalendarProperty::Status);
@@ -263,47 +296,6 @@ fn task_status(component: &ICalendarComponent, is_completed: bool) -> String {
             let status = if is_completed { "completed" } else { "needs-action" };
             status.to_owned()
         })
-}
-
-fn number(
-    component: &ICalendarComponent,
-    name: &ICalendarProperty,
-    range: std::ops::RangeInclusive<i64>,
-) -> Option<i64> {
-    let value = component.properties(name).next()?.values.first()?;
-    let number = value
-        .as_integer()
-        .or_else(|| value.as_text()?.trim().parse().ok())?;
-    range.contains(&number).then_some(number)
-}
-
-fn categories(component: &ICalendarComponent) -> Vec<String> {
-    let values = component
-        .properties(&ICalendarProperty::Categories)
-        .flat_map(|entry| &entry.values);
-    let mut found: Vec<String> = Vec::new();
-    for category in values
-        .filter_map(|value| text::line(value.as_text()?, 200))
-        .take(WORDS_MAX)
-    {
-        if !found.contains(&category) {
-            found.push(category);
-        }
-    }
-    found
-}
-
-/// What else a component speaks of, by its UID: a parent unless it says what else it is to it.
-fn related(component: &ICalendarComponent) -> Vec<Value> {
-    let entries = component
-        .properties(&ICalendarProperty::RelatedTo)
-        .take(WORDS_MAX);
-    let related = entries.filter_map(|entry| {
-        let uid = text::line(entry.values.first()?.as_text()?, 500)?;
-        let what = people::parameter(entry, &ICalendarParameterName::Reltype);
-        Some(json!({ "is": what.unwrap_or_else(|| "parent".to_owned()), "uid": uid }))
-    });
-    related.collect()
 }
 
 fn nothing(calendar: &ICalendar) -> String {
@@ -347,46 +339,6 @@ fn component_entity(
     };
     let identifier = text::own_id("ical.uid", &id)?;
     Some((identified(kind, title, vec![identifier]), occurrence))
-}
-
-/// The times of a property of several, as they are written.
-fn times(component: &ICalendarComponent, name: &ICalendarProperty) -> Vec<String> {
-    let values = component.properties(name).flat_map(|entry| &entry.values);
-    let times = values.filter_map(|value| match value {
-        ICalendarValue::Period(
-            ICalendarPeriod::Range { start, .. } | ICalendarPeriod::Duration { start, .. },
-        ) => local(start),
-        other => local(other.as_partial_date_time()?),
-    });
-    times.take(TIMES_MAX).collect()
-}
-
-fn first(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<String> {
-    let value = component.properties(name).next()?.values.first()?;
-    let text = value.as_text()?;
-    (!text.trim().is_empty()).then(|| text.to_owned())
-}
-
-fn word(component: &ICalendarComponent, name: &ICalendarProperty) -> Option<String> {
-    let value = component.properties(name).next()?.values.first()?;
-    let word = match value {
-        ICalendarValue::Status(status) => status.as_str(),
-        other => other.as_text()?,
-    };
-    text::line(&word.to_lowercase(), 60)
-}
-
-/// GEO: latitude and longitude.
-fn geo(component: &ICalendarComponent) -> Option<(f64, f64)> {
-    let entry = component.properties(&ICalendarProperty::Geo).next()?;
-    let number = |at: usize| match entry.values.get(at)? {
-        ICalendarValue::Float(number) => Some(*number),
-        ICalendarValue::Integer(number) => number.to_string().parse().ok(),
-        other => other.as_text()?.trim().parse().ok(),
-    };
-    let (latitude, longitude): (f64, f64) = (number(0)?, number(1)?);
-    let usable = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
-    usable.then_some((latitude, longitude))
 }
 
 /// A list, if it has anything.

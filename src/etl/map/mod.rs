@@ -15,7 +15,9 @@ mod text;
 mod vcard;
 mod zone;
 
-pub(crate) use csv::{guarded as csv_guarded, refusal as csv_refusal, row as csv_row};
+pub(crate) use contact::POSTAL_PARTS;
+pub(crate) use csv::{guarded as csv_guarded, refusal as csv_refusal, row as csv_row, row_id as csv_row_id};
+pub(crate) use ical::RANGE as RECURRENCE_RANGE;
 pub(crate) use jsonld::{SCHEME as EXPORTED_ID, is_owner};
 pub(crate) use mail::{LETTER, MESSAGE_ID};
 pub(crate) use vcard::card_id;

@@ -6,7 +6,7 @@ use calcard::common::timezone::Tz;
 use calcard::vcard::{VCard, VCardEntry, VCardParameterName, VCardProperty, VCardValue};
 use chrono::{DateTime, Utc};
 
-use super::contact::{Contact, Kind};
+use super::contact::{Contact, Kind, Postal};
 use super::{Enclosure, Hints, Meaning, text};
 use crate::revision::Stamp;
 
@@ -14,6 +14,7 @@ const CARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Addresses of one kind in one card; a card with more is no card of a person.
 const ADDRESSES_MAX: usize = 15;
 const VALUES_MAX: usize = 1_000;
+const KINDS_MAX: usize = 8;
 /// The year that Apple writes where none is said, without always saying so.
 const NO_YEAR: u16 = 1604;
 
@@ -78,18 +79,42 @@ fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
         VCardProperty::Fn => keep(&mut contact.name, first()),
         VCardProperty::N => {
             let parts = words(entry);
-            keep(&mut contact.family, parts.first().cloned());
-            keep(&mut contact.given, parts.get(1).cloned());
+            for (slot, part) in [
+                &mut contact.family,
+                &mut contact.given,
+                &mut contact.additional,
+                &mut contact.prefix,
+                &mut contact.suffix,
+            ]
+            .into_iter()
+            .zip(parts)
+            {
+                keep(slot, Some(part));
+            }
         }
         VCardProperty::Nickname => keep(&mut contact.nickname, first()),
-        VCardProperty::Tel => more(&mut contact.tels, first(), ADDRESSES_MAX),
-        VCardProperty::Email => more(&mut contact.emails, first(), ADDRESSES_MAX),
+        VCardProperty::Tel | VCardProperty::Email => {
+            let kinds = kinds(entry);
+            if let Some(address) = first().filter(|_| !kinds.is_empty()) {
+                contact.labels.push((address, kinds));
+            }
+            let list = match entry.name {
+                VCardProperty::Tel => &mut contact.tels,
+                _ => &mut contact.emails,
+            };
+            more(list, first(), ADDRESSES_MAX);
+        }
         VCardProperty::Url => more(&mut contact.urls, first(), ADDRESSES_MAX),
         VCardProperty::Impp => more(&mut contact.impps, first(), VALUES_MAX),
         VCardProperty::Bday => keep(&mut contact.birthday, day(entry)),
         VCardProperty::Anniversary => keep(&mut contact.anniversary, day(entry)),
-        VCardProperty::Note => keep(&mut contact.note, first()),
-        VCardProperty::Org => keep(&mut contact.organization, first()),
+        VCardProperty::Note => more(&mut contact.notes, first(), VALUES_MAX),
+        VCardProperty::Org => {
+            let mut parts = words(entry).into_iter();
+            keep(&mut contact.organization, parts.next());
+            let within: Vec<String> = parts.filter(|part| !part.trim().is_empty()).collect();
+            keep(&mut contact.department, Some(within.join(", ")));
+        }
         VCardProperty::Photo => contact.photo = contact.photo.take().or_else(|| photo(entry)),
         VCardProperty::Title => keep(&mut contact.job_title, first()),
         VCardProperty::Categories => words(entry)
@@ -102,14 +127,12 @@ fn read(contact: &mut Contact, card: &VCard, entry: &VCardEntry) {
         }
         VCardProperty::Rev => contact.stamp = contact.stamp.or_else(|| stamp(entry)),
         VCardProperty::Adr => {
-            let parts: Vec<String> = words(entry)
-                .into_iter()
-                .filter(|part| !part.trim().is_empty())
-                .collect();
-            keep(
-                &mut contact.address,
-                (!parts.is_empty()).then(|| parts.join(", ")),
-            );
+            let mut postal = Postal::default();
+            for (slot, part) in postal.parts.iter_mut().zip(words(entry)) {
+                *slot = part;
+            }
+            postal.kinds = kinds(entry);
+            contact.postals.push(postal);
         }
         VCardProperty::Other(name) => extension(contact, card, entry, &name.to_ascii_uppercase()),
         _ => {}
@@ -188,7 +211,7 @@ fn stamp(entry: &VCardEntry) -> Option<Stamp> {
             .to_utc(),
     };
     Some(Stamp {
-        sequence: 0,
+        sequence: None,
         at: Some(at),
     })
 }
@@ -229,6 +252,36 @@ fn words(entry: &VCardEntry) -> Vec<String> {
         }
     }
     words
+}
+
+/// Of what kind a number or an address is (TYPE): `home`, `work`, `cell`, `fax` and so on.
+fn kinds(entry: &VCardEntry) -> Vec<String> {
+    let types = entry
+        .params
+        .iter()
+        .filter(|one| one.name == VCardParameterName::Type);
+    let types = types.filter_map(|one| one.value.as_text());
+    let mut kinds: Vec<String> = Vec::new();
+    for kind in types
+        .flat_map(|text| text.split(','))
+        .map(|kind| kind.trim().to_lowercase())
+    {
+        if is_kind(&kind) && !kinds.contains(&kind) && kinds.len() < KINDS_MAX {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// Whether a TYPE says of what kind something is, not how it is used or that it is what everything of its sort is.
+fn is_kind(word: &str) -> bool {
+    let is_word =
+        (1..=32).contains(&word.len()) && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    is_word
+        && !matches!(
+            word,
+            "pref" | "voice" | "internet" | "x400" | "dom" | "intl" | "postal" | "parcel"
+        )
 }
 
 fn parameter(entry: &VCardEntry, name: &VCardParameterName) -> Option<String> {

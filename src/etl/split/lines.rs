@@ -12,6 +12,8 @@ pub(super) struct Lines<R> {
     pub(super) position: u64,
     /// The next part begins a line.
     is_start: bool,
+    /// What was looked at, and isn't read yet.
+    ahead: Option<Vec<u8>>,
 }
 
 /// A line, or a part of one.
@@ -46,6 +48,7 @@ impl<R: BufRead> Lines<R> {
             reader,
             position: 0,
             is_start: true,
+            ahead: None,
         }
     }
 
@@ -57,9 +60,28 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn read(&mut self, line: &mut Line) -> io::Result<bool> {
         line.bytes.clear();
         (line.begin, line.is_start) = (self.position, self.is_start);
-        let read = io::Read::take(&mut self.reader, PART_BYTES_MAX).read_until(b'\n', &mut line.bytes)?;
-        self.position += read as u64;
+        match self.ahead.take() {
+            Some(ahead) => line.bytes = ahead,
+            None => self.part(&mut line.bytes)?,
+        }
+        self.position += line.bytes.len() as u64;
         self.is_start = line.bytes.last() == Some(&b'\n');
-        Ok(read > 0)
+        Ok(!line.bytes.is_empty())
+    }
+
+    /// The next one, without reading it; empty at the end.
+    pub(super) fn peek(&mut self) -> io::Result<&[u8]> {
+        if self.ahead.is_none() {
+            let mut bytes = Vec::new();
+            self.part(&mut bytes)?;
+            self.ahead = Some(bytes);
+        }
+        Ok(self.ahead.as_deref().unwrap_or_default())
+    }
+
+    fn part(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        io::Read::take(&mut self.reader, PART_BYTES_MAX)
+            .read_until(b'\n', bytes)
+            .map(drop)
     }
 }

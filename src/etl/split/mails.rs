@@ -1,4 +1,7 @@
-//! Mails of an mbox (`From ` after an empty line begins one; `>From ` is quoted), or a single mail.
+//! Mails of an mbox, or a single mail.
+//!
+//! Not every program quotes a `From ` of a mail's text as `>From `. Invariant: a line begins a mail if it is the file's
+//! first, or stands after an empty line, says from whom or when as separators do, and is followed by a header.
 
 use std::io::{self, BufRead};
 
@@ -35,7 +38,7 @@ impl<R: BufRead> Mails<R> {
                 continue;
             }
             self.is_begun = true;
-            self.is_single = !self.begins();
+            self.is_single = !self.is_from();
         }
         self.is_begun = false;
         if self.is_single {
@@ -48,7 +51,7 @@ impl<R: BufRead> Mails<R> {
             if !self.lines.read(&mut self.line)? {
                 break;
             }
-            if was_empty && !self.is_single && self.begins() {
+            if was_empty && !self.is_single && self.separates()? {
                 self.is_begun = true;
                 break;
             }
@@ -61,8 +64,12 @@ impl<R: BufRead> Mails<R> {
         Ok(Some(mail))
     }
 
-    fn begins(&self) -> bool {
+    fn is_from(&self) -> bool {
         self.line.is_start && self.line.trimmed().starts_with(b"From ")
+    }
+
+    fn separates(&mut self) -> io::Result<bool> {
+        Ok(self.is_from() && is_envelope(self.line.trimmed()) && is_header(self.lines.peek()?))
     }
 
     fn unquoted(&self) -> &[u8] {
@@ -72,4 +79,36 @@ impl<R: BufRead> Mails<R> {
             !self.is_single && self.line.is_start && quotes > 0 && bytes[quotes..].starts_with(b"From ");
         if is_quoted { &bytes[1..] } else { bytes }
     }
+}
+
+/// Whether a separator could stand so: `From sam@example.org`, or `From`, whoever, and a time as asctime(3) writes it.
+fn is_envelope(line: &[u8]) -> bool {
+    let words: Vec<&[u8]> = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .skip(1)
+        .collect();
+    let is_digits = |word: &[u8]| word.iter().all(u8::is_ascii_digit);
+    let is_year = |word: &&[u8]| word.len() == 4 && is_digits(word);
+    let is_time = |word: &&[u8]| {
+        let parts: Vec<&[u8]> = word.split(|byte| *byte == b':').collect();
+        matches!(parts.len(), 2 | 3)
+            && parts
+                .iter()
+                .all(|part| (1..=2).contains(&part.len()) && is_digits(part))
+    };
+    match words.as_slice() {
+        [one] => one.contains(&b'@'),
+        words => words.iter().any(is_year) && words.iter().any(is_time),
+    }
+}
+
+/// Whether a line names a field (RFC 5322, 2.2), or is the quoted separator that old programs left above them.
+fn is_header(line: &[u8]) -> bool {
+    if line.starts_with(b">From ") {
+        return true;
+    }
+    let end = line.iter().position(|byte| *byte == b':');
+    let name = line[..end.unwrap_or_default()].trim_ascii_end();
+    !name.is_empty() && name.iter().all(|byte| (33..=126).contains(byte))
 }

@@ -7,8 +7,8 @@ use std::io::{self, Cursor, Read};
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::Piece;
-use crate::map::{csv_refusal, csv_row};
+use super::{Piece, revision};
+use crate::map::{csv_refusal, csv_row, csv_row_id};
 
 /// The header is kept with each row.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -78,6 +78,10 @@ impl Rows {
             ..Piece::default()
         };
         piece.push(&csv_row(&self.header, &row));
+        if let Some(id) = csv_row_id(&self.header, &row) {
+            piece.remote_id = id;
+            piece.revision = revision(&piece.body);
+        }
         Ok(Some(piece))
     }
 

@@ -69,7 +69,7 @@ fn each_component_of_a_calendar_has_the_zones_and_nothing_of_the_others() {
 
 #[test]
 fn mails_of_an_mbox_lose_their_quotes_and_a_single_mail_is_one() {
-    let file = "From a Fri May  1 12:00:00 2026\nSubject: 1\n\nHi\nFrom here\n>From there\n>>From far\n\nFrom b\nSubject: 2\n\nx\n";
+    let file = "From a Fri May  1 12:00:00 2026\nSubject: 1\n\nHi\nFrom here\n>From there\n>>From far\n\nFrom b@example.org\nSubject: 2\n\nx\n";
     let items = split(Format::Mbox, file);
     assert_eq!(
         bodies(&items),
@@ -90,6 +90,25 @@ fn mails_of_an_mbox_lose_their_quotes_and_a_single_mail_is_one() {
 }
 
 #[test]
+fn a_paragraph_that_begins_with_from_is_part_of_its_mail_though_nobody_quoted_it() {
+    let begin = "From - Fri May  1 12:00:00 2026\n";
+    let text = "Subject: 1\n\nHi,\n\nFrom my window I see: rain.\n\nFrom Anna\nTel: 030\n\nFrom 12:00 on 5 May 2026 it is\ndry.\n\n\
+        From sam@example.org\nI heard nothing.\n";
+    for next in [
+        begin,
+        "From sam@example.org\n",
+        "From 1801@xxx Fri May 01 12:00:00 +0000 2026\r\n",
+        "From sam Fri May 1 12:00 CEST 2026\n",
+    ] {
+        let items = split(
+            Format::Mbox,
+            [begin, text, "\n", next, "Subject: 2\n\nx\n"].concat(),
+        );
+        assert_eq!(bodies(&items), [text, "Subject: 2\n\nx\n"], "{next}");
+    }
+}
+
+#[test]
 fn rows_bear_their_header_whatever_parts_their_cells() {
     for part in [",", ";", "\t"] {
         let file = ["Name", "Notes"].join(part)
@@ -104,6 +123,17 @@ fn rows_bear_their_header_whatever_parts_their_cells() {
             "{part:?}"
         );
     }
+}
+
+#[test]
+fn a_row_that_says_whose_it_is_and_when_it_was_written_is_found_again_and_others_are_not() {
+    let file = "UID,Name,Revised\nu-1,Sam,2026-05-01T10:00:00Z\n,Kim,2026-05-01T10:00:00Z\nu-3,Lee,\n";
+    let ids: Vec<String> = split(Format::Csv, file)
+        .into_iter()
+        .map(|item| item.record.remote_id)
+        .collect();
+    assert_eq!(ids, ["table/u-1", "", ""]);
+    assert_eq!(split(Format::Csv, "UID,Name\nu-1,Sam\n")[0].record.remote_id, "");
 }
 
 #[test]

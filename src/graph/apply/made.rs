@@ -46,6 +46,7 @@ impl Graph {
     ) -> Result<Made, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        check::born(&change, tx.now()).map_err(GraphError::Invalid)?;
         let Some(entity) = change.entities.first() else {
             return Err(GraphError::Invalid("nothing was said".to_owned()));
         };

@@ -45,6 +45,7 @@ impl GraphWrite for Graph {
     ) -> Result<Applied, GraphError> {
         let types = self.types(tx).await?;
         let change = check::change(types, tx.scope().principal(), change).map_err(GraphError::Invalid)?;
+        check::born(&change, tx.now()).map_err(GraphError::Invalid)?;
         if until.is_empty()
             && let [entity] = change.entities.as_slice()
             && let Target::New(id) = entity.target

@@ -42,7 +42,8 @@ impl Work<'_> {
                 || unread.contains(&one.predicate.as_str())
                 || change.relations.iter().any(|edge| is_same(edge, one))
         };
-        let before = store::stated_list(tx, record).await?;
+        let revisions = store::raw_revisions(tx, record).await?;
+        let before = store::stated_list(tx, &revisions).await?;
         let (kept, gone): (Vec<Stated>, Vec<Stated>) = before.into_iter().partition(is_stated);
         let is_as_it_was = self.restated.is_empty() && kept.iter().all(|one| one.raw == Some(record.0));
         if gone.is_empty() && is_as_it_was {
@@ -50,6 +51,7 @@ impl Work<'_> {
         }
         self.hold_begins(tx, &gone).await?;
         self.draft.leave(tx).await?; // which edges hold is in the database
+        // One that came while this one waited is among them.
         let revisions = store::raw_revisions(tx, record).await?;
         let kept = kept.iter().map(|one| one.id.0);
         let stated: Vec<Uuid> = kept.chain(applied.relations.iter().map(|id| id.0)).collect();

@@ -237,6 +237,11 @@ pub(super) async fn entity_detail(tx: &mut ScopedTx, id: EntityId) -> Result<Ent
 
 /// Why an entity can't be shown: there is none of this id, or it was deleted, and how that is taken back.
 pub(super) async fn missing(tx: &mut ScopedTx, id: EntityId) -> Problem {
+    match store::erasure_job(tx, id).await {
+        Err(error) => return spine::AccessError::from(error).into(),
+        Ok(Some(job)) => return being_erased(Problem::not_found, id.0, job),
+        Ok(None) => {}
+    }
     match store::entity_deleted(tx, id).await {
         Err(error) => spine::AccessError::from(error).into(),
         Ok(None) => Problem::not_found(format!("there is no entity {id}")),
@@ -252,6 +257,12 @@ pub(super) async fn missing(tx: &mut ScopedTx, id: EntityId) -> Problem {
                 .hint(format!("POST /entities/{}/restore takes that back", entity.id))
         }
     }
+}
+
+/// The answer of whatever is being erased, without a word of what it was.
+pub(super) fn being_erased(answer: impl FnOnce(String) -> Problem, id: Uuid, job: Uuid) -> Problem {
+    answer(format!("{id} is being erased, which can't be taken back"))
+        .hint(format!("GET /jobs/{job} tells how far it is"))
 }
 
 /// As [`missing`], of what the graph itself looked for in vain.

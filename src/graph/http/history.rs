@@ -51,8 +51,41 @@ pub(crate) struct KnownThen {
     title: Option<String>,
     /// Its fields, `title` and `starts_at` among them. Empty: nothing was known of it.
     fields: BTreeMap<String, KnownField>,
+    /// What it was known by until then, newest first, at most 500: what had gone by then with when it went.
+    identifiers: Vec<KnownIdentifier>,
     /// What it was related to then, as it was said then, newest first, at most 200.
     relations: Vec<KnownRelation>,
+}
+
+/// An address or id that an entity is or was known by.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct KnownIdentifier {
+    /// Of which kind.
+    scheme: String,
+    /// Its value.
+    value: String,
+    /// `user`, `connector`, `rule`, `agent` or `peer`.
+    asserted_by: String,
+    /// Through what.
+    source: String,
+    /// Since when the graph knew; of one that came back, since it last came.
+    recorded_at: DateTime<Utc>,
+    /// Since when the source doesn't say so any more; absent: it did then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone_at: Option<DateTime<Utc>>,
+}
+
+impl From<store::PastIdentifier> for KnownIdentifier {
+    fn from(row: store::PastIdentifier) -> Self {
+        Self {
+            scheme: row.scheme,
+            value: row.value,
+            asserted_by: row.asserted_by,
+            source: row.source,
+            recorded_at: row.recorded_at,
+            gone_at: row.gone_at,
+        }
+    }
 }
 
 /// A relation that held at a moment.
@@ -136,6 +169,7 @@ async fn known_at(
         );
     }
     let relations = store::relation_list_at(tx, &members, at).await?;
+    let identifiers = store::identifier_list_at(tx, &members, at).await?;
     let entity = fold(root, &claims);
     let mut fields = BTreeMap::new();
     for (name, claim) in provenance(root, &claims) {
@@ -161,6 +195,7 @@ async fn known_at(
         at,
         title: shown_title(&entity),
         fields,
+        identifiers: identifiers.into_iter().map(Into::into).collect(),
         relations: relations.into_iter().map(Into::into).collect(),
     }))
 }

@@ -14,7 +14,7 @@ use spine::ports::GraphRead;
 use spine::queue::JobOptions;
 use uuid::Uuid;
 
-use super::entities::told;
+use super::entities::{being_erased, told};
 use super::{EntityDetail, done, written};
 use crate::{Graph, store};
 
@@ -315,6 +315,7 @@ pub(crate) async fn remove(
     responses(
         (status = 200, description = "It is there again", body = EntityDetail),
         (status = 404, description = "There never was such an entity", body = Problem),
+        (status = 409, description = "It is being erased", body = Problem),
     )
 )]
 pub(crate) async fn restore(
@@ -323,6 +324,10 @@ pub(crate) async fn restore(
     Path(id): Path<Uuid>,
 ) -> Result<Json<EntityDetail>, Problem> {
     let mut tx = graph.begin(&caller).await?;
+    let erasing = store::erasure_job(&mut tx, id.into()).await;
+    if let Some(job) = erasing.map_err(AccessError::from)? {
+        return Err(being_erased(Problem::conflict, id, job));
+    }
     let id = graph.restore(&mut tx, id.into()).await?;
     written(tx, id, format!("entity/{id}/restore")).await
 }
@@ -345,7 +350,7 @@ pub(crate) struct EraseOrdered {
 
 /// Erases an entity for good, with all that was merged into it. This can't be taken back.
 ///
-/// A job does it; `data.EntityErased` is the receipt.
+/// It is hidden at once, and can't be restored any more. A job does the rest; `data.EntityErased` is the receipt.
 #[utoipa::path(post, path = "/entities/{id}/erase", tag = "graph", request_body = Erasure,
     params(("id" = Uuid, Path, description = "The entity's id")),
     responses(
@@ -374,7 +379,16 @@ pub(crate) async fn erase(
         entity: root.id,
         with_timeline,
     };
+    // Hidden at once: the job may have much to do.
+    if root.deleted_by.is_none() {
+        graph.delete(&mut tx, root.id).await?;
+    }
     let job = tx.enqueue(&order, JobOptions::default()).await?;
+    if let Some(job) = &job {
+        store::erasure_order(&mut tx, root.id, job.0)
+            .await
+            .map_err(AccessError::from)?;
+    }
     tx.audit("write", "entity/erase", None)?;
     tx.commit().await?;
     let job = job.map(|job| job.0);

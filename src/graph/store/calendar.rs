@@ -12,7 +12,10 @@ use super::entity::{EntityRow, object};
 /// An occurrence that stands for itself is looked for this long before and after the stretch that is asked for.
 const MOVED_MAX: Duration = Duration::days(62);
 
-/// Events that begin in a stretch, and series that began before its end.
+/// Nothing that lasts longer is looked for.
+const LASTS_MAX: Duration = Duration::days(366);
+
+/// Events that begin in a stretch or may not be over when it begins, and series that began before its end.
 pub(crate) async fn calendar_list(
     tx: &mut ScopedTx,
     since: DateTime<Utc>,
@@ -39,8 +42,33 @@ pub(crate) async fn calendar_list(
         replaced: Vec::new(),
     };
     let mut events: Vec<CalendarEvent> = single.into_iter().map(alone).collect();
+    events.extend(running(tx, since).await?.into_iter().map(alone));
     events.extend(series(tx, since, until).await?);
     Ok(events)
+}
+
+/// What began before a moment and says that it ends on that day or later. Ends are days, local times or instants, which the
+/// reader compares; a day is lost at the most between clocks.
+async fn running(tx: &mut ScopedTx, since: DateTime<Utc>) -> Result<Vec<EntityRow>, sqlx::Error> {
+    let account = tx.account();
+    let day = (since - Duration::days(1)).format("%Y-%m-%d").to_string();
+    sqlx::query_as!(
+        EntityRow,
+        r#"
+        SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at
+        FROM graph.entity
+        WHERE account = $1 AND type = 'Event' AND starts_at >= $2 AND starts_at < $3 AND deleted_at IS NULL
+            AND merged_into IS NULL AND NOT (props ? 'recurrence' OR props ? 'recurrence_dates')
+            AND (props ->> 'ends_at') COLLATE "C" >= $4
+        ORDER BY starts_at DESC, id LIMIT 200
+        "#,
+        account.0,
+        since - LASTS_MAX,
+        since,
+        day
+    )
+    .fetch_all(tx.conn())
+    .await
 }
 
 async fn series(

@@ -99,6 +99,13 @@ pub(crate) async fn erase_entities(tx: &mut ScopedTx, members: &[Uuid]) -> Resul
         "graph.timeline",
         done.execute(tx.conn()).await?.rows_affected(),
     );
+    sqlx::query!(
+        "DELETE FROM graph.erasure WHERE account = $1 AND entity = ANY($2)",
+        account.0,
+        members
+    )
+    .execute(tx.conn())
+    .await?;
     let raws = sqlx::query_scalar!(
         r#"
         SELECT raw_record AS "raw!" FROM (

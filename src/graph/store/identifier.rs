@@ -272,6 +272,44 @@ pub(crate) async fn identifier_list(
     .await
 }
 
+/// An identifier that an entity was known by.
+#[derive(Debug)]
+pub(crate) struct PastIdentifier {
+    pub(crate) scheme: String,
+    pub(crate) value: String,
+    pub(crate) asserted_by: String,
+    pub(crate) source: String,
+    pub(crate) recorded_at: DateTime<Utc>,
+    /// Since when the source doesn't say so any more.
+    pub(crate) gone_at: Option<DateTime<Utc>>,
+}
+
+/// What an entity (with all that were merged into it) was known by until a moment, newest first, at most 500. Of one that
+/// came back, when it last came.
+pub(crate) async fn identifier_list_at(
+    tx: &mut ScopedTx,
+    members: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<Vec<PastIdentifier>, sqlx::Error> {
+    let account = tx.account();
+    sqlx::query_as!(
+        PastIdentifier,
+        r#"
+        SELECT i.scheme, i.value, b.asserted_by, b.source, b.recorded_at,
+            CASE WHEN b.valid_to <= $3 THEN b.valid_to END AS gone_at
+        FROM graph.entity_identifier b
+        JOIN graph.identifier i ON i.account = b.account AND i.id = b.identifier
+        WHERE b.account = $1 AND b.entity = ANY($2) AND b.recorded_at <= $3
+        ORDER BY b.recorded_at DESC, i.scheme, i.value, b.source LIMIT 500
+        "#,
+        account.0,
+        members,
+        at
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
 /// Who bears an identifier, though it was merged.
 pub(crate) async fn entity_by_identifier(
     tx: &mut ScopedTx,

@@ -135,9 +135,10 @@ async fn deleted(tx: &mut ScopedTx, filter: &EntityFilter<'_>) -> Result<Vec<Lis
         ListedRow,
         r#"
         SELECT id, type AS kind, title, props, version, starts_at, created_at, updated_at, deleted_at, deleted_by
-        FROM graph.entity
+        FROM graph.entity e
         WHERE account = $1 AND deleted_at IS NOT NULL AND merged_into IS NULL AND ($2::text IS NULL OR type = $2)
             AND ($3::text IS NULL OR position(lower($3) IN lower(title)) > 0) AND (deleted_at, id) < ($4, $5)
+            AND NOT EXISTS (SELECT FROM graph.erasure o WHERE o.account = $1 AND o.entity = e.id)
         ORDER BY deleted_at DESC, id DESC LIMIT $6
         "#,
         account.0,

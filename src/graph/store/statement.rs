@@ -34,29 +34,23 @@ pub(crate) async fn raw_revisions(tx: &mut ScopedTx, record: RawRecordId) -> Res
     .await
 }
 
-/// What any revision of a record stated and still holds.
-pub(crate) async fn stated_list(tx: &mut ScopedTx, record: RawRecordId) -> Result<Vec<Stated>, sqlx::Error> {
+/// What any of these revisions of a record stated and still holds.
+pub(crate) async fn stated_list(tx: &mut ScopedTx, revisions: &[Uuid]) -> Result<Vec<Stated>, sqlx::Error> {
     let account = tx.account();
     sqlx::query_as!(
         Stated,
         r#"
-        WITH revision AS MATERIALIZED (
-            SELECT other.id FROM graph.raw_record r
-            JOIN graph.raw_record other ON other.account = $1 AND other.source = r.source
-                AND other.stream = r.stream AND other.remote_key = r.remote_key
-            WHERE r.account = $1 AND r.id = $2
-        ), stated AS (
-            SELECT l.id FROM revision JOIN graph.relation l ON l.account = $1 AND l.raw_record = revision.id
+        WITH stated AS (
+            SELECT id FROM graph.relation WHERE account = $1 AND raw_record = ANY($2)
             UNION
-            SELECT s.relation FROM revision
-            JOIN graph.record_relation s ON s.account = $1 AND s.raw_record = revision.id
+            SELECT relation FROM graph.record_relation WHERE account = $1 AND raw_record = ANY($2)
         )
         SELECT l.id, l.from_entity AS "from", l.predicate, l.to_entity AS "to", l.raw_record AS raw
         FROM stated JOIN graph.relation l ON l.account = $1 AND l.id = stated.id
         WHERE l.removed_at IS NULL ORDER BY l.id
         "#,
         account.0,
-        record.0
+        revisions
     )
     .fetch_all(tx.conn())
     .await

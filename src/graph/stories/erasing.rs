@@ -175,3 +175,87 @@ async fn a_message_that_was_hidden_before_goes_with_her_timeline_and_joanns_addr
     assert!(!after.contains("to ann@example.org."));
     assert_eq!(count(&hub, "raw_record").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_erased_is_hidden_at_once_and_does_not_come_back() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let (_, sam) = alice_and_sam(&hub, &alice).await;
+    let handler = crate::http::router(graph(&hub)).split_for_parts().0;
+    let ask = async |method: &str, path: String| {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{}"#))
+            .unwrap();
+        request
+            .extensions_mut()
+            .insert(spine::edge::Caller(alice.clone()));
+        let answer = handler.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    let (status, receipt) = ask("POST", format!("/entities/{sam}/erase")).await;
+    assert_eq!(status, 202);
+    let job: Value = serde_json::from_str(&receipt).unwrap();
+    let job = job["job"].as_str().unwrap().to_owned();
+    for (method, path, status) in [
+        ("GET", format!("/entities/{sam}"), 404),
+        ("POST", format!("/entities/{sam}/restore"), 409),
+    ] {
+        let (answered, body) = ask(method, path.clone()).await;
+        // The job may have ended meanwhile.
+        assert!(answered == status || answered == 404, "{path}: {answered} {body}");
+        assert!(
+            body.contains("there is no entity") || body.contains("is being erased") && body.contains(&job),
+            "{path}: {body}"
+        );
+    }
+    for path in ["/entities?deleted=true", "/entities?type=Person"] {
+        let (_, listed) = ask("GET", path.to_owned()).await;
+        assert!(!listed.contains(&sam.to_string()), "{path}: {listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_goes_with_its_moved_occurrences_and_a_contact_leaves_no_id_in_a_group() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let say = async |kind: &str, scheme: &str, value: &str, props: Value| {
+        let one = change(
+            AssertedBy::Connector,
+            "dav/1",
+            vec![identified(kind, scheme, value, props)],
+        );
+        apply(&hub, &alice, one).await.unwrap().entities[0].id
+    };
+    let weekly = json!({"name": "Choir", "start_at": "2026-05-01T18:00:00Z", "recurrence": "FREQ=WEEKLY"});
+    let series = say("Event", "ical.uid", "e-1", weekly).await;
+    let moved = json!({"name": "Choir, later", "recurrence_id": "2026-05-08T18:00:00Z"});
+    let moved = say("Event", "ical.uid", "e-1#2026-05-08T18:00:00Z", moved).await;
+    let other = say("Event", "ical.uid", "e-12", json!({"name": "Lunch"})).await;
+    let kim = say("Person", "vcard.uid", "kim-uid", json!({"name": "Kim"})).await;
+    let members = json!({"name": "Choir", "members": ["urn:uuid:kim-uid", "urn:uuid:sam-uid"]});
+    let group = say("Group", "vcard.uid", "choir", members).await;
+    for gone in [series, kim] {
+        assert_eq!(order(&hub, &alice, gone, "{}").await, 202);
+    }
+    hub.eventually("both are gone", async || {
+        let all = everything(&hub).await;
+        (!all.contains("kim-uid") && !all.contains("e-1#")).then_some(())
+    })
+    .await;
+    for (id, status) in [
+        (moved, 404),
+        (series, 404),
+        (kim, 404),
+        (other, 200),
+        (group, 200),
+    ] {
+        assert_eq!(get(&hub, &alice, &format!("/entities/{id}")).await.0, status);
+    }
+    let (_, choir) = get(&hub, &alice, &format!("/entities/{group}")).await;
+    assert!(choir.to_string().contains("sam-uid"), "{choir}");
+}

@@ -257,6 +257,7 @@ async fn what_does_not_fit_its_field_is_refused_and_the_types_say_what_would() {
             json!({"props": {"birthday": "notadate"}}),
             "must be a day, such as 1990-05-01",
         ),
+        (json!({"props": {"birthday": "3000-01-01"}}), "3000-01-01 hasn't"),
         (json!({"props": {"name": ""}}), "that isn't empty"),
         (
             json!({"props": {"birthdy": "1990-05-01"}}),

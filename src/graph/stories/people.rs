@@ -401,3 +401,47 @@ async fn a_source_takes_its_word_about_a_relation_back_and_history_keeps_it() {
             .unwrap()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_knows_by_what_somebody_was_known_and_when_that_went() {
+    let hub = hub().await;
+    let alice = hub.somebody();
+    let say = async |tel: &str| {
+        let mut card = identified("Person", "vcard.uid", "sam", json!({"name": "Sam"}));
+        card.target = Target::Record;
+        card.identifiers.push(Identifier::new("tel", tel));
+        let card = change(AssertedBy::Connector, "dav/1", vec![card]);
+        apply(&hub, &alice, card).await.unwrap().entities[0].id
+    };
+    let sam = say("+4930901820").await;
+    let then = hub.context.clock.now();
+    say("+4930901821").await;
+    let tels = async |at: Option<DateTime<Utc>>| {
+        let at = at.map(|at| format!("?at={}", at.to_rfc3339().replace('+', "%2B")));
+        let path = format!("/entities/{sam}/history{}", at.unwrap_or_default());
+        let (status, known) = around::get(&hub, &alice, &path).await;
+        assert_eq!(status, 200, "{known}");
+        let known = known["identifiers"].as_array().unwrap().clone();
+        let mut tels: Vec<(String, bool)> = known
+            .iter()
+            .filter(|one| one["scheme"] == "tel")
+            .map(|one| {
+                (
+                    one["value"].as_str().unwrap().to_owned(),
+                    one["gone_at"].is_string(),
+                )
+            })
+            .collect();
+        tels.sort();
+        tels
+    };
+    let one = |value: &str, gone| (value.to_owned(), gone);
+    assert_eq!(tels(Some(then)).await, [one("+4930901820", false)]);
+    assert_eq!(
+        tels(None).await,
+        [one("+4930901820", true), one("+4930901821", false)]
+    );
+    let mallory = hub.somebody();
+    let path = format!("/entities/{sam}/history");
+    assert_eq!(around::get(&hub, &mallory, &path).await.0, 404);
+}

@@ -64,7 +64,7 @@ pub(crate) struct TaskFields {
     #[arg(long, value_name = "TIME")]
     pub(crate) start: Option<String>,
     /// 1 is the highest, 9 the lowest.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub(crate) priority: Option<u8>,
     /// An RRULE by day, week, month or year, such as FREQ=WEEKLY;BYDAY=MO.
     #[arg(long, value_name = "RRULE")]
@@ -72,10 +72,10 @@ pub(crate) struct TaskFields {
     /// How long before it is due (15m, 1d) or when; may be given several times.
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) remind: Vec<String>,
-    /// The goal that it is part of.
+    /// The goal that it is part of, by its title or id.
     #[arg(long, value_name = "GOAL")]
     pub(crate) goal: Option<String>,
-    /// A task that has to be done before; may be given several times.
+    /// A task that has to be done before, by its title or id; may be given several times.
     #[arg(long, value_name = "TASK")]
     pub(crate) after: Vec<String>,
 }
@@ -112,7 +112,7 @@ pub(crate) struct TaskList {
     /// Due before this time, such as tomorrow or 1w.
     #[arg(long, value_name = "TIME")]
     pub(crate) due_before: Option<String>,
-    /// Parts of this goal.
+    /// Parts of this goal, by its title or id.
     #[arg(long, value_name = "GOAL")]
     pub(crate) goal: Option<String>,
     #[command(flatten)]
@@ -181,11 +181,20 @@ pub(crate) struct GoalFields {
     #[arg(long, value_name = "TIME")]
     pub(crate) due: Option<String>,
     /// 0 to 1, by hand [default: counted from its tasks and goals].
-    #[arg(long)]
+    #[arg(long, value_parser = share)]
     pub(crate) progress: Option<f64>,
-    /// The goal that it is part of.
+    /// The goal that it is part of, by its title or id.
     #[arg(long, value_name = "GOAL")]
     pub(crate) parent: Option<String>,
+}
+
+/// How much of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| {
+        "write a number from 0 to 1, such as 0.4; `allod goal edit ID --unset progress` counts its tasks and goals again"
+            .to_owned()
+    })
 }
 
 #[derive(Debug, Args)]

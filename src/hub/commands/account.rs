@@ -32,6 +32,11 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
             for (key, value) in [("display_name", name), ("zone", zone)] {
                 body.extend(value.map(|value| (key.to_owned(), value.into())));
             }
+            if body.is_empty() {
+                return Err(CommandError::Usage(
+                    "nothing to change: give --name or --zone".to_owned(),
+                ));
+            }
             let path = format!("/accounts/{}", escape(&handle));
             let answer = client.patch(&path, &body.into()).await?;
             session.show(&answer, |answer| {
@@ -75,7 +80,7 @@ pub(super) async fn run(session: &Session, command: Account) -> Result<(), Comma
         }
         Account::Erase { handle, yes } => {
             if !yes && !terminal::confirmed(&handle, &handle)? {
-                return Err(CommandError::Usage("nothing was erased".to_owned()));
+                return Err(CommandError::Failed("nothing was erased".to_owned()));
             }
             let answer = client
                 .with_account(&handle)

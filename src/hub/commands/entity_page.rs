@@ -169,7 +169,8 @@ pub(super) fn phrase(entity: &Value, relation: &Value) -> (String, String) {
 pub(super) async fn history(session: &Session, id: &str, at: Option<&str>) -> Result<(), CommandError> {
     if at.is_none() && !session.json {
         let detail = session.client.get(&format!("/entities/{id}")).await?;
-        changes(&detail, id);
+        let known = session.client.get(&format!("/entities/{id}/history")).await?;
+        changes(&detail, &known, id);
         return Ok(());
     }
     let at = flag::instant("--at", at, Toward::Past)?;
@@ -201,15 +202,17 @@ pub(super) async fn history(session: &Session, id: &str, at: Option<&str>) -> Re
                 )
             })
             .collect();
+        section("KNOWN BY THEN", &identifiers(&then(known)));
         section("RELATED THEN", &related);
     });
     Ok(())
 }
 
 /// What was said of it, by whom, newest first.
-fn changes(detail: &Value, id: &str) {
+fn changes(detail: &Value, known: &Value, id: &str) {
     let mut rows = steps(render::list(&detail["claims"]));
-    rows.reverse();
+    rows.extend(comings(render::list(&known["identifiers"])));
+    rows.sort_by_key(|row| std::cmp::Reverse(row["at"].as_str().and_then(instant)));
     let columns = [("WHEN", "at"), ("BY", "by"), ("WHAT", "what")];
     line(format!("{}  ·  {}", cell(detail, "title"), cell(detail, "type")));
     render::table(&rows.into(), &columns, "nothing was said of it");
@@ -240,6 +243,27 @@ fn steps(claims: &[Value]) -> Vec<Value> {
         }
     }
     rows
+}
+
+/// When addresses and ids came and went.
+fn comings(identifiers: &[Value]) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for one in identifiers {
+        let name = format!("{} {}", cell(one, "scheme"), short(&cell(one, "value")));
+        let mut row = |at: &Value, what: String| rows.push(json!({ "at": at, "by": by(one), "what": what }));
+        row(&one["recorded_at"], name.clone());
+        if !one["gone_at"].is_null() {
+            row(&one["gone_at"], format!("{name} taken back"));
+        }
+    }
+    rows
+}
+
+/// Of what was known at a moment, the identifiers that held then.
+fn then(known: &Value) -> Value {
+    let held = render::list(&known["identifiers"]).iter();
+    let held: Vec<&Value> = held.filter(|one| one["gone_at"].is_null()).collect();
+    json!({ "identifiers": held })
 }
 
 fn instant(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
@@ -296,6 +320,29 @@ mod tests {
             relations(&detail()),
             ["friend: 3, Kim (4)", "partner of: Alice (2)"]
         );
+    }
+
+    #[test]
+    fn a_history_tells_when_addresses_came_and_went() {
+        let one = |value: &str, gone: Value| {
+            json!({"scheme": "tel", "value": value, "asserted_by": "user", "source": "user",
+                "recorded_at": "2026-05-01T00:00:00Z", "gone_at": gone})
+        };
+        let known =
+            json!({"identifiers": [one("+1", Value::Null), one("+2", json!("2026-05-02T00:00:00Z"))]});
+        let told: Vec<String> = comings(render::list(&known["identifiers"]))
+            .iter()
+            .map(|row| format!("{} {}", cell(row, "at"), cell(row, "what")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "2026-05-01 00:00 +00:00 tel +1",
+                "2026-05-01 00:00 +00:00 tel +2",
+                "2026-05-02 00:00 +00:00 tel +2 taken back"
+            ]
+        );
+        assert_eq!(identifiers(&then(&known)), ["tel  +1  (you)"]);
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn tail(session: &Session, query: Query, stretch: &Stretch) -> Result<(), 
     let events = format!("/events?limit={}{query}", stretch.limit);
     let before = Query::default().with("before", stretch.before.as_deref());
     let newest = client.get(&format!("{events}{before}")).await?;
-    print(session, &newest, !stretch.follow);
+    print(session, &newest, stretch.follow);
     if !stretch.follow {
         if let Some(before) = newest["next_before"].as_i64() {
             render::note(format!(
@@ -95,7 +95,7 @@ async fn tail(session: &Session, query: Query, stretch: &Stretch) -> Result<(), 
     loop {
         tokio::time::sleep(FOLLOW).await;
         let more = client.get(&format!("{events}&after={after}")).await?;
-        print(session, &more, false);
+        print(session, &more, true);
         after = last_position(&more, after);
     }
 }
@@ -107,12 +107,15 @@ pub(super) fn last_position(events: &Value, before: i64) -> i64 {
         .unwrap_or(before)
 }
 
-fn print(session: &Session, events: &Value, say_empty: bool) {
-    if session.json {
-        return render::json(events);
-    }
+/// A page of events; of a list that goes on each by itself, and nothing while nothing comes.
+fn print(session: &Session, events: &Value, goes_on: bool) {
     let rows = render::list(events);
-    if rows.is_empty() && say_empty {
+    match (session.json, goes_on) {
+        (true, true) => return rows.iter().for_each(render::json),
+        (true, false) => return render::json(events),
+        (false, _) => {}
+    }
+    if rows.is_empty() && !goes_on {
         render::line("no events like that yet; `allod event tail --follow` waits for them");
     }
     for event in rows {

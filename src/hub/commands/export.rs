@@ -13,8 +13,10 @@ use crate::client::escape;
 use crate::render;
 
 pub(super) async fn run(session: &Session, export: Export) -> Result<(), CommandError> {
-    let to_terminal = export.output.is_none() && std::io::stdout().is_terminal();
-    if export.format == "archive" && to_terminal {
+    if export.format == "archive"
+        && file(export.output.as_deref()).is_none()
+        && std::io::stdout().is_terminal()
+    {
         return Err(CommandError::Usage(
             "an archive is no text: name a file, such as `-o allod.tar`".to_owned(),
         ));
@@ -24,9 +26,14 @@ pub(super) async fn run(session: &Session, export: Export) -> Result<(), Command
     save(body, export.output.as_deref()).await
 }
 
+/// The file that is meant; none: the standard output, which is also called `-`.
+fn file(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|path| *path != Path::new("-"))
+}
+
 /// Writes what comes to a file that nobody else may read, or to the standard output.
 pub(super) async fn save(body: hyper::body::Incoming, output: Option<&Path>) -> Result<(), CommandError> {
-    match output.filter(|path| *path != Path::new("-")) {
+    match file(output) {
         None if std::io::stdout().is_terminal() => write(body, &mut Harmless::default()).await.map(drop),
         None => write(body, &mut std::io::stdout().lock()).await.map(drop),
         Some(path) => {

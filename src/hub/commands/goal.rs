@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::id::id as checked;
 use super::page::{self, Query};
-use super::task::{due, object, told, unset, with_due};
+use super::task::{due, object, told, unset, whole, with_due};
 use super::{CommandError, Session, flag};
 use crate::cli::{Goal, GoalEdit, GoalFields};
 use crate::render::{self, cell};
@@ -14,17 +14,18 @@ pub(super) async fn run(session: &Session, command: Goal) -> Result<(), CommandE
     let client = &session.client;
     match command {
         Goal::Add { title, fields } => {
-            let mut body = said(fields)?;
+            let mut body = said(session, fields).await?;
             body.insert("title".to_owned(), title.into());
             let answer = client.post("/goals", &body.into()).await?;
             session.show(&answer, |answer| told("added", answer));
         }
         Goal::Edit(edit) => {
-            let (path, body) = edited(edit)?;
+            let (path, body) = edited(session, edit).await?;
             let answer = client.patch(&path, &body.into()).await?;
             session.show(&answer, |answer| told("changed", answer));
         }
         Goal::Move { id, parent } => {
+            let parent = whole(session, parent.as_deref()).await?;
             let answer = client.patch(&path(&id)?, &json!({ "parent": parent })).await?;
             session.show(&answer, |answer| told("moved", answer));
         }
@@ -71,7 +72,8 @@ async fn turn(session: &Session, id: &str, status: &str, word: &str) -> Result<(
     Ok(())
 }
 
-fn said(fields: GoalFields) -> Result<Map<String, Value>, CommandError> {
+async fn said(session: &Session, fields: GoalFields) -> Result<Map<String, Value>, CommandError> {
+    let parent = whole(session, fields.parent.as_deref()).await?;
     Ok(object([
         ("description", fields.description.map(Value::from)),
         (
@@ -79,13 +81,13 @@ fn said(fields: GoalFields) -> Result<Map<String, Value>, CommandError> {
             flag::time_if("--due", fields.due.as_deref(), Toward::Future)?.map(Value::from),
         ),
         ("progress", fields.progress.map(Value::from)),
-        ("parent", fields.parent.map(Value::from)),
+        ("parent", parent.map(Value::from)),
     ]))
 }
 
-fn edited(edit: GoalEdit) -> Result<(String, Map<String, Value>), CommandError> {
+async fn edited(session: &Session, edit: GoalEdit) -> Result<(String, Map<String, Value>), CommandError> {
     let path = path(&edit.id)?;
-    let mut body = said(edit.fields)?;
+    let mut body = said(session, edit.fields).await?;
     body.extend(object([("title", edit.title.map(Value::from))]));
     for flag in &edit.unset {
         unset(&mut body, if flag == "due" { "due_at" } else { flag }, flag)?;

@@ -118,7 +118,13 @@ pub(super) async fn upcoming(session: &Session, asked: Upcoming) -> Result<(), C
     let mut answer = page::list(session, "/intentions/upcoming", &query, &asked.paging).await?;
     if !session.json {
         for row in answer["items"].as_array_mut().into_iter().flatten() {
-            row["when"] = render::when(&row["day"], &row["at"]).into();
+            row["when"] = render::to_come(row).into();
+        }
+        if answer["incomplete"] == true {
+            render::note(
+                "the calendar has more occurrences than are counted for one list: events are missing here; ask for less time \
+                 at once, such as --until 2w",
+            );
         }
     }
     let columns = [

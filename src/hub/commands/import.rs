@@ -92,23 +92,10 @@ async fn file_import(
     kind: Option<&str>,
     wait: bool,
 ) -> Result<(), CommandError> {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
     let kind = kind
         .map(|kind| format!("&type={}", escape(kind)))
         .unwrap_or_default();
-    let target = format!("/imports?filename={}{kind}", escape(&name));
-    let answer = session
-        .client
-        .stream(Method::POST, &target, Some(upload(path).await?))
-        .await?;
-    let bytes = answer
-        .collect()
-        .await
-        .map_err(|error| CommandError::Failed(format!("the hub did not answer: {error}")))?;
-    let mut import: Value = serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default();
+    let mut import = upload(session, "/imports", path, &kind).await?;
     let path = format!("/imports/{}", render::cell(&import, "id"));
     if wait {
         while import["finished_at"].is_null() {
@@ -125,8 +112,27 @@ async fn file_import(
     }
 }
 
+/// Hands a file over under its name; what the hub made of it.
+pub(super) async fn upload(
+    session: &Session,
+    route: &str,
+    path: &Path,
+    query: &str,
+) -> Result<Value, CommandError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let target = format!("{route}?filename={}{query}", escape(&name));
+    let body = pieces(path).await?;
+    let answer = session.client.stream(Method::POST, &target, Some(body)).await?;
+    let broken = |error: String| CommandError::Failed(format!("the hub did not answer: {error}"));
+    let bytes = answer
+        .collect()
+        .await
+        .map_err(|error| broken(error.to_string()))?;
+    serde_json::from_slice(&bytes.to_bytes()).map_err(|error| broken(error.to_string()))
+}
+
 /// The file as a body, piece by piece.
-pub(super) async fn upload(path: &Path) -> Result<Upload, CommandError> {
+async fn pieces(path: &Path) -> Result<Upload, CommandError> {
     let unreadable =
         |error: std::io::Error| CommandError::Usage(format!("{} can't be read: {error}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
@@ -155,7 +161,7 @@ fn told(import: &Value) {
         cell("state")
     ));
     if let Some(reason) = import["reason"].as_str() {
-        render::line(format!("  why: {}", render::printable(reason)));
+        render::line(format!("  why: {reason}"));
     }
     render::line(format!(
         "  {} records: {} new, {} known before, {} parked; {} of {} bytes",

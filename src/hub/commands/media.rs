@@ -1,9 +1,6 @@
 //! `allod media`: files in and out of what the hub keeps.
 
-use std::path::Path;
-
 use http::Method;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::page::{self, Query};
@@ -19,7 +16,7 @@ pub(super) async fn run(session: &Session, command: Media) -> Result<(), Command
         Media::Add { files } => {
             let mut kept = Vec::new();
             for file in &files {
-                kept.push(add(session, file).await?);
+                kept.push(import::upload(session, "/media", file, "").await?);
             }
             session.show(&Value::Array(kept), |kept| {
                 for one in render::list(kept) {
@@ -78,23 +75,6 @@ pub(super) async fn run(session: &Session, command: Media) -> Result<(), Command
     }
 }
 
-async fn add(session: &Session, file: &Path) -> Result<Value, CommandError> {
-    let name = file
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let target = format!("/media?filename={}", escape(&name));
-    let answer = session
-        .client
-        .stream(Method::POST, &target, Some(import::upload(file).await?))
-        .await?;
-    let bytes = answer
-        .collect()
-        .await
-        .map_err(|error| CommandError::Failed(format!("the hub did not answer: {error}")))?;
-    Ok(serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default())
-}
-
 fn told(media: &Value) {
     let cell = |name: &str| render::cell(media, name);
     render::line(format!("{} ({})", cell("filename"), cell("id")));
@@ -119,7 +99,7 @@ fn told(media: &Value) {
         ));
     }
     if let Some(problem) = media["problem"].as_str() {
-        render::line(format!("  why not more: {}", render::printable(problem)));
+        render::line(format!("  why not more: {problem}"));
     }
 }
 

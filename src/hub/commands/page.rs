@@ -68,19 +68,23 @@ pub(super) async fn list(
     } else {
         paging.limit as usize
     };
-    let (mut items, mut cursor) = (Vec::new(), paging.cursor.clone());
+    let (mut items, mut cursor, mut incomplete) = (Vec::new(), paging.cursor.clone(), false);
     loop {
         let size = (wanted - items.len()).min(PAGE);
         let at = cursor.as_deref().map(escape).map(|at| format!("&{name}={at}"));
         let path = format!("{path}?limit={size}{}{}", query.0, at.unwrap_or_default());
         let answer = session.client.get(&path).await?;
         items.extend_from_slice(render::list(&answer));
+        incomplete |= answer["incomplete"] == true;
         let next = match (&answer["next_cursor"], &answer["next"]) {
             (Value::Null, Value::Null) => None,
             (Value::Null, next) | (next, _) => Some(render::text(next)),
         };
         if next.is_none() || items.len() >= wanted {
             let mut whole = json!({ "items": items });
+            if incomplete {
+                whole["incomplete"] = true.into();
+            }
             if let Some(next) = next {
                 whole["next_cursor"] = next.into();
             }

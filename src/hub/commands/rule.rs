@@ -14,26 +14,29 @@ use crate::render;
 /// The hub's own limit for a rule's text.
 const RULE_BYTES_MAX: u64 = 64 * 1024;
 
+const RULES: [render::Column; 5] = [
+    ("RULE", "id"),
+    ("ENABLED", "enabled"),
+    ("ON", "on"),
+    ("WHAT", "description"),
+    ("NOTE", "note"),
+];
+const RUNS: [render::Column; 5] = [
+    ("RUN", "id"),
+    ("RULE", "rule"),
+    ("STATUS", "status"),
+    ("WHY", "reason"),
+    ("STARTED", "started_at"),
+];
+
 pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandError> {
     let client = &session.client;
     let rule = |id: &str| format!("/rules/{}", escape(id));
     match command {
         Rule::List => {
             let answer = client.get("/rules").await?;
-            session.show(&answer, |answer| {
-                let columns = [
-                    ("RULE", "id"),
-                    ("ENABLED", "enabled"),
-                    ("ON", "on"),
-                    ("WHAT", "description"),
-                    ("NOTE", "note"),
-                ];
-                render::table(
-                    answer,
-                    &columns,
-                    "no rules yet: docs/guides/rules.md shows how to write one",
-                );
-            });
+            let empty = "no rules yet: docs/guides/rules.md shows how to write one";
+            session.show(&answer, |answer| render::table(answer, &RULES, empty));
         }
         Rule::Check { files } => check(session, &files)?,
         Rule::Add { file } => {
@@ -71,36 +74,15 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
             });
         }
         Rule::Run { id, event, body } => {
-            let body = match (event, body) {
-                (Some(event), _) => json!({ "event": super::id::id("event", &event, "allod event tail")? }),
-                (None, Some(body)) => {
-                    let body: Value = serde_json::from_str(&body)
-                        .map_err(|error| CommandError::Usage(format!("--body is not JSON: {error}")))?;
-                    json!({ "body": body })
-                }
-                (None, None) => {
-                    return Err(CommandError::Usage("name an --event or give a --body".to_owned()));
-                }
-            };
+            let body = tried(event.as_deref(), body.as_deref())?;
             let answer = client.post(&format!("{}/run", rule(&id)), &body).await?;
             session.show(&answer, trace::show);
         }
         Rule::Runs { rule, paging } => {
             let query = Query::default().with("rule", rule.as_deref());
             let answer = page::list(session, "/runs", &query, &paging).await?;
-            let columns = [
-                ("RUN", "id"),
-                ("RULE", "rule"),
-                ("STATUS", "status"),
-                ("WHY", "reason"),
-                ("STARTED", "started_at"),
-            ];
-            page::show(
-                session,
-                &answer,
-                &columns,
-                "no runs yet: `allod rule list` says which rules are enabled",
-            );
+            let empty = "no runs yet: `allod rule list` says which rules are enabled";
+            page::show(session, &answer, &RUNS, empty);
         }
         Rule::Trace { run } => {
             let run = super::id::id("run", &run, "allod rule runs")?;
@@ -109,6 +91,19 @@ pub(super) async fn run(session: &Session, command: Rule) -> Result<(), CommandE
         }
     }
     Ok(())
+}
+
+/// On what a rule is tried: an event that was, or one with such a body.
+fn tried(event: Option<&str>, body: Option<&str>) -> Result<Value, CommandError> {
+    match (event, body) {
+        (Some(event), _) => Ok(json!({ "event": super::id::id("event", event, "allod event tail")? })),
+        (None, Some(body)) => {
+            let body: Value = serde_json::from_str(body)
+                .map_err(|error| CommandError::Usage(format!("--body is not JSON: {error}")))?;
+            Ok(json!({ "body": body }))
+        }
+        (None, None) => Err(CommandError::Usage("name an --event or give a --body".to_owned())),
+    }
 }
 
 /// Checks files without a hub. Prints what is wrong; fails when something is.

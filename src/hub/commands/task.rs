@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::id::id as checked;
+use super::id::{id as checked, titled};
 use super::page::{self, Query};
 use super::{CommandError, Session, flag};
 use crate::cli::{Task, TaskEdit, TaskFields, TaskList};
@@ -23,7 +23,7 @@ pub(super) async fn run(session: &Session, command: Task) -> Result<(), CommandE
     let client = &session.client;
     match command {
         Task::Add { title, fields } => {
-            let mut body = said(fields)?;
+            let mut body = said(session, fields).await?;
             body.insert("title".to_owned(), title.into());
             let answer = client.post("/tasks", &body.into()).await?;
             session.show(&answer, |answer| told("added", answer));
@@ -34,7 +34,7 @@ pub(super) async fn run(session: &Session, command: Task) -> Result<(), CommandE
             session.show(&answer, shown);
         }
         Task::Edit(edit) => {
-            let (path, body) = edited(edit)?;
+            let (path, body) = edited(session, edit).await?;
             let answer = client.patch(&path, &body.into()).await?;
             session.show(&answer, |answer| told("changed", answer));
         }
@@ -74,11 +74,12 @@ fn path(id: &str) -> Result<String, CommandError> {
 
 async fn list(session: &Session, asked: TaskList) -> Result<(), CommandError> {
     let due_before = flag::time_if("--due-before", asked.due_before.as_deref(), Toward::Future)?;
+    let goal = whole(session, asked.goal.as_deref()).await?;
     let query = Query::default()
         .with("status", Some(&asked.status))
         .with("name", asked.name.as_deref())
         .with("due_before", due_before.as_deref())
-        .with("goal", asked.goal.as_deref());
+        .with("goal", goal.as_deref());
     let answer = page::list(session, "/tasks", &query, &asked.paging).await?;
     let answer = if session.json { answer } else { with_due(answer) };
     let empty = "nothing to do here: `allod task add \"Ring Sam\" --due \"tomorrow 9:30\"` adds a task, `allod task list \
@@ -101,13 +102,26 @@ pub(super) fn due(row: &Value) -> String {
     render::when(&row["due"], &row["due_at"])
 }
 
+/// The id of the goal that a task or another goal is part of, by its id or title.
+pub(super) async fn whole(session: &Session, named: Option<&str>) -> Result<Option<String>, CommandError> {
+    match named {
+        Some(named) => titled(session, "goal", named).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The fields that were given, as the hub takes them.
-fn said(fields: TaskFields) -> Result<Map<String, Value>, CommandError> {
+async fn said(session: &Session, fields: TaskFields) -> Result<Map<String, Value>, CommandError> {
     let remind: Vec<String> = fields
         .remind
         .iter()
         .map(|text| flag::reminder(text))
         .collect::<Result<_, _>>()?;
+    let goal = whole(session, fields.goal.as_deref()).await?;
+    let mut after = Vec::new();
+    for task in &fields.after {
+        after.push(titled(session, "task", task).await?);
+    }
     Ok(object([
         ("description", fields.description.map(Value::from)),
         (
@@ -121,17 +135,14 @@ fn said(fields: TaskFields) -> Result<Map<String, Value>, CommandError> {
         ("priority", fields.priority.map(Value::from)),
         ("recurrence", fields.repeat.map(Value::from)),
         ("reminders", (!remind.is_empty()).then(|| remind.into())),
-        ("goal", fields.goal.map(Value::from)),
-        (
-            "depends_on",
-            (!fields.after.is_empty()).then(|| fields.after.into()),
-        ),
+        ("goal", goal.map(Value::from)),
+        ("depends_on", (!after.is_empty()).then(|| after.into())),
     ]))
 }
 
-fn edited(edit: TaskEdit) -> Result<(String, Map<String, Value>), CommandError> {
+async fn edited(session: &Session, edit: TaskEdit) -> Result<(String, Map<String, Value>), CommandError> {
     let path = path(&edit.id)?;
-    let mut body = said(edit.fields)?;
+    let mut body = said(session, edit.fields).await?;
     body.extend(object([
         ("title", edit.title.map(Value::from)),
         ("percent", edit.percent.map(Value::from)),

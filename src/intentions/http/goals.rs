@@ -18,7 +18,7 @@ use spine::ports::{EntityChange, Target};
 use uuid::Uuid;
 
 use super::tasks::{Named, TaskView, statuses, views};
-use super::words::{Words, given, title};
+use super::words::{Words, given, refuse_done, title};
 use super::{Desk, SERVICE, entity_id, made, made_before};
 use crate::model::plan::{Kind, Status};
 use crate::model::when::When;
@@ -236,7 +236,7 @@ pub(crate) async fn create(
     responses(
         (status = 200, body = GoalDetail),
         (status = 404, description = "It, or the goal that it is part of, is not there", body = Problem),
-        (status = 409, description = "The goals would be part of each other", body = Problem),
+        (status = 409, description = "The goals would be part of each other, or it is done and can't be given up", body = Problem),
         (status = 422, description = "It can't be taken; says what would be right", body = Problem),
     ))]
 pub(crate) async fn update(
@@ -273,7 +273,9 @@ impl Desk {
         words.time("due_at", patch.due_at)?;
         words.progress(patch.progress)?;
         let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
-        match words.status(patch.status.as_deref())? {
+        let status = words.status(patch.status.as_deref())?;
+        refuse_done(status, was_done, "goal", id)?;
+        match status {
             Some(Status::Completed) if !was_done => {
                 let now = When::Instant(tx.now()).to_string();
                 words.0.insert("completed_at".to_owned(), json!(now));

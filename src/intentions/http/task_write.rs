@@ -13,7 +13,9 @@ use spine::edge::{Caller, Json, Once, once};
 use spine::ports::{EntityChange, RelationChange, Target};
 
 use super::tasks::TaskDetail;
-use super::words::{Words, given, merged, title, turned, whole_task, wrong};
+use super::words::{
+    Words, count_goes_on, given, merged, refuse_done, series_to_come, title, turned, whole_task, wrong,
+};
 use super::{Desk, SERVICE, entity_id, made, made_before};
 use crate::links::{DEPENDS_ON, PART_OF, waits_for};
 use crate::model::plan::{Kind, Status};
@@ -38,7 +40,7 @@ pub(crate) struct NewTask {
     start_at: Option<String>,
     /// When it is due: an instant, or a local time or day in the owner's zone.
     due_at: Option<String>,
-    /// 1 is the highest, 9 the lowest; 0: none.
+    /// 1 is the highest, 9 the lowest.
     priority: Option<i64>,
     /// How much of it is done.
     percent: Option<i64>,
@@ -73,7 +75,7 @@ pub(crate) struct TaskPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     due_at: Option<Option<String>>,
-    /// 1 is the highest, 9 the lowest; 0: none.
+    /// 1 is the highest, 9 the lowest; null: none.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>)]
     priority: Option<Option<i64>>,
@@ -150,7 +152,7 @@ pub(crate) async fn create(
     responses(
         (status = 200, body = TaskDetail),
         (status = 404, description = "It, the goal or a task that it depends on is not there", body = Problem),
-        (status = 409, description = "The tasks would wait for each other", body = Problem),
+        (status = 409, description = "The tasks would wait for each other, or it is done and can't be given up", body = Problem),
         (status = 422, description = "It can't be taken; says what would be right", body = Problem),
     ))]
 pub(crate) async fn update(
@@ -191,37 +193,36 @@ impl Desk {
         tx: &mut ScopedTx,
         target: Target,
         before: Map<String, Value>,
-        patch: TaskPatch,
+        mut patch: TaskPatch,
     ) -> Result<(), Problem> {
         store::plan::account_lock(tx).await?;
         let zone = self.context.ports.account_directory().zone(tx).await?;
         let title = patch.title.as_deref().map(title).transpose()?;
-        let mut words = Words::default();
-        words.text("description", patch.description);
-        words.time("start_at", patch.start_at)?;
-        words.time("due_at", patch.due_at)?;
-        words.whole("priority", patch.priority, 9)?;
-        words.whole("percent", patch.percent, 100)?;
-        words.recurrence(patch.recurrence)?;
-        words.reminders(patch.reminders)?;
+        let mut words = worded(&mut patch)?;
         let status = words.status(patch.status.as_deref())?;
         let was_done = before.get("status").and_then(Value::as_str) == Some(Status::Completed.as_str());
-        if let Some(status) = status {
-            turned(&mut words.0, status, was_done, tx.now());
-        }
-        let after = merged(&before, &words.0);
-        whole_task(&after, zone)?;
-        let start = words
-            .0
-            .get("start_at")
-            .and_then(Value::as_str)
-            .and_then(|text| When::parse(text).ok());
         let id = match target {
             Target::New(id) | Target::Existing(id) => id,
             Target::Identified | Target::Record => {
                 return Err(Problem::unprocessable("a task is named by its id"));
             }
         };
+        refuse_done(status, was_done, "task", id)?;
+        if let Some(status) = status {
+            turned(&mut words.0, status, was_done, tx.now());
+        }
+        let after = merged(&before, &words.0);
+        whole_task(&after, zone)?;
+        if words.0.contains_key("recurrence") {
+            series_to_come(&after, tx.now(), zone)?;
+        } else {
+            count_goes_on(&before, &after, zone)?;
+        }
+        let start = words
+            .0
+            .get("start_at")
+            .and_then(Value::as_str)
+            .and_then(|text| When::parse(text).ok());
         let starts_at = start.map(|start| start.instant(zone));
         let change = EntityChange {
             title,
@@ -292,4 +293,17 @@ impl Desk {
         let position = tx.log_head().await?;
         Ok(self.planner.link(tx, from, predicate, to, true, position).await?)
     }
+}
+
+/// The fields of a patch, read.
+fn worded(patch: &mut TaskPatch) -> Result<Words, Problem> {
+    let mut words = Words::default();
+    words.text("description", patch.description.take());
+    words.time("start_at", patch.start_at.take())?;
+    words.time("due_at", patch.due_at.take())?;
+    words.whole("priority", patch.priority.take(), 1..=9)?;
+    words.whole("percent", patch.percent.take(), 0..=100)?;
+    words.recurrence(patch.recurrence.take())?;
+    words.reminders(patch.reminders.take())?;
+    Ok(words)
 }

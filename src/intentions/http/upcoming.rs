@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::words::wrong;
+use crate::model::budget::Budget;
 use crate::model::happening::{Happening, Place, STEPS_MAX, Stretch, soonest};
 use crate::model::plan::MomentKind;
-use crate::model::recurrence::Budget;
 use crate::model::when::When;
 use crate::store;
 use crate::store::moment::UpcomingFilter;
@@ -56,6 +56,9 @@ pub(crate) struct UpcomingView {
     day: Option<String>,
     /// Of a reminder: as it was said.
     reminder: Option<String>,
+    /// Of an event that began before now and isn't over: when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running_until: Option<DateTime<Utc>>,
 }
 
 /// What is to come.
@@ -72,7 +75,7 @@ pub(crate) struct UpcomingList {
     incomplete: bool,
 }
 
-/// Lists what is to come: events, due moments, reminders, and when schedules fire next.
+/// Lists what is to come: events, those that are running among them, due moments, reminders, and when schedules fire next.
 #[utoipa::path(get, path = "/intentions/upcoming", tag = "intentions", params(UpcomingQuery), responses(
     (status = 200, body = UpcomingList),
     (status = 400, description = "The limit, cursor or kind is not one", body = Problem),
@@ -172,10 +175,11 @@ impl UpcomingView {
             title: row.title,
             day: row.due.filter(is_day),
             reminder: row.said,
+            running_until: None,
         }
     }
 
-    fn of_event(event: &Entity, one: &Happening) -> Self {
+    fn of_event(event: &Entity, one: &Happening, stretch: Stretch) -> Self {
         Self {
             at: one.at,
             kind: MomentKind::Event,
@@ -183,6 +187,7 @@ impl UpcomingView {
             title: event.title.clone().unwrap_or_default(),
             day: matches!(one.when, When::Day(_)).then(|| one.when.to_string()),
             reminder: None,
+            running_until: one.ends.filter(|_| stretch.is_running(one)),
         }
     }
 
@@ -206,7 +211,7 @@ async fn counted(
     let counted = tokio::task::spawn_blocking(move || {
         let found = soonest(&events, stretch, page, Budget::new(STEPS_MAX));
         let views = found.happenings.iter();
-        let views = views.map(|(event, one)| UpcomingView::of_event(event, one));
+        let views = views.map(|(event, one)| UpcomingView::of_event(event, one, stretch));
         (views.collect(), found.is_incomplete)
     });
     counted.await.map_err(|error| Problem::internal(&error))

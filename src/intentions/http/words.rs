@@ -2,9 +2,11 @@
 //!
 //! Invariant: what passes here is read by [`crate::model`] in the same way, without a problem.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use contracts::Problem;
+use contracts::{EntityId, Problem};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -53,13 +55,17 @@ impl Words {
         Ok(Some(status))
     }
 
-    pub(super) fn whole(&mut self, name: &str, number: Option<Option<i64>>, max: i64) -> Result<(), Problem> {
-        if let Some(Some(number)) =
-            number.filter(|number| number.is_some_and(|number| !(0..=max).contains(&number)))
-        {
+    pub(super) fn whole(
+        &mut self,
+        name: &str,
+        number: Option<Option<i64>>,
+        range: RangeInclusive<i64>,
+    ) -> Result<(), Problem> {
+        if let Some(number) = number.flatten().filter(|number| !range.contains(number)) {
+            let (min, max) = range.into_inner();
             return Err(wrong(
                 name,
-                &format!("write a whole number from 0 to {max}, not {number}"),
+                &format!("write a whole number from {min} to {max}, not {number}"),
             ));
         }
         self.put(name, number.map(|number| number.map(|number| json!(number))));
@@ -156,6 +162,86 @@ pub(super) fn whole_task(after: &Map<String, Value>, zone: Tz) -> Result<(), Pro
         return Err(wrong("reminders", "one counts from due_at, which is not given"));
     }
     Ok(())
+}
+
+/// Whether a series that is said now still happens: one that has ended is a slip.
+pub(super) fn series_to_come(
+    after: &Map<String, Value>,
+    now: DateTime<Utc>,
+    zone: Tz,
+) -> Result<(), Problem> {
+    let said = |name: &str| after.get(name).and_then(Value::as_str);
+    let rule = said("recurrence").and_then(|text| Recurrence::parse(text).ok());
+    let Some(until) = rule.and_then(|rule| rule.until(zone)) else {
+        return Ok(());
+    };
+    let time = |name: &str| said(name).and_then(|text| When::parse(text).ok());
+    let first = time("start_at").or(time("due_at"));
+    let problem = match first.map(|first| first.local(zone)) {
+        Some(first) if until < first => "it ends (UNTIL) before its first time",
+        _ if until < now.with_timezone(&zone).naive_local() => "it has ended already (UNTIL)",
+        _ => return Ok(()),
+    };
+    Err(wrong(
+        "recurrence",
+        &format!("{problem}: write a later UNTIL, or leave it out"),
+    ))
+}
+
+/// Refuses a move of a counted series beyond its last occurrence, by which it would end unasked.
+pub(super) fn count_goes_on(
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    zone: Tz,
+) -> Result<(), Problem> {
+    let said = |props: &Map<String, Value>, name: &str| {
+        props.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
+    };
+    let time = |props, name| said(props, name).and_then(|text| When::parse(&text).ok());
+    let by = said(after, "time_zone")
+        .and_then(|name| name.parse().ok())
+        .unwrap_or(zone);
+    let rule = said(after, "recurrence").and_then(|text| Recurrence::parse(&text).ok());
+    let (Some(rule), Some(began)) = (
+        rule.filter(Recurrence::is_counted),
+        time(after, "recurrence_start"),
+    ) else {
+        return Ok(());
+    };
+    let goes_on = |props| {
+        let present = time(props, "start_at").or(time(props, "due_at"))?;
+        rule.after(began.local(by), present.local(by), by)
+    };
+    match goes_on(before).is_some() && goes_on(after).is_none() {
+        true => Err(wrong(
+            "due_at",
+            "that is after the last occurrence of its series, which counts them (COUNT) from its beginning",
+        )
+        .hint(COUNT_ANEW)),
+        false => Ok(()),
+    }
+}
+
+/// What to do about [`count_goes_on`].
+const COUNT_ANEW: &str = "give `recurrence` as well: it then counts anew from there";
+
+/// Refuses to give up what is done.
+pub(super) fn refuse_done(
+    status: Option<Status>,
+    was_done: bool,
+    what: &str,
+    id: EntityId,
+) -> Result<(), Problem> {
+    match status {
+        Some(Status::Cancelled) if was_done => Err(Problem::conflict(format!(
+            "the {what} is done, and what is done can't be given up"
+        ))
+        .hint(match what {
+            "task" => format!("POST /tasks/{id}/reopen opens it again first"),
+            _ => format!("PATCH /goals/{id} with the status needs-action opens it again first"),
+        })),
+        _ => Ok(()),
+    }
 }
 
 /// What it will be: what it is, with what is said now.

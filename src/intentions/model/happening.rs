@@ -11,12 +11,16 @@ use serde_json::Value;
 use spine::ports::{CalendarEvent, Entity};
 use uuid::Uuid;
 
+use super::budget::Budget;
 use super::plan::MomentKind;
-use super::recurrence::{Budget, Recurrence};
+use super::recurrence::Recurrence;
 use super::when::When;
 
 /// Occurrences and exceptions that are looked at for one list.
 pub(crate) const STEPS_MAX: usize = 500_000;
+
+/// The longest that something may last which is told as long as it does. The graph looks as far back.
+const LASTS_MAX: Duration = Duration::days(366);
 
 /// Where a moment stands in a list of what is to come.
 pub(crate) type Place = (DateTime<Utc>, MomentKind, Uuid);
@@ -27,6 +31,8 @@ pub(crate) struct Happening {
     pub(crate) at: DateTime<Utc>,
     /// As it was said: a day, a local time or an instant.
     pub(crate) when: When,
+    /// When it is over, if it lasts.
+    pub(crate) ends: Option<DateTime<Utc>>,
 }
 
 /// Which stretch of time, and by whose clock.
@@ -44,13 +50,22 @@ impl Stretch {
         When::Day(self.from.with_timezone(&self.zone).date_naive()).instant(self.zone)
     }
 
-    /// What is of a whole day is still to come on that day.
-    fn holds(self, happening: &Happening) -> bool {
-        let from = match happening.when {
+    /// From when on something begins in the stretch: what is of a whole day is still to come on that day.
+    fn begin(self, when: When) -> DateTime<Utc> {
+        match when {
             When::Day(_) => self.first_day(),
             When::Instant(_) | When::Local(_) => self.from,
-        };
-        (from..self.until).contains(&happening.at)
+        }
+    }
+
+    fn holds(self, happening: &Happening) -> bool {
+        let is_to_come = happening.at >= self.begin(happening.when);
+        happening.at < self.until && (is_to_come || self.is_running(happening))
+    }
+
+    /// Whether it began before the stretch and isn't over when that begins.
+    pub(crate) fn is_running(self, happening: &Happening) -> bool {
+        happening.at < self.begin(happening.when) && happening.ends.is_some_and(|ends| ends > self.from)
     }
 }
 
@@ -115,15 +130,17 @@ fn happenings(
     let by = said("time_zone")
         .and_then(|name| name.parse().ok())
         .unwrap_or(stretch.zone);
+    let lasts = Lasts::of(start, said("ends_at").and_then(|text| When::parse(text).ok()), by);
     let happening = |when: When| Happening {
         at: when.instant(stretch.zone),
         when,
+        ends: lasts.end(when, stretch.zone),
     };
     let mut found: Vec<Happening> = match said("recurrence").map(Recurrence::parse) {
         Some(Ok(rule)) => {
             // Two days more on both ends, since clocks differ; what doesn't belong is left out below.
             let local = |at: DateTime<Utc>| at.with_timezone(&by).naive_local();
-            let from = local(seek) - Duration::days(2);
+            let from = local(seek) - Duration::days(2) - lasts.0;
             let until = local(stretch.until) + Duration::days(2);
             let occurrences = rule.between(start.local(by), (from, until), by, budget);
             let each = occurrences.into_iter().map(|at| happening(start.like(at, by)));
@@ -146,6 +163,31 @@ fn happenings(
     found.sort_by_key(|one| one.at);
     found.dedup();
     found
+}
+
+/// How long something lasts by its clock; one that lasts longer than can be is taken to begin alone.
+#[derive(Debug, Clone, Copy)]
+struct Lasts(Duration);
+
+impl Lasts {
+    fn of(start: When, ends: Option<When>, by: Tz) -> Self {
+        let lasts = match (start, ends) {
+            (_, None) => Duration::zero(),
+            (When::Instant(start), Some(When::Instant(ends))) => ends - start,
+            (start, Some(ends)) => ends.local(by) - start.local(by),
+        };
+        let is_usual = lasts > Duration::zero() && lasts <= LASTS_MAX;
+        Self(if is_usual { lasts } else { Duration::zero() })
+    }
+
+    fn end(self, start: When, zone: Tz) -> Option<DateTime<Utc>> {
+        let ends = match start {
+            When::Instant(at) => at + self.0,
+            When::Local(at) => When::Local(at + self.0).instant(zone),
+            When::Day(day) => When::Day(day + self.0).instant(zone),
+        };
+        (self.0 > Duration::zero()).then_some(ends)
+    }
 }
 
 /// Occurrences of a series that don't happen, or not there.
@@ -287,6 +329,28 @@ mod tests {
         }
         assert!(told(json!({"start_at": "2026-05-02", "status": "CANCELLED"}), &[]).is_empty());
         assert!(told(json!({}), &[]).is_empty());
+    }
+
+    #[test]
+    fn what_runs_is_told_until_it_is_over_also_an_occurrence_of_a_series() {
+        for running in [
+            json!({"start_at": "2026-04-29", "ends_at": "2026-05-03"}),
+            json!({"start_at": "2026-05-01T11:00", "ends_at": "2026-05-01T13:00"}),
+            json!({"start_at": "2026-05-01T09:00:00Z", "ends_at": "2026-05-01T10:00:01Z"}),
+        ] {
+            assert_eq!(told(running.clone(), &[]).len(), 1, "{running}");
+        }
+        for over in [
+            json!({"start_at": "2026-04-29", "ends_at": "2026-05-01"}),
+            json!({"start_at": "2026-05-01T11:00", "ends_at": "2026-05-01T12:00"}),
+            json!({"start_at": "2026-05-01T11:00"}),
+            json!({"start_at": "2026-05-01T11:00", "ends_at": "2026-04-01T12:00"}),
+            json!({"start_at": "1926-05-01T11:00", "ends_at": "2026-06-01T12:00"}),
+        ] {
+            assert!(told(over.clone(), &[]).is_empty(), "{over}");
+        }
+        let fairs = json!({"start_at": "2026-04-10", "ends_at": "2026-04-15", "recurrence": "FREQ=DAILY;INTERVAL=20;COUNT=2"});
+        assert_eq!(told(fairs, &[]), ["2026-04-30"]);
     }
 
     #[test]

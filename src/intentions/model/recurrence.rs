@@ -9,6 +9,7 @@ use chrono::{DateTime, Datelike, Duration, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use rrule::RRuleSet;
 
+use super::budget::Budget;
 use super::when::When;
 
 const TEXT_LEN_MAX: usize = 500;
@@ -26,27 +27,6 @@ pub(crate) struct Recurrence {
     /// Without UNTIL.
     parts: Vec<String>,
     until: Option<When>,
-}
-
-/// How many occurrences may still be counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget(usize);
-
-impl Budget {
-    pub(crate) fn new(steps: usize) -> Self {
-        Self(steps)
-    }
-
-    /// Takes some; false: there aren't so many, and now there are none.
-    pub(crate) fn take(&mut self, steps: usize) -> bool {
-        let left = self.0.checked_sub(steps);
-        self.0 = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    pub(crate) fn is_used_up(self) -> bool {
-        self.0 == 0
-    }
 }
 
 impl Recurrence {
@@ -132,13 +112,22 @@ impl Recurrence {
         Ok(set.limit())
     }
 
-    /// The rule from `start` on, by the owner's clock; `None`: it ended before.
-    fn from(&self, start: NaiveDateTime, zone: Tz) -> Option<RRuleSet> {
-        let until = self.until.map(|until| match until {
+    /// Up to when it recurs, by a clock, if it says so; of a day its end.
+    pub(crate) fn until(&self, zone: Tz) -> Option<NaiveDateTime> {
+        self.until.map(|until| match until {
             When::Day(day) => day.and_time(NaiveTime::MIN) + Duration::seconds(86_399),
             other => other.local(zone),
-        });
-        match until {
+        })
+    }
+
+    /// Whether it says how often it recurs.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.said("COUNT").is_some()
+    }
+
+    /// The rule from `start` on, by the owner's clock; `None`: it ended before.
+    fn from(&self, start: NaiveDateTime, zone: Tz) -> Option<RRuleSet> {
+        match self.until(zone) {
             Some(until) if until < start => None,
             until => self.set(start, until).ok(),
         }
@@ -175,7 +164,7 @@ impl Recurrence {
                 Some(_) => {}
                 None => {
                     let is_long = self.until.is_none_or(|until| until.local(zone) >= before);
-                    if is_dry || is_long && self.said("COUNT").is_none() {
+                    if is_dry || is_long && !self.is_counted() {
                         budget.take(DRY_STEPS);
                     }
                     break;
@@ -189,7 +178,7 @@ impl Recurrence {
     /// A start from which the rule has the same occurrences after a moment, as near to that as its intervals allow. A rule
     /// with COUNT counts from its beginning.
     fn near(&self, start: NaiveDateTime, moment: NaiveDateTime) -> NaiveDateTime {
-        if moment <= start || self.said("COUNT").is_some() {
+        if moment <= start || self.is_counted() {
             return start;
         }
         let every = self.said("INTERVAL").and_then(|every| every.parse().ok());

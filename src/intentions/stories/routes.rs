@@ -65,6 +65,50 @@ async fn tasks_are_listed_by_due_in_pages_and_by_filter() {
 }
 
 #[tokio::test]
+async fn what_is_done_is_not_given_up_before_it_is_opened_again() {
+    let world = World::at("2026-05-01T06:00").await;
+    let task = world.task(json!({"title": "Taxes", "status": "completed"})).await;
+    let goal = world.ok("POST", "/goals", json!({"title": "Home"})).await;
+    let (task, goal) = (
+        format!("/tasks/{task}"),
+        format!("/goals/{}", goal["id"].as_str().unwrap()),
+    );
+    world.ok("PATCH", &goal, json!({"status": "completed"})).await;
+    for path in [&task, &goal] {
+        let (status, detail) = world.refused("PATCH", path, json!({"status": "cancelled"})).await;
+        assert!(status == 409 && detail.contains("is done"), "{status} {detail}");
+        let open = world.ok("PATCH", path, json!({"status": "needs-action"})).await;
+        assert_eq!(open["status"], "needs-action");
+        for _ in 0..2 {
+            let given_up = world.ok("PATCH", path, json!({"status": "cancelled"})).await;
+            assert_eq!(given_up["status"], "cancelled");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_counted_series_is_not_moved_beyond_its_end_unasked() {
+    let world = World::at("2026-05-01T06:00").await;
+    let body = json!({"title": "Pills", "due_at": "2026-05-01", "recurrence": "FREQ=DAILY;COUNT=5"});
+    let path = format!("/tasks/{}", world.task(body).await);
+    world.ok("POST", &format!("{path}/complete"), json!({})).await;
+    let moved = world.ok("PATCH", &path, json!({"due_at": "2026-05-04"})).await;
+    assert_eq!(moved["due"], "2026-05-04");
+    let (status, detail) = world
+        .refused("PATCH", &path, json!({"due_at": "2026-05-20"}))
+        .await;
+    assert!(status == 422 && detail.contains("COUNT"), "{status} {detail}");
+    let anew = json!({"due_at": "2026-05-20", "recurrence": "FREQ=DAILY;COUNT=2"});
+    assert_eq!(world.ok("PATCH", &path, anew).await["due"], "2026-05-20");
+    world.ok("POST", &format!("{path}/complete"), json!({})).await;
+    let last = world.ok("GET", &path, Value::Null).await;
+    assert_eq!(
+        (&last["due"], &last["status"]),
+        (&json!("2026-05-21"), &json!("needs-action"))
+    );
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_refused_with_the_field_and_what_would_be_right() {
     let world = World::at("2026-05-01T06:00").await;
     for (body, part) in [
@@ -74,7 +118,16 @@ async fn what_is_malformed_is_refused_with_the_field_and_what_would_be_right() {
             "`due_at`: `tomorrow` is not a time",
         ),
         (json!({"title": "x", "status": "stuck"}), "needs-action"),
-        (json!({"title": "x", "priority": 10}), "from 0 to 9"),
+        (json!({"title": "x", "priority": 10}), "from 1 to 9"),
+        (json!({"title": "x", "priority": 0}), "from 1 to 9"),
+        (
+            json!({"title": "x", "due_at": "2026-05-10", "recurrence": "FREQ=DAILY;UNTIL=20260505"}),
+            "ends (UNTIL) before its first time",
+        ),
+        (
+            json!({"title": "x", "due_at": "2026-04-01", "recurrence": "FREQ=DAILY;UNTIL=20260430"}),
+            "has ended already (UNTIL)",
+        ),
         (json!({"title": "x", "percent": -1}), "from 0 to 100"),
         (
             json!({"title": "x", "due_at": "2026-05-01", "recurrence": "FREQ=SECONDLY"}),

@@ -272,8 +272,8 @@ pub trait GraphRead: Send + Sync {
     /// All entities of a type, oldest first: for types of which an account has few, such as Place and Device.
     async fn entities(&self, tx: &mut ScopedTx, kind: &str) -> Result<Vec<Entity>, GraphError>;
 
-    /// Events that begin from one moment until before another, the soonest 1,000, and the newest 1,000 series that began
-    /// before that. None in a graph that keeps no calendar.
+    /// Events that begin from one moment until before another, the soonest 1,000; of those that began in the year before
+    /// and may not be over then, the latest 200; and the newest 1,000 series that began before the end. None in a graph that keeps no calendar.
     async fn calendar(
         &self,
         _tx: &mut ScopedTx,

@@ -3,6 +3,8 @@
 //! Headings are compared by their letters and digits alone, in lower case and without accents. Invariant: a column is a
 //! contact's own: an assistant's or a switchboard's number is others', too. Begin with [`Field::of`].
 
+use super::headings::{COLUMNS, NUMBERED};
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
@@ -11,279 +13,29 @@ pub(super) enum Field {
     Name,
     Given,
     Family,
+    Additional,
+    Prefix,
+    Suffix,
     Nickname,
     Birthday,
     Anniversary,
     Note,
     Organization,
+    Department,
     JobTitle,
-    Address,
+    Spouse,
+    Children,
     Categories,
     Url,
     Email,
     Tel,
+    /// When the row was written.
+    Revised,
 }
 
 /// Names for the refusal of a table that has none of them.
 pub(super) const EXAMPLES: &str = "Name, First Name, Last Name, Company, E-mail Address, Mobile Phone; Vorname, Nachname, Firma, \
     E-Mail-Adresse, Mobiltelefon; Prénom, Nom, Société, Adresse de messagerie; Nombre, Apellidos, Organización";
-
-/// An `id` is unique within one program's table alone, so it is none of these.
-const COLUMNS: &[(Field, &[&str])] = &[
-    (Field::Uid, &["uid"]),
-    (Field::Kind, &["kind"]),
-    (
-        Field::Name,
-        &[
-            "name",
-            "fullname",
-            "displayname",
-            "fileas",
-            "anzeigename",
-            "speichernunter",
-            "vollstandigername",
-            "nomcomplet",
-            "nomaffiche",
-            "classersous",
-            "nombrecompleto",
-            "nombreparamostrar",
-            "guardarcomo",
-        ],
-    ),
-    (
-        Field::Given,
-        &[
-            "givenname",
-            "firstname",
-            "vorname",
-            "prenom",
-            "nombre",
-            "nombredepila",
-        ],
-    ),
-    (
-        Field::Family,
-        &[
-            "familyname",
-            "lastname",
-            "surname",
-            "nachname",
-            "familienname",
-            "nom",
-            "nomdefamille",
-            "apellido",
-            "apellidos",
-        ],
-    ),
-    (
-        Field::Nickname,
-        &["nickname", "spitzname", "surnom", "apodo", "sobrenombre"],
-    ),
-    (
-        Field::Birthday,
-        &[
-            "birthday",
-            "geburtstag",
-            "geburtsdatum",
-            "anniversaire",
-            "datedenaissance",
-            "cumpleanos",
-            "fechadenacimiento",
-        ],
-    ),
-    (
-        Field::Anniversary,
-        &["anniversary", "jahrestag", "hochzeitstag", "aniversario"],
-    ),
-    (
-        Field::Note,
-        &[
-            "notes",
-            "note",
-            "notizen",
-            "notiz",
-            "anmerkungen",
-            "remarques",
-            "notas",
-            "nota",
-        ],
-    ),
-    (
-        Field::Organization,
-        &[
-            "company",
-            "organization",
-            "organizationname",
-            "organization1name",
-            "firma",
-            "organisation",
-            "organisation1name",
-            "unternehmen",
-            "societe",
-            "entreprise",
-            "organizacion",
-            "organizacion1nombre",
-            "compania",
-            "empresa",
-        ],
-    ),
-    (
-        Field::JobTitle,
-        &[
-            "jobtitle",
-            "organizationtitle",
-            "organization1title",
-            "position",
-            "fonction",
-            "titredeposte",
-            "cargo",
-            "puesto",
-        ],
-    ),
-    (
-        Field::Address,
-        &[
-            "address",
-            "homeaddress",
-            "businessaddress",
-            "address1formatted",
-            "adresse",
-            "privatadresse",
-            "adressegeschaftlich",
-            "adresseprivat",
-            "adressedomicile",
-            "adressebureau",
-            "direccion",
-            "domicilio",
-        ],
-    ),
-    (
-        Field::Categories,
-        &[
-            "categories",
-            "category",
-            "labels",
-            "groupmembership",
-            "kategorien",
-            "kategorie",
-            "gruppen",
-            "categorias",
-            "etiquetas",
-        ],
-    ),
-    (
-        Field::Url,
-        &[
-            "website",
-            "webpage",
-            "url",
-            "website1value",
-            "webseite",
-            "website1wert",
-            "pageweb",
-            "siteweb",
-            "paginaweb",
-            "sitioweb",
-        ],
-    ),
-    (
-        Field::Email,
-        &[
-            "email",
-            "emails",
-            "mail",
-            "emailaddress",
-            "primaryemail",
-            "secondaryemail",
-            "emailadresse",
-            "emailprivat",
-            "adressedemessagerie",
-            "adresseemail",
-            "adresseelectronique",
-            "courriel",
-            "correo",
-            "correoelectronico",
-            "direcciondecorreoelectronico",
-        ],
-    ),
-    (
-        Field::Tel,
-        &[
-            "phone",
-            "phones",
-            "phonenumber",
-            "tel",
-            "telephone",
-            "mobile",
-            "mobilephone",
-            "mobilenumber",
-            "cell",
-            "cellphone",
-            "homephone",
-            "businessphone",
-            "workphone",
-            "otherphone",
-            "primaryphone",
-            "carphone",
-            "radiophone",
-            "telefon",
-            "telefonnummer",
-            "telefongeschaftlich",
-            "telefonprivat",
-            "privattelefon",
-            "haupttelefon",
-            "mobiltelefon",
-            "mobil",
-            "handy",
-            "weiterestelefon",
-            "autotelefon",
-            "telephonebureau",
-            "telephonedomicile",
-            "telephoneprincipal",
-            "telephonevoiture",
-            "telephonemobile",
-            "telmobile",
-            "teldomicile",
-            "telbureau",
-            "portable",
-            "autretelephone",
-            "telefono",
-            "telefonodeltrabajo",
-            "telefonotrabajo",
-            "telefonoparticular",
-            "telefonodecasa",
-            "telefonoprincipal",
-            "telefonomovil",
-            "telefonodelautomovil",
-            "movil",
-            "numerodemovil",
-            "otrotelefono",
-            "particular",
-        ],
-    ),
-];
-
-/// Google's columns of several values: how they begin and end, around a number.
-const NUMBERED: &[(Field, &[&str], &[&str])] = &[
-    (
-        Field::Email,
-        &["email", "adressedemessagerie", "correoelectronico", "courriel"],
-        &[
-            "value",
-            "wert",
-            "valeur",
-            "valor",
-            "address",
-            "adresse",
-            "direccion",
-        ],
-    ),
-    (
-        Field::Tel,
-        &["phone", "telefon", "telephone", "telefono"],
-        &["value", "wert", "valeur", "valor"],
-    ),
-];
 
 impl Field {
     /// What a column of this heading holds; `None`: nothing that is known.
@@ -328,7 +80,7 @@ fn is_numbered(heading: &str, (_, stems, ends): &(Field, &[&str], &[&str])) -> b
 }
 
 /// The letters and digits of a heading, in lower case and without the accents of the languages above.
-fn folded(heading: &str) -> String {
+pub(super) fn folded(heading: &str) -> String {
     let plain = |c: char| match c {
         'à' | 'á' | 'â' | 'ä' => 'a',
         'ç' => 'c',

@@ -7,6 +7,9 @@ use calcard::icalendar::{ICalendar, ICalendarComponentType};
 use super::super::text;
 
 const RULE_CHARS_MAX: usize = 2_000;
+/// Of what the hub plans by: characters, and occurrences a day.
+const PLANNED_CHARS_MAX: usize = 500;
+const A_DAY_MAX: usize = 48;
 const KINDS: [&str; 2] = ["VEVENT", "VTODO"];
 
 /// The rules of a calendar's events and tasks, in order.
@@ -79,11 +82,17 @@ fn unfolded(source: &str) -> Vec<String> {
 
 /// Why the hub doesn't plan by a rule; it is kept, and exported as it came.
 pub(super) fn problem(rule: &str) -> Option<String> {
-    let mut frequency = None;
+    let (mut frequency, mut a_day) = (None, 1_usize);
+    if rule.len() > PLANNED_CHARS_MAX {
+        return Some(format!(
+            "recurrence: it has more than {PLANNED_CHARS_MAX} characters; it is kept and not planned by"
+        ));
+    }
     for part in rule.split(';') {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         match key.trim().to_ascii_uppercase().as_str() {
             "FREQ" => frequency = Some(value.trim().to_ascii_uppercase()),
+            "BYHOUR" | "BYMINUTE" | "BYSECOND" => a_day = a_day.saturating_mul(value.split(',').count()),
             key @ ("INTERVAL" | "COUNT") if !value.parse::<u16>().is_ok_and(|number| number > 0) => {
                 return Some(format!(
                     "recurrence: {key} is beyond 1 to {}; it is kept and not planned by",
@@ -94,6 +103,9 @@ pub(super) fn problem(rule: &str) -> Option<String> {
         }
     }
     match frequency.as_deref() {
+        Some("DAILY" | "WEEKLY" | "MONTHLY" | "YEARLY") if a_day > A_DAY_MAX => Some(format!(
+            "recurrence: {a_day} times a day, where {A_DAY_MAX} is the most; it is kept and not planned by"
+        )),
         Some("DAILY" | "WEEKLY" | "MONTHLY" | "YEARLY") => None,
         Some("HOURLY" | "MINUTELY" | "SECONDLY") => {
             Some("recurrence: more often than daily; it is kept and not planned by".to_owned())

@@ -250,7 +250,47 @@ fn a_time_that_is_none_parks_the_record_and_says_which() {
 }
 
 #[test]
+fn what_ends_before_it_begins_has_no_end_and_says_so() {
+    let backwards = event("", "DTSTART:20260501T100000Z\nDTEND:20260501T090000Z");
+    assert!(!backwards.props.contains_key("ends_at"));
+    assert_eq!(
+        backwards.props["x_problems"],
+        json!(["ends_at: it ends before it begins; its end is left out"])
+    );
+    let moment = event("", "DTSTART:20260501T100000Z\nDTEND:20260501T100000Z");
+    assert_eq!(moment.props["ends_at"], "2026-05-01T10:00:00Z");
+    assert!(!moment.props.contains_key("x_problems"));
+    let task = meant(
+        "text/calendar",
+        "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:t\nDTSTART:20260502T100000Z\nDUE:20260501T100000Z\nEND:VTODO\nEND:VCALENDAR\n",
+    );
+    assert_eq!(
+        task.entities[0].props["x_problems"],
+        json!(["due_at: it is due before it begins"])
+    );
+}
+
+#[test]
+fn an_occurrence_that_moves_all_later_ones_says_that_they_stay_here() {
+    let lines = |range: &str| format!("RECURRENCE-ID{range}:20260508T100000Z\nDTSTART:20260508T110000Z");
+    let moved = event("", &lines(";RANGE=THISANDFUTURE"));
+    assert_eq!(moved.props["recurrence_id"], "2026-05-08T10:00:00Z");
+    let problem = moved.props["x_problems"][0].as_str().unwrap();
+    assert!(
+        problem.contains("all later ones") && problem.contains("only this one"),
+        "{problem}"
+    );
+    assert!(!event("", &lines("")).props.contains_key("x_problems"));
+}
+
+#[test]
 fn no_rule_is_lost_and_one_that_can_not_be_planned_by_is_said() {
+    let sixty = (0..60)
+        .map(|number| number.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    let dense = format!("FREQ=DAILY;BYMINUTE={sixty}");
+    let long = format!("FREQ=DAILY;BYDAY=MO{}", ",MO".repeat(200));
     for (rule, problem) in [
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", None),
         ("FREQ=DAILY;INTERVAL=99999999", Some("INTERVAL")),
@@ -258,6 +298,9 @@ fn no_rule_is_lost_and_one_that_can_not_be_planned_by_is_said() {
         ("FREQ=DAILY;COUNT=2147483647", Some("COUNT")),
         ("FREQ=SOMETIMES", Some("FREQ")),
         ("weekly", Some("FREQ")),
+        ("FREQ=DAILY;BYHOUR=9,12;BYMINUTE=0,30;BYSECOND=0", None),
+        (&dense, Some("60 times a day, where 48 is the most")),
+        (&long, Some("more than 500 characters")),
     ] {
         let event = event("", &format!("DTSTART:20260501T100000Z\nRRULE:{rule}"));
         assert_eq!(event.props["recurrence"], rule);

@@ -6,8 +6,8 @@ use super::*;
 fn a_card_is_a_person_with_addresses_in_their_one_spelling() {
     let meaning = meant(
         "text/vcard",
-        "BEGIN:VCARD\nVERSION:3.0\nUID:u-1\nFN:Sam Example\nN:Example;Sam;;;\nTEL;TYPE=CELL:030 901820\nTEL:12345\n\
-         EMAIL:Sam@Example.org\nBDAY:1990-05-01\nNOTE:likes\\, tea\\nand cake\nORG:Example Ltd;Sales\nTITLE:Clerk\n\
+        "BEGIN:VCARD\nVERSION:3.0\nUID:u-1\nFN:Sam Example\nN:Example;Sam;;;\nTEL;TYPE=voice:030 901820\nTEL;TYPE=WORK,pref:12345\n\
+         EMAIL;TYPE=INTERNET,HOME:Sam@Example.org\nBDAY:1990-05-01\nNOTE:likes\\, tea\\nand cake\nORG:Example Ltd;Sales\nTITLE:Clerk\n\
          ADR:;;Main St 1;Town;;12345;\nURL:https://example.org/sam\nEND:VCARD\n",
     );
     let person = &meaning.entities[0];
@@ -24,12 +24,43 @@ fn a_card_is_a_person_with_addresses_in_their_one_spelling() {
         json!({
             "name": "Sam Example", "given_name": "Sam", "family_name": "Example", "x_tel": ["12345"],
             "url": "https://example.org/sam", "birthday": "1990-05-01", "note": "likes, tea\nand cake",
-            "organization": "Example Ltd", "job_title": "Clerk", "address": "Main St 1, Town, 12345",
+            "organization": "Example Ltd", "department": "Sales", "job_title": "Clerk", "address": "Main St 1, Town, 12345",
+            "addresses": [{"street": "Main St 1", "locality": "Town", "postal_code": "12345"}],
+            "labels": [{"of": "12345", "is": ["work"]}, {"of": "sam@example.org", "is": ["home"]}],
         })
     );
     assert_eq!(meaning.entities[1].kind, "Organization");
     assert_eq!(known_by(&meaning.entities[1]), ["org.name example ltd"]);
     assert_eq!(meaning.relations, [(0, "member-of", 1)]);
+}
+
+#[test]
+fn a_card_keeps_each_note_address_and_name_and_of_what_kind_a_number_is() {
+    for (version, home_fax) in [
+        ("3.0", "TYPE=HOME,FAX"),
+        ("4.0", "TYPE=home;TYPE=fax"),
+        ("2.1", "HOME;FAX"),
+    ] {
+        let card = format!(
+            "BEGIN:VCARD\nVERSION:{version}\nUID:u\nFN:Dr. Sam Lee Example\nN:Example;Sam;Lee;Dr.;jr.\nNOTE:one\nNOTE:two\n\
+             NOTE:one\nTEL;{home_fax}:030 901820\nTEL;TYPE=CELL:030 901821\nADR;TYPE=HOME:;;Main St 1;Town;;12345;\n\
+             ADR;TYPE=WORK:7;;;City;North;;Land\nEND:VCARD\n"
+        );
+        let person = &meant("text/vcard", &card).entities[0];
+        assert_eq!(
+            Value::Object(person.props.clone()),
+            json!({
+                "name": "Dr. Sam Lee Example", "given_name": "Sam", "family_name": "Example", "additional_name": "Lee",
+                "honorific_prefix": "Dr.", "honorific_suffix": "jr.", "note": "one\n\ntwo", "address": "Main St 1, Town, 12345",
+                "addresses": [
+                    {"is": ["home"], "street": "Main St 1", "locality": "Town", "postal_code": "12345"},
+                    {"is": ["work"], "post_office_box": "7", "locality": "City", "region": "North", "country": "Land"},
+                ],
+                "labels": [{"of": "+4930901820", "is": ["home", "fax"]}, {"of": "+4930901821", "is": ["cell"]}],
+            }),
+            "{version}"
+        );
+    }
 }
 
 #[test]

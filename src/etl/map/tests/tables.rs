@@ -61,6 +61,34 @@ fn outlooks_columns_are_known_in_german_french_and_spanish() {
 }
 
 #[test]
+fn a_german_table_keeps_addresses_the_department_and_who_is_the_partner() {
+    let table = "Vorname,Weitere Vornamen,Nachname,Firma,Abteilung,Straße geschäftlich,Ort geschäftlich,\
+        Postleitzahl geschäftlich,Land/Region geschäftlich,Straße privat,Ort privat,E-Mail-Adresse,Ehepartner/Partner\n\
+        Sam,Lee,Example,Example Ltd,Verkauf,Marktweg 1,Wien,1010,Österreich,Seegasse 2,Graz,sam@example.org,Kim Example\n";
+    let person = &meant("text/csv", table).entities[0];
+    assert_eq!(
+        Value::Object(person.props.clone()),
+        json!({
+            "name": "Sam Example", "given_name": "Sam", "additional_name": "Lee", "family_name": "Example",
+            "organization": "Example Ltd", "department": "Verkauf", "address": "Marktweg 1, Wien, 1010, Österreich",
+            "addresses": [
+                {"is": ["work"], "street": "Marktweg 1", "locality": "Wien", "postal_code": "1010", "country": "Österreich"},
+                {"is": ["home"], "street": "Seegasse 2", "locality": "Graz"},
+            ],
+            "related": [{"is": "spouse", "who": "Kim Example"}],
+        })
+    );
+    let google = "Name,Address 1 - Label,Address 1 - Formatted,Address 1 - Street,Address 1 - City,Address 2 - Formatted\n\
+        Sam,* Home,\"Seegasse 2\nGraz\",Seegasse 2,Graz,Marktweg 1\n";
+    let person = &meant("text/csv", google).entities[0];
+    assert_eq!(person.props["address"], "Seegasse 2, Graz");
+    assert_eq!(
+        person.props["addresses"],
+        json!([{"is": ["home"], "street": "Seegasse 2", "locality": "Graz"}, {"street": "Marktweg 1"}])
+    );
+}
+
+#[test]
 fn a_table_of_which_no_column_is_known_says_what_it_has_and_what_is_known() {
     let refused = |header: &[&str]| csv_refusal(&::csv::ByteRecord::from(header.to_vec()));
     let reason = refused(&["Etunimi", "Sukunimi", "\u{1b}[31m"]).unwrap();
