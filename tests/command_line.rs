@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Hub, Shown};
 
 /// Alice's hub; she lives in Vienna.
-fn alices() -> Hub {
+pub(crate) fn alices() -> Hub {
     let hub = Hub::start();
     hub.cli(&[
         "account",
@@ -25,13 +25,13 @@ fn id(answer: &Value) -> String {
 }
 
 /// All of these are in what was shown.
-fn holds(shown: &str, parts: &[&str]) {
+pub(crate) fn holds(shown: &str, parts: &[&str]) {
     for part in parts {
         assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
     }
 }
 
-fn refused(hub: &Hub, arguments: &[&str], code: i32, parts: &[&str]) {
+pub(crate) fn refused(hub: &Hub, arguments: &[&str], code: i32, parts: &[&str]) {
     let Shown {
         code: ended,
         out,
@@ -46,61 +46,6 @@ fn import(hub: &Hub, name: &str, text: &str) {
     let file = hub.dir().join(name);
     std::fs::write(&file, text).unwrap();
     hub.cli(&["import", file.to_str().unwrap(), "--wait"]);
-}
-
-#[test]
-fn a_long_list_says_that_there_is_more_and_what_to_type_for_it() {
-    let hub = alices();
-    for number in 1..=5 {
-        hub.cli(&["entity", "add", "Place", &format!("Bar {number}")]);
-    }
-    let first = hub.person(&["entity", "list", "--type", "Place", "--name", "bar", "-n", "2"]);
-    assert_eq!(first.out.lines().count(), 3, "{}", first.out);
-    holds(&first.out, &["Bar 5", "Bar 4"]);
-    holds(
-        &first.err,
-        &[
-            "2 shown, there are more: allod entity list --type Place --name bar -n 2",
-            "--all",
-        ],
-    );
-    // What it says to type, typed.
-    let cursor = first
-        .err
-        .split("--cursor ")
-        .nth(1)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap();
-    let second = hub.person(&["entity", "list", "--type", "Place", "-n", "2", "--cursor", cursor]);
-    holds(&second.out, &["Bar 3", "Bar 2"]);
-    let all = hub.person(&["entity", "list", "--type", "Place", "--all"]);
-    assert_eq!(
-        (all.out.lines().count(), all.err.as_str()),
-        (6, ""),
-        "{}",
-        all.out
-    );
-    let page = hub.cli(&["entity", "list", "--type", "Place", "-n", "2"]);
-    assert_eq!(page["items"].as_array().unwrap().len(), 2);
-    assert!(page["next_cursor"].is_string(), "{page}");
-    let none = hub.person(&["entity", "list", "--name", "nobody"]);
-    holds(&none.out, &["nothing like that", "--deleted"]);
-    for _ in 0..3 {
-        hub.cli(&["task", "add", "Chore"]);
-    }
-    holds(
-        &hub.person(&["task", "list", "--name", "CHORE", "-n", "1"]).err,
-        &["there are more"],
-    );
-    refused(
-        &hub,
-        &["entity", "list", "--type", "Persn"],
-        1,
-        &["did you mean Person?"],
-    );
-    refused(&hub, &["entity", "list", "-n", "0"], 2, &["--limit"]);
 }
 
 #[test]

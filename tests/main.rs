@@ -17,6 +17,7 @@ mod media;
 mod metadata;
 mod outage;
 mod owner;
+mod paging;
 mod queue_interop;
 mod starting;
 mod support;

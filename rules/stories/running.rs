@@ -221,7 +221,7 @@ async fn a_rule_that_fails_is_traced_with_its_place_and_the_others_run() {
     );
     let reason = by_rule("a-bad")["reason"].as_str().unwrap();
     assert!(reason.starts_with("a-bad.rhai:4:"), "{reason}");
-    let parked = spine::log::consumer::parked_list(&mut world.hub.begin(&alice).await)
+    let parked = spine::log::consumer::parked_list(&mut world.hub.begin(&alice).await, (0, ""), 500)
         .await
         .unwrap();
     assert!(parked.is_empty(), "a rule's mistake is no poison: {parked:?}");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use data::{Event, Job, State, StateChange};
+pub(crate) use data::{Event, Job, State, StateChange, Stretch};
 pub(crate) use examples::command;
 pub(crate) use files::{Etl, Export, Import, ImportCommand, Media};
 pub(crate) use graph::{Entity, EntityDeed, EntityList, Merges, Record, Relation, Timeline, Upcoming};
@@ -175,14 +175,7 @@ impl Demo {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Show who read, wrote and did what, and what was refused; with --account instance the hub's own.
-    List {
-        /// How many.
-        #[arg(long, short = 'n', default_value_t = 50)]
-        limit: u32,
-        /// Go on with new entries until stopped.
-        #[arg(long, short = 'f')]
-        follow: bool,
-    },
+    List(Stretch),
     /// Compute every link and signature of the log again; exits 1 when a row was changed, removed or moved.
     Verify,
 }

@@ -5,7 +5,7 @@ mod once;
 mod page;
 
 pub use once::{Once, REPLAYED, RequestKey, forget_requests, once};
-pub use page::{Cursor, DATABASE_TIME_MAX, DATABASE_TIME_MIN, page, page_size};
+pub use page::{Cursor, DATABASE_TIME_MAX, DATABASE_TIME_MIN, page, page_by, page_size, unknown_cursor};
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -12,7 +12,7 @@ use contracts::events::state::{
 };
 use contracts::{Position, Problem};
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json, page_size};
+use spine::edge::{Caller, Json, page_by, page_size};
 use spine::{Access, Cause, Context};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,8 +34,11 @@ pub(crate) fn routes(context: &Context) -> OpenApiRouter {
 /// The present.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct FactPage {
-    /// By key, at most 1,000.
+    /// By key.
     items: Vec<KeptFact>,
+    /// Where the next page begins: pass it as `cursor`. Absent: this is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 /// What a fact was.
@@ -53,6 +56,10 @@ pub(crate) struct HistoryPage {
 struct Prefix {
     /// Only facts whose keys begin so, such as `home.`.
     prefix: Option<String>,
+    /// How many at most: 1 to 200, 100 if not said.
+    limit: Option<u32>,
+    /// Where the last page ended: its `next_cursor`.
+    cursor: Option<String>,
 }
 
 /// All facts, by key; those that expired are among them, with `expired_at`.
@@ -64,12 +71,15 @@ async fn fact_list(
     Caller(scope): Caller,
     Query(query): Query<Prefix>,
 ) -> Result<Json<FactPage>, Problem> {
-    let mut tx = access.begin(&scope, Cause::outside()).await?;
+    let size = page_size(query.limit.or(Some(PAGE)))?;
     let prefix = query.prefix.unwrap_or_default();
-    let items = store::fact_list(&mut tx, readable(&prefix)?).await?;
+    let after = query.cursor.unwrap_or_default();
+    let mut tx = access.begin(&scope, Cause::outside()).await?;
+    let facts = store::fact_list(&mut tx, readable(&prefix)?, readable(&after)?, size as i64 + 1).await?;
+    let (items, next_cursor) = page_by(facts, size, |last| last.key.clone());
     tx.audit("read", "state", Some(items.len() as u64))?;
     tx.commit().await?;
-    Ok(Json(FactPage { items }))
+    Ok(Json(FactPage { items, next_cursor }))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -68,14 +68,19 @@ pub(crate) async fn fact_newest(tx: &mut ScopedTx, key: &str) -> Result<Option<K
     .await?)
 }
 
-/// The present by key, at most 1,000 facts whose keys begin so. Goes from key to key, whatever each one's past.
-pub(crate) async fn fact_list(tx: &mut ScopedTx, prefix: &str) -> Result<Vec<KeptFact>, AccessError> {
+/// The present by key: facts whose keys begin so, after one of them. Goes from key to key, whatever each one's past.
+pub(crate) async fn fact_list(
+    tx: &mut ScopedTx,
+    prefix: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<KeptFact>, AccessError> {
     let (account, now) = (tx.account(), tx.now());
     let rows = sqlx::query_as!(
         KeptFact,
         r#"
         WITH RECURSIVE keys AS (
-            (SELECT key FROM state.fact WHERE account = $1 ORDER BY key LIMIT 1)
+            (SELECT key FROM state.fact WHERE account = $1 AND key > $3 ORDER BY key LIMIT 1)
             UNION ALL
             SELECT next.key FROM keys CROSS JOIN LATERAL
                 (SELECT f.key FROM state.fact f WHERE f.account = $1 AND f.key > keys.key ORDER BY f.key LIMIT 1) next
@@ -84,13 +89,15 @@ pub(crate) async fn fact_list(tx: &mut ScopedTx, prefix: &str) -> Result<Vec<Kep
             newest.source AS "source!", newest.confidence AS "confidence!", newest.observed_at AS "observed_at!",
             newest.position AS "position!", newest.expires_at, NULL::timestamptz AS expired_at,
             newest.expiry_told AS "expiry_told!", newest.retracted AS "retracted!"
-        FROM (SELECT key FROM keys WHERE starts_with(key, $2) LIMIT 1000) wanted
+        FROM (SELECT key FROM keys WHERE starts_with(key, $2) LIMIT $4) wanted
         CROSS JOIN LATERAL (SELECT * FROM state.fact f WHERE f.account = $1 AND f.key = wanted.key
             ORDER BY f.position DESC LIMIT 1) newest
         ORDER BY newest.key
         "#,
         account.0,
-        prefix
+        prefix,
+        after,
+        limit
     )
     .fetch_all(tx.conn())
     .await?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use contracts::events::state::{FactChanged, FactExpired};
 use contracts::{Event, EventPayload, Position, Problem};
 use serde::Serialize;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_by};
 use spine::log::reader::{self, Filter};
 use spine::{AccessError, Cause, ScopedTx};
 use utoipa::ToSchema;
@@ -25,26 +25,31 @@ pub(crate) struct EventPage {
     items: Vec<Event>,
     /// Give it as `after` for what comes next; null when there is nothing yet.
     next_after: Option<Position>,
+    /// Give it as `before` for what was before; null when nothing was, and on a page that was asked for by `after`.
+    next_before: Option<Position>,
 }
 
-/// Which events, as they are described; [`Wish`] reads them, since one may be repeated.
+/// Which stretch of the log is wanted, as the document of the interface tells it.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it is there to be described")]
-pub(crate) struct Which {
+#[expect(dead_code, reason = "`Wish` reads them, since one of them may be repeated")]
+pub(crate) struct Stretch {
     /// Only these types; repeat it for several.
     #[param(rename = "type")]
     kind: Option<Vec<String>>,
     /// Only what one occurrence set off.
     correlation: Option<uuid::Uuid>,
-    /// Only after this position.
+    /// Only after this position, the oldest of them first.
     after: Option<i64>,
+    /// Only before this position, the newest of them.
+    before: Option<i64>,
     /// 1 to 500; 50 when it is not given.
     limit: Option<i64>,
 }
 
-/// The account's events. With `after`, those that follow that position; without, the newest.
-#[utoipa::path(get, path = "/events", tag = "events", params(Which), responses(
+/// The account's events. With `after`, those that follow that position; without, the newest, or the newest before
+/// `before`.
+#[utoipa::path(get, path = "/events", tag = "events", params(Stretch), responses(
     (status = 200, body = EventPage),
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
@@ -61,7 +66,7 @@ pub(super) async fn event_list(
 
 /// The hub's own audit: wrong tokens and passwords of strangers with their addresses, accounts made and erased, who
 /// looked at it. For the operator, and for the hub's owner, signed in. Parameters as for `/events`.
-#[utoipa::path(get, path = "/audit/instance", tag = "audit", params(Which), responses(
+#[utoipa::path(get, path = "/audit/instance", tag = "audit", params(Stretch), responses(
     (status = 200, body = EventPage),
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
@@ -116,6 +121,9 @@ pub(super) async fn event_stream(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let wish = Wish::parse(pairs)?;
+    if wish.before.is_some() {
+        return Err(unknown_parameter("before"));
+    }
     follow(state, caller, &headers, wish).await
 }
 
@@ -181,23 +189,40 @@ async fn follow(state: State, caller: Caller, headers: &HeaderMap, wish: Wish) -
 struct Wish {
     filter: Filter,
     after: Option<Position>,
+    before: Option<Position>,
     limit: i64,
 }
 
 impl Wish {
     async fn page(&self, tx: &mut ScopedTx) -> Result<EventPage, AccessError> {
-        let items = match self.after {
-            Some(after) => reader::event_list(tx, &self.filter, after, self.limit).await?,
-            None => reader::event_tail(tx, &self.filter, self.limit).await?,
+        let (items, next_before) = match self.after {
+            Some(after) => {
+                let items = reader::event_list(tx, &self.filter, after, self.limit).await?;
+                (items, None)
+            }
+            None => self.newest(tx).await?,
         };
-        let next_after = items.last().map(|event| event.position).or(self.after);
-        Ok(EventPage { items, next_after })
+        Ok(EventPage {
+            next_after: items.last().map(|event| event.position).or(self.after),
+            items,
+            next_before,
+        })
+    }
+
+    async fn newest(&self, tx: &mut ScopedTx) -> Result<(Vec<Event>, Option<Position>), AccessError> {
+        let before = self.before.unwrap_or(Position::MAX);
+        let newest = reader::event_tail(tx, &self.filter, before, self.limit + 1).await?;
+        let size = usize::try_from(self.limit).unwrap_or_default();
+        let (mut items, next_before) = page_by(newest, size, |oldest| oldest.position);
+        items.reverse();
+        Ok((items, next_before))
     }
 
     fn parse(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut wish = Self {
             filter: Filter::default(),
             after: None,
+            before: None,
             limit: PAGE_EVENTS,
         };
         for (key, value) in pairs {
@@ -210,9 +235,15 @@ impl Wish {
                     wish.filter.correlation = Some(id);
                 }
                 "after" => wish.after = Some(number("after", &value)?),
+                "before" => wish.before = Some(number("before", &value)?),
                 "limit" => wish.limit = number("limit", &value)?.clamp(1, PAGE_EVENTS_MAX),
                 _ => return Err(unknown_parameter(&key)),
             }
+        }
+        if wish.after.is_some() && wish.before.is_some() {
+            return Err(Problem::bad_request(
+                "`after` and `before` lead opposite ways: give one of them",
+            ));
         }
         if wish.filter.types.len() > TYPES_MAX {
             return Err(Problem::bad_request(format!(
@@ -255,6 +286,7 @@ mod tests {
             ("after", "x"),
             ("after", "-1"),
             ("limit", ""),
+            ("before", "x"),
             ("correlation", "1"),
             ("tpye", "a.B"),
         ] {

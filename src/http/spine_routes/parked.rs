@@ -1,9 +1,9 @@
 //! Events that a consumer could not handle: see them, try them again, or let a consumer read a stretch again.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use contracts::{EventId, Lane, Position, Problem};
 use serde::{Deserialize, Serialize};
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_by, page_size, unknown_cursor};
 use spine::log::consumer::{self, Parked};
 use spine::{Cause, HandleError};
 use utoipa::ToSchema;
@@ -13,23 +13,48 @@ use crate::State;
 /// Events that lie parked.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ParkedList {
-    /// Oldest first, at most 500.
+    /// Oldest first.
     items: Vec<Parked>,
+    /// Where the next page begins: pass it as `cursor`. Absent: this is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParkedWanted {
+    /// How many at most: 1 to 200, 50 if not said.
+    limit: Option<u32>,
+    /// Where the last page ended: its `next_cursor`.
+    cursor: Option<String>,
 }
 
 /// The account's parked events, each with the reason.
-#[utoipa::path(get, path = "/events/parked", tag = "events", responses(
+#[utoipa::path(get, path = "/events/parked", tag = "events", params(ParkedWanted), responses(
     (status = 200, body = ParkedList),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn parked_list(
     Shared(state): Shared<State>,
     caller: Caller,
+    Query(wanted): Query<ParkedWanted>,
 ) -> Result<Json<ParkedList>, Problem> {
+    let size = page_size(wanted.limit)?;
+    let after = match &wanted.cursor {
+        Some(cursor) => place(cursor).ok_or_else(unknown_cursor)?,
+        None => (0, ""),
+    };
     let mut tx = state.context.access.begin(&caller.0, Cause::outside()).await?;
-    Ok(Json(ParkedList {
-        items: consumer::parked_list(&mut tx).await?,
-    }))
+    let items = consumer::parked_list(&mut tx, after, size as i64 + 1).await?;
+    let (items, next_cursor) = page_by(items, size, |last| format!("{}_{}", last.position, last.consumer));
+    Ok(Json(ParkedList { items, next_cursor }))
+}
+
+/// The place that a list gave: a position, and the consumer that parked the event there.
+fn place(cursor: &str) -> Option<(Position, &str)> {
+    let (position, consumer) = cursor.split_once('_')?;
+    Some((position.parse().ok()?, consumer))
 }
 
 /// That it is done.

@@ -14,15 +14,14 @@ pub(crate) enum Event {
         /// Only of these types.
         #[arg(long = "type", value_name = "TYPE")]
         types: Vec<String>,
-        /// How many.
-        #[arg(long, short = 'n', default_value_t = 50)]
-        limit: u32,
-        /// Go on with new events until stopped.
-        #[arg(long, short = 'f')]
-        follow: bool,
+        #[command(flatten)]
+        stretch: Stretch,
     },
     /// List events that a consumer could not handle.
-    Parked,
+    Parked {
+        #[command(flatten)]
+        paging: Paging,
+    },
     /// Handle a parked event again.
     Retry {
         /// The consumer that parked it.
@@ -41,6 +40,20 @@ pub(crate) enum Event {
         #[arg(long, default_value = "live", value_parser = ["live", "backfill"])]
         lane: String,
     },
+}
+
+/// Which part of the log.
+#[derive(Debug, Args)]
+pub(crate) struct Stretch {
+    /// How many.
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+    /// The newest before this position, instead of the newest of all.
+    #[arg(long, value_name = "POSITION", conflicts_with = "follow")]
+    pub(crate) before: Option<String>,
+    /// Go on with new ones until stopped.
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -281,7 +281,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "event tail",
         &[
             "event tail -n 20 --follow",
-            "event tail --type data.EntityCreated",
+            "event tail --type data.EntityCreated --before 1200",
         ],
     ),
     ("event parked", &["event parked"]),
@@ -304,7 +304,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["rule runs --rule partner-at-work", "rule runs --all --json"],
     ),
     ("rule trace", &[concat!("rule trace ", id!())]),
-    ("audit list", &["audit list -n 20", "audit list --follow"]),
+    (
+        "audit list",
+        &["audit list -n 20 --before 1200", "audit list --follow"],
+    ),
     ("audit verify", &["audit verify"]),
     ("config show", &["config show"]),
     ("config check", &["config check"]),

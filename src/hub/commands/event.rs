@@ -6,16 +6,14 @@ use contracts::EventPayload;
 use contracts::events::audit::{AccessRecorded, SignInsRefused, WebhooksRefused};
 use serde_json::{Value, json};
 
+use super::page::{self, Query};
 use super::{CommandError, Session};
-use crate::cli::Event;
+use crate::cli::{Event, Stretch};
 use crate::client::escape;
 use crate::render;
 
 /// How often `--follow` asks for more.
 pub(super) const FOLLOW: Duration = Duration::from_millis(500);
-
-/// Events that the hub shows at once.
-const NEWEST_MAX: usize = 500;
 
 /// How often a long proof says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -26,30 +24,25 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
         Event::Tail {
             correlation,
             types,
-            limit,
-            follow,
+            stretch,
         } => {
-            let mut query = format!("limit={limit}");
-            if let Some(correlation) = correlation {
-                query.push_str(&format!("&correlation={}", escape(&correlation)));
-            }
+            let mut query = Query::default();
+            query = query.with("correlation", correlation.as_deref());
             for kind in &types {
-                query.push_str(&format!("&type={}", escape(kind)));
+                query = query.with("type", Some(kind));
             }
-            tail(session, &query, limit, follow).await?;
+            tail(session, query, &stretch).await?;
         }
-        Event::Parked => {
-            let answer = client.get("/events/parked").await?;
-            session.show(&answer, |answer| {
-                let columns = [
-                    ("CONSUMER", "consumer"),
-                    ("EVENT", "event"),
-                    ("POSITION", "position"),
-                    ("TRIES", "tries"),
-                    ("WHY", "reason"),
-                ];
-                render::table(answer, &columns, "no events are parked");
-            });
+        Event::Parked { paging } => {
+            let parked = page::list(session, "/events/parked", &Query::default(), &paging).await?;
+            let columns = [
+                ("CONSUMER", "consumer"),
+                ("EVENT", "event"),
+                ("POSITION", "position"),
+                ("TRIES", "tries"),
+                ("WHY", "reason"),
+            ];
+            page::show(session, &parked, &columns, "no events are parked");
         }
         Event::Retry { consumer, event } => {
             let event = super::id::id("event", &event, "allod event parked")?;
@@ -75,22 +68,25 @@ pub(super) async fn run(session: &Session, command: Event) -> Result<(), Command
 }
 
 /// `allod audit list`: the events of the audit.
-pub(super) async fn audit(session: &Session, limit: u32, follow: bool) -> Result<(), CommandError> {
+pub(super) async fn audit(session: &Session, stretch: &Stretch) -> Result<(), CommandError> {
     let kinds = [AccessRecorded::TYPE, WebhooksRefused::TYPE, SignInsRefused::TYPE];
-    let kinds: String = kinds.iter().map(|kind| format!("&type={kind}")).collect();
-    tail(session, &format!("limit={limit}{kinds}"), limit, follow).await
+    let query = kinds
+        .iter()
+        .fold(Query::default(), |query, kind| query.with("type", Some(kind)));
+    tail(session, query, stretch).await
 }
 
-async fn tail(session: &Session, query: &str, limit: u32, follow: bool) -> Result<(), CommandError> {
+async fn tail(session: &Session, query: Query, stretch: &Stretch) -> Result<(), CommandError> {
     let client = &session.client;
-    let newest = client.get(&format!("/events?{query}")).await?;
-    print(session, &newest, follow);
-    if !follow {
-        let shown = render::list(&newest).len();
-        if shown as u64 >= u64::from(limit) && shown < NEWEST_MAX {
+    let events = format!("/events?limit={}{query}", stretch.limit);
+    let before = Query::default().with("before", stretch.before.as_deref());
+    let newest = client.get(&format!("{events}{before}")).await?;
+    print(session, &newest, stretch.follow);
+    if !stretch.follow {
+        if let Some(before) = newest["next_before"].as_i64() {
             render::note(format!(
-                "the newest {shown}; older ones: -n {}",
-                (shown * 4).min(NEWEST_MAX)
+                "there are more: {}",
+                page::going_on("--before", &before.to_string())
             ));
         }
         return Ok(());
@@ -98,7 +94,7 @@ async fn tail(session: &Session, query: &str, limit: u32, follow: bool) -> Resul
     let mut after = last_position(&newest, 0);
     loop {
         tokio::time::sleep(FOLLOW).await;
-        let more = client.get(&format!("/events?{query}&after={after}")).await?;
+        let more = client.get(&format!("{events}&after={after}")).await?;
         print(session, &more, true);
         after = last_position(&more, after);
     }

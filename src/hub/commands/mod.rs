@@ -123,7 +123,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Event(command) => event::run(session, command).await,
         Command::Job(command) => job::run(session, command).await,
         Command::Rule(command) => rule::run(session, command).await,
-        Command::Audit(Audit::List { limit, follow }) => event::audit(session, limit, follow).await,
+        Command::Audit(Audit::List(stretch)) => event::audit(session, &stretch).await,
         Command::Audit(Audit::Verify) => event::verify(session).await,
         Command::Serve(_)
         | Command::Doctor

@@ -48,6 +48,12 @@ impl Query {
     }
 }
 
+impl std::fmt::Display for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Asks for page after page; the answer has `items` and, if there is more, `next_cursor`.
 pub(super) async fn list(
     session: &Session,
@@ -102,24 +108,29 @@ pub(super) fn more(answer: &Value) {
         let count = render::list(answer).len();
         render::note(format!(
             "{count} shown, there are more: {}  (or --all)",
-            going_on(std::env::args(), cursor)
+            going_on("--cursor", cursor)
         ));
     }
 }
 
-/// The command that was typed, from where its list ended on.
-fn going_on(typed: impl Iterator<Item = String>, cursor: &str) -> String {
+/// The command that was typed, from where its list ended on: `flag` says where.
+pub(super) fn going_on(flag: &str, place: &str) -> String {
+    retyped(std::env::args(), flag, place)
+}
+
+fn retyped(typed: impl Iterator<Item = String>, flag: &str, place: &str) -> String {
     let mut words = vec!["allod".to_owned()];
     let mut typed = typed.skip(1);
+    let given = format!("{flag}=");
     while let Some(word) = typed.next() {
-        if word == "--cursor" {
+        if word == flag {
             typed.next();
-        } else if !word.starts_with("--cursor=") {
+        } else if !word.starts_with(&given) {
             words.push(quoted(&word));
         }
     }
-    words.push("--cursor".to_owned());
-    words.push(quoted(cursor));
+    words.push(flag.to_owned());
+    words.push(quoted(place));
     words.join(" ")
 }
 
@@ -145,7 +156,7 @@ mod tests {
             .map(str::to_owned)
             .chain(["--name".to_owned(), "Sam's \"bar\"".to_owned()]);
         assert_eq!(
-            going_on(typed, "2_b"),
+            retyped(typed, "--cursor", "2_b"),
             "allod entity list --type Person --name 'Sam'\\''s \"bar\"' --cursor 2_b"
         );
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::page::{self, Paging, Query};
 use super::task::object;
 use super::{CommandError, Session, flag};
 use crate::cli::Schedule;
@@ -54,9 +55,8 @@ pub(super) async fn run(session: &Session, command: Schedule) -> Result<(), Comm
     Ok(())
 }
 
-/// The hub gives all of them at once.
 async fn list(session: &Session, name: Option<&str>) -> Result<(), CommandError> {
-    let mut answer = session.client.get("/schedules").await?;
+    let mut answer = page::list(session, "/schedules", &Query::default(), &Paging::everything()).await?;
     if let (Some(part), Some(items)) = (name, answer["items"].as_array_mut()) {
         let part = part.to_lowercase();
         items.retain(|one| cell(one, "name").to_lowercase().contains(&part));

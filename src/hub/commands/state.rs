@@ -39,7 +39,8 @@ pub(super) async fn run(session: &Session, command: State) -> Result<(), Command
         }
         // What follows may be the first that is heard of it.
         (None, Some(key)) if follow => return self::follow(session, Some(&key)).await,
-        (None, key) => show(session, key, prefix.as_deref()).await?,
+        (None, Some(key)) => show(session, &key).await?,
+        (None, None) => list(session, prefix.as_deref(), &paging).await?,
     }
     if follow {
         self::follow(session, None).await?;
@@ -47,35 +48,29 @@ pub(super) async fn run(session: &Session, command: State) -> Result<(), Command
     Ok(())
 }
 
-async fn show(session: &Session, key: Option<String>, prefix: Option<&str>) -> Result<(), CommandError> {
-    let path = match (key, prefix) {
-        (Some(key), _) => format!("/state/{}", escape(&key)),
-        (None, Some(prefix)) => format!("/state?prefix={}", escape(prefix)),
-        (None, None) => "/state".to_owned(),
-    };
-    let answer = session.client.get(&path).await?;
-    session.show(&answer, |answer| {
-        let rows = if answer.get("key").is_some() {
-            json!([answer])
-        } else {
-            answer.clone()
-        };
-        let columns = [
-            ("FACT", "key"),
-            ("VALUE", "value"),
-            ("UNIT", "unit"),
-            ("SINCE", "since"),
-            ("SOURCE", "source"),
-            ("CONFIDENCE", "confidence"),
-            ("EXPIRES", "expires_at"),
-            ("UNKNOWN SINCE", "expired_at"),
-        ];
-        render::table(
-            &rows,
-            &columns,
-            "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)",
-        );
-    });
+const FACT: [render::Column; 8] = [
+    ("FACT", "key"),
+    ("VALUE", "value"),
+    ("UNIT", "unit"),
+    ("SINCE", "since"),
+    ("SOURCE", "source"),
+    ("CONFIDENCE", "confidence"),
+    ("EXPIRES", "expires_at"),
+    ("UNKNOWN SINCE", "expired_at"),
+];
+
+async fn show(session: &Session, key: &str) -> Result<(), CommandError> {
+    let fact = session.client.get(&format!("/state/{}", escape(key))).await?;
+    session.show(&fact, |fact| render::table(&json!([fact]), &FACT, ""));
+    Ok(())
+}
+
+async fn list(session: &Session, prefix: Option<&str>, paging: &Paging) -> Result<(), CommandError> {
+    let query = Query::default().with("prefix", prefix);
+    let facts = page::list(session, "/state", &query, paging).await?;
+    let empty =
+        "nothing is known yet: device tokens let your phone report (`allod token create --kind device`)";
+    page::show(session, &facts, &FACT, empty);
     Ok(())
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use contracts::Problem;
 use serde::{Deserialize, Serialize};
 use spine::ScopedTx;
-use spine::edge::{Caller, Json};
+use spine::edge::{Caller, Json, page_by, page_size};
 use uuid::Uuid;
 
 use super::{Desk, shorten};
@@ -67,25 +67,39 @@ pub(crate) struct ScheduleView {
 /// All schedules.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ScheduleList {
-    /// By name, at most 1,000.
+    /// By name.
     items: Vec<ScheduleView>,
+    /// Where the next page begins: pass it as `cursor`. Absent: this is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleWanted {
+    /// How many at most: 1 to 200, 50 if not said.
+    limit: Option<u32>,
+    /// Where the last page ended: its `next_cursor`.
+    cursor: Option<String>,
 }
 
 /// Lists schedules.
-#[utoipa::path(get, path = "/schedules", tag = "intentions", responses((status = 200, body = ScheduleList)))]
+#[utoipa::path(get, path = "/schedules", tag = "intentions", params(ScheduleWanted), responses(
+    (status = 200, body = ScheduleList), (status = 400, body = Problem)))]
 pub(crate) async fn list(
     State(desk): State<Arc<Desk>>,
     caller: Caller,
+    Query(wanted): Query<ScheduleWanted>,
 ) -> Result<Json<ScheduleList>, Problem> {
+    let size = page_size(wanted.limit)?;
+    let after = wanted.cursor.unwrap_or_default();
     let mut tx = desk.begin(&caller).await?;
-    let items: Vec<ScheduleView> = store::schedule::schedule_list(&mut tx)
-        .await?
-        .into_iter()
-        .map(Into::into)
-        .collect();
+    let schedules = store::schedule::schedule_list(&mut tx, &after, size as i64 + 1).await?;
+    let (schedules, next_cursor) = page_by(schedules, size, |last| last.name.clone());
+    let items: Vec<ScheduleView> = schedules.into_iter().map(Into::into).collect();
     tx.audit("read", "schedules", Some(items.len() as u64))?;
     tx.commit().await?;
-    Ok(Json(ScheduleList { items }))
+    Ok(Json(ScheduleList { items, next_cursor }))
 }
 
 /// A schedule.

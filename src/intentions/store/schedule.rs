@@ -23,15 +23,21 @@ pub(crate) struct Schedule {
 }
 
 /// All schedules by name, at most 1,000.
-pub(crate) async fn schedule_list(tx: &mut ScopedTx) -> Result<Vec<Schedule>, AccessError> {
+pub(crate) async fn schedule_list(
+    tx: &mut ScopedTx,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Schedule>, AccessError> {
     let account = tx.account();
     Ok(sqlx::query_as!(
         Schedule,
         r#"
         SELECT id, name, cron, rrule, starts, zone, catch_up, paused, next_at, last_planned_at, created_at, updated_at
-        FROM intentions.schedule WHERE account = $1 ORDER BY name LIMIT 1000
+        FROM intentions.schedule WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3
         "#,
-        account.0
+        account.0,
+        after,
+        limit
     )
     .fetch_all(tx.conn())
     .await?)

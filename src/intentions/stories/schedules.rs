@@ -1,9 +1,32 @@
 //! Schedules: fired once, late once or not at all, and by the owner's clock.
 
 use chrono::Duration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{World, utc};
+
+#[tokio::test]
+async fn schedules_are_listed_by_name_a_page_at_a_time() {
+    let world = World::at("2026-05-01T06:00").await;
+    for name in ["noon", "evening", "morning"] {
+        world
+            .ok("POST", "/schedules", json!({"name": name, "cron": "@daily"}))
+            .await;
+    }
+    let first = world.ok("GET", "/schedules?limit=2", Value::Null).await;
+    assert_eq!(
+        (&first["items"][0]["name"], &first["items"][1]["name"]),
+        (&json!("evening"), &json!("morning"))
+    );
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = world
+        .ok("GET", &format!("/schedules?limit=2&cursor={cursor}"), Value::Null)
+        .await;
+    assert_eq!(
+        (&rest["items"][0]["name"], &rest["next_cursor"]),
+        (&json!("noon"), &Value::Null)
+    );
+}
 
 #[tokio::test]
 async fn a_schedule_fires_at_nine_before_and_after_the_clocks_change() {

@@ -44,12 +44,13 @@ impl Cursor {
     pub fn read_dated(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
         let dated = |cursor: Self| Some((cursor.at?, cursor.id));
         Self::read(text)?
-            .map(|cursor| dated(cursor).ok_or_else(unknown))
+            .map(|cursor| dated(cursor).ok_or_else(unknown_cursor))
             .transpose()
     }
 }
 
-fn unknown() -> Problem {
+/// A list is asked to go on from where none ended.
+pub fn unknown_cursor() -> Problem {
     Problem::bad_request("`cursor` is not one that a list gave; leave it out to begin anew")
 }
 
@@ -77,7 +78,7 @@ impl std::str::FromStr for Cursor {
             let id = Uuid::parse_str(id).ok()?;
             Some(Self { at, id })
         });
-        parsed.ok_or_else(unknown)
+        parsed.ok_or_else(unknown_cursor)
     }
 }
 
@@ -95,16 +96,21 @@ pub fn page_size(limit: Option<u32>) -> Result<usize, Problem> {
 /// Cuts a list that was read one longer than the page, and says where the next page begins: `at` gives an item's
 /// moment and id.
 pub fn page<T, A: Into<Option<DateTime<Utc>>>>(
-    mut items: Vec<T>,
+    items: Vec<T>,
     size: usize,
     at: impl Fn(&T) -> (A, Uuid),
 ) -> (Vec<T>, Option<String>) {
-    let more = items.len() > size;
-    items.truncate(size);
-    let next = items.last().filter(|_| more).map(|last| {
+    page_by(items, size, |last| {
         let (at, id) = at(last);
         Cursor { at: at.into(), id }.to_string()
-    });
+    })
+}
+
+/// As [`page`], of a list in the order of a name or a position: `cursor` tells it of the last item.
+pub fn page_by<T, C>(mut items: Vec<T>, size: usize, cursor: impl Fn(&T) -> C) -> (Vec<T>, Option<C>) {
+    let more = items.len() > size;
+    items.truncate(size);
+    let next = items.last().filter(|_| more).map(cursor);
     (items, next)
 }
 

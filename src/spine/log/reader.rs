@@ -145,13 +145,18 @@ pub async fn event_list(
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
-/// The account's newest events, newest last.
+/// The account's newest events before a position, newest first.
 ///
 /// # Errors
 /// [`AccessError::Database`].
-pub async fn event_tail(tx: &mut ScopedTx, filter: &Filter, limit: i64) -> Result<Vec<Event>, AccessError> {
+pub async fn event_tail(
+    tx: &mut ScopedTx,
+    filter: &Filter,
+    before: Position,
+    limit: i64,
+) -> Result<Vec<Event>, AccessError> {
     let account = tx.account();
-    let mut rows = sqlx::query_as!(
+    let rows = sqlx::query_as!(
         Row,
         r#"
         SELECT log.position, log.id, log.type AS kind, log.version, log.account, log.lane, log.subject,
@@ -159,17 +164,17 @@ pub async fn event_tail(tx: &mut ScopedTx, filter: &Filter, limit: i64) -> Resul
             log.depth, body.body AS "body?"
         FROM spine.event_log AS log LEFT JOIN spine.event_body AS body ON body.event = log.id
         WHERE log.account = $4 AND (cardinality($1::text[]) = 0 OR log.type = ANY($1))
-            AND ($2::uuid IS NULL OR log.correlation = $2)
+            AND ($2::uuid IS NULL OR log.correlation = $2) AND log.position < $5
         ORDER BY log.position DESC LIMIT $3
         "#,
         &filter.types,
         filter.correlation.map(|id| id.0),
         limit,
-        account.0
+        account.0,
+        before
     )
     .fetch_all(tx.conn())
     .await?;
-    rows.reverse();
     Ok(rows.into_iter().map(Event::from).collect())
 }
 

@@ -285,9 +285,17 @@ async fn nobody_sees_the_facts_of_another_account() {
             .unwrap()
             .is_none()
     );
-    assert!(crate::store::fact_list(&mut tx, "").await.unwrap().is_empty());
+    assert!(
+        crate::store::fact_list(&mut tx, "", "", 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let mut tx = story.hub.begin(&story.alice).await;
-    assert_eq!(crate::store::fact_list(&mut tx, "").await.unwrap().len(), 1);
+    assert_eq!(
+        crate::store::fact_list(&mut tx, "", "", 100).await.unwrap().len(),
+        1
+    );
     assert_eq!(
         crate::store::fact_history(&mut tx, "me.place", ALL, 10)
             .await

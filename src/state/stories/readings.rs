@@ -356,7 +356,7 @@ async fn a_reading_that_a_connector_brings_into_the_graph_is_a_fact_and_anything
         told.publish(NewEvent::of(&created).unwrap().about(id)).await;
     }
     let mut tx = told.story.hub.begin(&told.story.alice).await;
-    let facts = crate::store::fact_list(&mut tx, "").await.unwrap();
+    let facts = crate::store::fact_list(&mut tx, "", "", 100).await.unwrap();
     let seen: Vec<_> = facts
         .iter()
         .map(|fact| (fact.key.as_str(), fact.source.as_str(), &fact.value))
@@ -366,7 +366,7 @@ async fn a_reading_that_a_connector_brings_into_the_graph_is_a_fact_and_anything
         [("weather.outdoor", "connection/c1", &json!({ "wind": 3 }))]
     );
     assert!(
-        crate::store::fact_list(&mut tx, "home.")
+        crate::store::fact_list(&mut tx, "home.", "", 100)
             .await
             .unwrap()
             .is_empty()

@@ -49,7 +49,42 @@ async fn events_are_paged_filtered_and_ones_own() {
     .await;
     assert_eq!(page["items"][0]["subject"], first, "the oldest");
     let next = format!("/api/v1/events?after={}", page["next_after"]);
-    assert_eq!(house.subjects("alice-api", &next, 1).await, [second]);
+    assert_eq!(
+        house.subjects("alice-api", &next, 1).await,
+        std::slice::from_ref(&second)
+    );
+
+    let newest = json(
+        house
+            .call("alice-api", Method::GET, "/api/v1/events?limit=1")
+            .await,
+    )
+    .await;
+    assert_eq!(newest["items"][0]["subject"], second);
+    let older = json(
+        house
+            .call(
+                "alice-api",
+                Method::GET,
+                &format!("/api/v1/events?limit=1&before={}", newest["next_before"]),
+            )
+            .await,
+    )
+    .await;
+    assert_eq!(
+        older["items"][0]["subject"], first,
+        "and so back to the beginning"
+    );
+    assert_eq!(older["next_before"], Value::Null);
+    let both = house
+        .call("alice-api", Method::GET, "/api/v1/events?after=1&before=9")
+        .await;
+    assert_eq!(problem(both).await, 400, "one can't go both ways");
+    let live = house
+        .call("alice-api", Method::GET, "/api/v1/events/stream?before=9")
+        .await;
+    assert_eq!(problem(live).await, 400, "nothing new comes before");
+
     let other = json(
         house
             .call("alice-api", Method::GET, "/api/v1/events?type=no.Such")

@@ -299,13 +299,13 @@ impl LaneReader {
     }
 
     async fn park(&self, event: &Event, saved: Position, error: &HandleError) -> Result<Position, Halt> {
-        tracing::warn!(consumer = self.consumer.name(), event = %event.id, %error, "event parked");
-        metrics::counter!("allod_events_parked_total", "consumer" => self.consumer.name()).increment(1);
         let scope = Scope::new(event.account, Principal::System(self.consumer.name().to_owned()));
         let mut tx = self.runtime.access.begin(&scope, Cause::outside()).await?;
         store::parked_upsert(&mut tx, self.consumer.name(), event, &error.to_string()).await?;
         self.move_position(tx.conn(), event.position, saved).await?;
         tx.commit().await?;
+        tracing::warn!(consumer = self.consumer.name(), event = %event.id, %error, "event parked");
+        metrics::counter!("allod_events_parked_total", "consumer" => self.consumer.name()).increment(1);
         Ok(event.position)
     }
 }

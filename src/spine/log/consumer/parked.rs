@@ -23,19 +23,27 @@ pub struct Parked {
     pub parked_at: chrono::DateTime<chrono::Utc>,
 }
 
-/// The account's parked events, oldest first, at most 500.
+/// The account's parked events by position and consumer, those after such a place.
 ///
 /// # Errors
 /// [`AccessError::Database`].
-pub async fn parked_list(tx: &mut ScopedTx) -> Result<Vec<Parked>, AccessError> {
+pub async fn parked_list(
+    tx: &mut ScopedTx,
+    after: (Position, &str),
+    limit: i64,
+) -> Result<Vec<Parked>, AccessError> {
     let account = tx.account();
     Ok(sqlx::query_as!(
         Parked,
         r#"
         SELECT consumer, event AS "event: uuid::Uuid", position, reason, tries, parked_at
-        FROM spine.parked_event WHERE account = $1 ORDER BY position LIMIT 500
+        FROM spine.parked_event WHERE account = $1 AND (position, consumer) > ($2, $3)
+        ORDER BY position, consumer LIMIT $4
         "#,
-        account.0
+        account.0,
+        after.0,
+        after.1,
+        limit
     )
     .fetch_all(tx.conn())
     .await?)

@@ -13,7 +13,9 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
     let alice = hub.somebody();
     rules_change(&hub, &alice, &["one", "poison", "two"]).await;
     assert_eq!(marks(&hub.events(&alice).await), ["one", "two"]);
-    let parked = parked_list(&mut hub.begin(&alice).await).await.unwrap();
+    let parked = parked_list(&mut hub.begin(&alice).await, (0, ""), 500)
+        .await
+        .unwrap();
     assert_eq!(parked.len(), 1);
     assert_eq!(parked[0].reason, "this one is poison");
 
@@ -23,7 +25,10 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
         "still poison"
     );
     assert_eq!(
-        parked_list(&mut hub.begin(&alice).await).await.unwrap()[0].tries,
+        parked_list(&mut hub.begin(&alice).await, (0, ""), 500)
+            .await
+            .unwrap()[0]
+            .tries,
         2
     );
     poison.store(false, Ordering::SeqCst);
@@ -35,7 +40,7 @@ async fn a_poison_event_is_parked_with_its_reason_and_the_consumer_goes_on() {
     hub.settle().await;
     assert_eq!(marks(&hub.events(&alice).await), ["one", "two", "poison"]);
     assert!(
-        parked_list(&mut hub.begin(&alice).await)
+        parked_list(&mut hub.begin(&alice).await, (0, ""), 500)
             .await
             .unwrap()
             .is_empty()
@@ -75,7 +80,10 @@ async fn what_a_consumer_is_told_to_do_again_stands_in_the_audit_with_the_deed_o
     let (hub, poison) = marking_hub().await;
     let operator = hub.somebody();
     rules_change(&hub, &operator, &["poison", "one"]).await;
-    let event = parked_list(&mut hub.begin(&operator).await).await.unwrap()[0].event;
+    let event = parked_list(&mut hub.begin(&operator).await, (0, ""), 500)
+        .await
+        .unwrap()[0]
+        .event;
     let retry = async || hub.admin.parked_retry(&operator, "marks", event).await;
     let replay = async |consumer: &str| hub.admin.replay(&operator, consumer, Lane::Live, 0).await;
     let audit = async || {
@@ -116,7 +124,9 @@ async fn what_a_consumer_is_told_to_do_again_stands_in_the_audit_with_the_deed_o
     assert!(retry().await.is_err());
     assert_eq!(position().await, before);
     assert_eq!(marks(&hub.events(&operator).await), ["one"]);
-    let parked = parked_list(&mut hub.begin(&operator).await).await.unwrap();
+    let parked = parked_list(&mut hub.begin(&operator).await, (0, ""), 500)
+        .await
+        .unwrap();
     assert_eq!((parked.len(), parked[0].tries), (1, 1));
     constraint("DROP CONSTRAINT no_room").await;
 

@@ -54,7 +54,10 @@ async fn what_feeds_itself_is_stopped_by_the_depth_of_causes() {
     tx.publish(rule_changed("first")).unwrap();
     tx.commit().await.unwrap();
     hub.eventually("the last echo is parked", async || {
-        parked_list(&mut hub.begin(&alice).await).await.unwrap().pop()
+        parked_list(&mut hub.begin(&alice).await, (0, ""), 500)
+            .await
+            .unwrap()
+            .pop()
     })
     .await;
     assert_eq!(
@@ -152,7 +155,9 @@ async fn a_consumer_that_panics_or_is_cut_off_parks_that_event_with_a_true_reaso
     rules_change(&hub, &alice, &["one", "stumbles", "dawdles", "doubles"]).await;
     rules_change(&hub, &bob, &["stumbles"]).await;
     let reasons = async |scope| -> Vec<String> {
-        let parked = parked_list(&mut hub.begin(scope).await).await.unwrap();
+        let parked = parked_list(&mut hub.begin(scope).await, (0, ""), 500)
+            .await
+            .unwrap();
         parked.into_iter().map(|parked| parked.reason).collect()
     };
     let stumbled = "the consumer panicked: over its own feet";
@@ -165,7 +170,23 @@ async fn a_consumer_that_panics_or_is_cut_off_parks_that_event_with_a_true_reaso
         ]
     );
     assert_eq!(reasons(&bob).await, [stumbled]);
-    let event = parked_list(&mut hub.begin(&bob).await).await.unwrap()[0].event;
+    let mut walked = Vec::new();
+    let mut last = (0, String::new());
+    loop {
+        let page = parked_list(&mut hub.begin(&alice).await, (last.0, &last.1), 1)
+            .await
+            .unwrap();
+        let Some(parked) = page.into_iter().next() else {
+            break;
+        };
+        last = (parked.position, parked.consumer);
+        walked.push(parked.reason);
+    }
+    assert_eq!(walked, reasons(&alice).await, "a page at a time, too");
+    let event = parked_list(&mut hub.begin(&bob).await, (0, ""), 500)
+        .await
+        .unwrap()[0]
+        .event;
     let again = hub.admin.parked_retry(&bob, "clumsy", event).await;
     assert!(
         matches!(again, Err(HandleError::Poison(_))),
