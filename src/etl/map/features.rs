@@ -12,25 +12,24 @@ use crate::places::distance_m;
 const RADIUS_MAX_M: f64 = 100_000.0;
 
 pub(super) fn map(body: &[u8]) -> Result<Meaning, String> {
-    let unfit = |_| "this is no feature of GeoJSON".to_owned();
-    let value: Value = serde_json::from_slice(body).map_err(|_| "this is no GeoJSON".to_owned())?;
-    let feature = Feature::from_json_value(value).map_err(unfit)?;
+    let unfit = |_: serde_json::Error| "this is no feature of GeoJSON".to_owned();
+    let feature: Feature = serde_json::from_slice(body).map_err(unfit)?;
     let said = feature.properties.unwrap_or_default();
     let words = words(&said);
     let Some(geometry) = feature.geometry else {
         return ground::place(&words, None, None);
     };
-    match &geometry.value {
+    match geometry.value {
         GeometryValue::Point { coordinates } => {
             // Exactly 0, 0 is what programs write that know none.
-            let at = degrees(coordinates)?;
+            let at = degrees(&coordinates)?;
             ground::place(&words, (at != (0.0, 0.0)).then_some(at), None)
         }
         GeometryValue::Polygon { coordinates } => area(&words, coordinates.iter().flatten()),
         GeometryValue::MultiPolygon { coordinates } => area(&words, coordinates.iter().flatten().flatten()),
         GeometryValue::LineString { coordinates } => {
             let times = Times::of(&said);
-            ground::way(&words, &[line(coordinates, &times, None)?])
+            ground::way(&words, &[line(&coordinates, &times, None)?])
         }
         GeometryValue::MultiLineString { coordinates } => {
             let times = Times::of(&said);
