@@ -27,7 +27,7 @@ use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
 use crate::understand::{Outcome, Understanding, is_transient};
-use ahead::{Read, end, parts, read};
+use ahead::{Read, end, mean, parts, read};
 
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -89,27 +89,6 @@ impl RunImportHandler {
         tx.commit().await.map_err(JobError::retry)?;
         files::remove(&files::path(&self.0.settings.data_dir, job.account(), id)).await;
         Ok(())
-    }
-
-    /// Why a file that gave no record is not what it was said to be.
-    async fn nothing_in(&self, job: &JobContext, row: &ImportRow, position: i64) -> Option<&'static str> {
-        let (begins, reason): (&[u8], _) = match Format::recognise(&row.format)? {
-            Format::Vcard => (b"begin:vcard", "there is no card in the file (BEGIN:VCARD)"),
-            Format::Ical => (
-                b"begin:vcalendar",
-                "there is no calendar in the file (BEGIN:VCALENDAR)",
-            ),
-            _ => return None,
-        };
-        let path = files::path(&self.0.settings.data_dir, job.account(), row.id);
-        let mut start = Vec::new();
-        let file = tokio::fs::File::open(path).await.ok()?;
-        file.take(START_BYTES).read_to_end(&mut start).await.ok()?;
-        let is_empty = position > 0 || start.trim_ascii().is_empty();
-        let is_one = start
-            .windows(begins.len())
-            .any(|window| window.eq_ignore_ascii_case(begins));
-        (!is_empty && !is_one).then_some(reason)
     }
 
     /// All batches of the file, from where the import stands. While one is written the next is read.

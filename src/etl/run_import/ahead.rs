@@ -46,7 +46,7 @@ pub(super) fn read(mut splitter: Splitter, after: i64, hints: Hints) -> Ahead {
     })
 }
 
-fn mean(item: Item, hints: &Hints) -> Read {
+pub(super) fn mean(item: Item, hints: &Hints) -> Read {
     let meaning = match item.refused {
         Some(reason) => Err(reason.to_owned()),
         None => meaning(&item.record, hints),

@@ -199,7 +199,7 @@ async fn what_is_being_erased_is_hidden_at_once_and_does_not_come_back() {
     };
     let (status, receipt) = ask("POST", format!("/entities/{sam}/erase")).await;
     assert_eq!(status, 202);
-    let job: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    let job: Value = serde_json::from_str(&receipt).unwrap();
     let job = job["job"].as_str().unwrap().to_owned();
     for (method, path, status) in [
         ("GET", format!("/entities/{sam}"), 404),
@@ -223,7 +223,7 @@ async fn what_is_being_erased_is_hidden_at_once_and_does_not_come_back() {
 async fn a_series_goes_with_its_moved_occurrences_and_a_contact_leaves_no_id_in_a_group() {
     let hub = hub().await;
     let alice = hub.somebody();
-    let say = async |kind: &str, scheme: &str, value: &str, props: serde_json::Value| {
+    let say = async |kind: &str, scheme: &str, value: &str, props: Value| {
         let one = change(
             AssertedBy::Connector,
             "dav/1",

@@ -171,7 +171,11 @@ struct Lasts(Duration);
 
 impl Lasts {
     fn of(start: When, ends: Option<When>, by: Tz) -> Self {
-        let lasts = ends.map_or(Duration::zero(), |ends| ends.local(by) - start.local(by));
+        let lasts = match (start, ends) {
+            (_, None) => Duration::zero(),
+            (When::Instant(start), Some(When::Instant(ends))) => ends - start,
+            (start, Some(ends)) => ends.local(by) - start.local(by),
+        };
         let is_usual = lasts > Duration::zero() && lasts <= LASTS_MAX;
         Self(if is_usual { lasts } else { Duration::zero() })
     }
