@@ -7,6 +7,7 @@ mod apart;
 mod batches;
 mod contacts;
 mod exporting;
+mod ground;
 mod importing;
 mod letters;
 mod mailbox;

@@ -10,6 +10,7 @@ mod api;
 mod command_line;
 mod erasing;
 mod etl;
+mod folders;
 mod intentions;
 mod kill_points;
 mod media;

@@ -8,6 +8,9 @@ pub(crate) enum Format {
     Mbox,
     Csv,
     JsonLd,
+    /// Waypoints, routes and tracks.
+    Gpx,
+    GeoJson,
     /// Everything, with the files.
     Archive,
 }
@@ -21,6 +24,8 @@ impl Format {
             Self::Mbox => "mbox",
             Self::Csv => "csv",
             Self::JsonLd => "jsonld",
+            Self::Gpx => "gpx",
+            Self::GeoJson => "geojson",
             Self::Archive => "archive",
         }
     }
@@ -43,9 +48,16 @@ impl Format {
             "mbox" | "eml" | "application/mbox" | "message/rfc822" => Self::Mbox,
             "csv" | "text/csv" => Self::Csv,
             "jsonld" | "json" | "application/ld+json" | "application/json" => Self::JsonLd,
+            "gpx" | "application/gpx+xml" => Self::Gpx,
+            "geojson" | "application/geo+json" => Self::GeoJson,
             "archive" | "tar" | "application/x-tar" => Self::Archive,
             _ => return None,
         })
+    }
+
+    /// True if exports are written in it; files in the others are only read.
+    pub(crate) fn is_written(self) -> bool {
+        !matches!(self, Self::Gpx | Self::GeoJson)
     }
 
     /// Of one record in a file of this format.
@@ -65,6 +77,8 @@ impl Format {
             Self::Mbox => "application/mbox",
             Self::Csv => "text/csv",
             Self::JsonLd => "application/ld+json",
+            Self::Gpx => "application/gpx+xml",
+            Self::GeoJson => "application/geo+json",
             Self::Archive => "application/x-tar",
         }
     }
@@ -92,6 +106,8 @@ mod tests {
             Format::Mbox,
             Format::Csv,
             Format::JsonLd,
+            Format::Gpx,
+            Format::GeoJson,
             Format::Archive,
         ] {
             assert_eq!(Format::recognise(format.as_str()), Some(format));

@@ -155,7 +155,7 @@ async fn export_get(
     Query(query): Query<Export>,
 ) -> Result<Response, Problem> {
     let format = Format::recognise(&query.format)
-        .filter(|format| format.as_str() == query.format)
+        .filter(|format| format.as_str() == query.format && format.is_written())
         .ok_or_else(|| Problem::bad_request("`format` is archive, jsonld, vcard, ical, mbox or csv"))?;
     let mut tx = context.access.begin(&scope, Cause::outside()).await?;
     tx.audit("read", format!("export?format={}", format.as_str()), None)?;

@@ -90,6 +90,7 @@ fn known(place: Entity) -> Known {
         title: spelling(place.title.as_deref().unwrap_or_default()),
         address: spelling(address.unwrap_or_default()),
         circle: point(&place.props)
+            .filter(|_| place.props.get("geofence") != Some(&Value::Bool(false)))
             .map(|(latitude, longitude)| (latitude, longitude, radius_m.unwrap_or(RADIUS_DEFAULT_M))),
     }
 }
@@ -108,7 +109,7 @@ fn spelling(name: &str) -> String {
 }
 
 /// Great-circle distance in metres, by the haversine formula.
-fn distance_m(from: (f64, f64), to: (f64, f64)) -> f64 {
+pub(crate) fn distance_m(from: (f64, f64), to: (f64, f64)) -> f64 {
     let (lat_a, lat_b) = (from.0.to_radians(), to.0.to_radians());
     let (d_lat, d_lon) = (lat_b - lat_a, (to.1 - from.1).to_radians());
     let h = (d_lat / 2.0).sin().powi(2) + lat_a.cos() * lat_b.cos() * (d_lon / 2.0).sin().powi(2);

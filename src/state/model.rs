@@ -159,9 +159,12 @@ pub(crate) fn tells_where_i_am(devices: &[Entity], device: EntityId) -> bool {
     !devices.iter().any(primary) || devices.iter().any(|each| each.id == device && primary(each))
 }
 
-/// The circle of a Place; `None` if it has no usable position.
+/// The circle of a Place; `None` if it has no usable position, or is none to be in (`geofence: false`).
 pub(crate) fn geofence(place: &Entity) -> Option<Geofence> {
     let number = |name: &str| place.props.get(name).and_then(Value::as_f64);
+    if place.props.get("geofence") == Some(&Value::Bool(false)) {
+        return None;
+    }
     let (latitude, longitude) = (number("latitude")?, number("longitude")?);
     let radius_m = number("radius_m").unwrap_or(RADIUS_DEFAULT_M);
     let usable = (-90.0..=90.0).contains(&latitude)
@@ -269,6 +272,7 @@ mod tests {
             json!({ "latitude": "47", "longitude": 8.0 }),
             json!({ "latitude": 91.0, "longitude": 8.0 }),
             json!({ "latitude": 47.0, "longitude": -181.0 }),
+            json!({ "latitude": 47.0, "longitude": 8.0, "radius_m": 150, "geofence": false }),
             json!({ "latitude": 47.0, "longitude": 8.0, "radius_m": 0 }),
             json!({ "latitude": 47.0, "longitude": 8.0, "radius_m": -5 }),
             json!({ "latitude": 47.0, "longitude": 8.0, "radius_m": 1e12 }),

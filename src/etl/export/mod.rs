@@ -42,6 +42,7 @@ pub(crate) fn file_ending(format: Format) -> &'static str {
         Format::Csv => "csv",
         Format::JsonLd => "jsonld",
         Format::Archive => "tar",
+        Format::Gpx | Format::GeoJson => format.as_str(),
     }
 }
 
@@ -53,6 +54,7 @@ fn kinds(format: Format) -> Option<Vec<String>> {
         Format::Ical => &["Event", "Task"],
         Format::Mbox => &["Message"],
         Format::JsonLd | Format::Archive => return None,
+        Format::Gpx | Format::GeoJson => &[], // only read
     };
     Some(kinds.iter().map(|kind| (*kind).to_owned()).collect())
 }
@@ -214,7 +216,7 @@ impl Export {
             Format::JsonLd | Format::Archive => nodes::head(out),
             Format::Ical => calendar::head(out),
             Format::Csv => table::head(out),
-            Format::Vcard | Format::Mbox => {}
+            Format::Vcard | Format::Mbox | Format::Gpx | Format::GeoJson => {}
         }
     }
 
@@ -222,7 +224,7 @@ impl Export {
         match self.format {
             Format::JsonLd | Format::Archive => nodes::tail(out),
             Format::Ical => calendar::tail(out),
-            Format::Vcard | Format::Csv | Format::Mbox => {}
+            Format::Vcard | Format::Csv | Format::Mbox | Format::Gpx | Format::GeoJson => {}
         }
     }
 
@@ -247,6 +249,7 @@ impl Export {
                 Format::Csv => table::row(&exported, out),
                 Format::Ical => self.calendar.component(&exported, zone, out),
                 Format::Mbox => mails::mail(&self.context, tx, &exported, out).await?,
+                Format::Gpx | Format::GeoJson => {}
             }
         }
         Ok(true)

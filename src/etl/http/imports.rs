@@ -30,7 +30,7 @@ pub(super) struct ImportView {
     id: Uuid,
     /// The file's name.
     filename: String,
-    /// `vcard`, `ical`, `mbox`, `csv`, `jsonld` or `archive`.
+    /// `vcard`, `ical`, `mbox`, `csv`, `jsonld`, `gpx`, `geojson` or `archive`.
     format: String,
     /// `uploading`, `waiting`, `running`, `finished`, `cancelled` or `failed`.
     state: String,

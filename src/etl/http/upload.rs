@@ -25,7 +25,7 @@ const FILENAME_CHARS_MAX: usize = 200;
 pub(super) struct Upload {
     /// The file's name, for people; its ending tells the format if nothing else does.
     pub(super) filename: Option<String>,
-    /// `vcard`, `ical`, `mbox`, `csv`, `jsonld` or `archive`, or a media type.
+    /// `vcard`, `ical`, `mbox`, `csv`, `jsonld`, `gpx`, `geojson` or `archive`, or a media type.
     #[serde(rename = "type")]
     #[param(rename = "type")]
     pub(super) kind: Option<String>,
@@ -49,7 +49,7 @@ pub(super) fn format(upload: &Upload, headers: &HeaderMap) -> Result<Format, Pro
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "nothing says which format the file has",
         )
-        .hint("say `type`: vcard, ical, mbox, csv, jsonld or archive (a tar of `allod export`); other archives are unpacked first")
+        .hint("say `type`: vcard, ical, mbox, csv, jsonld, gpx, geojson or archive (a tar of `allod export`); other archives are unpacked first")
     })
 }
 

@@ -6,12 +6,15 @@
 mod alarm;
 mod contact;
 mod csv;
+mod features;
+mod ground;
 mod ical;
 mod jsonld;
 mod letter;
 mod mail;
 mod mime;
 mod text;
+mod tracks;
 mod vcard;
 mod zone;
 
@@ -116,7 +119,7 @@ pub(crate) struct End {
 }
 
 /// Of which records [`map`] knows how to read, in lower case.
-pub(crate) const MEDIA_TYPES: [&str; 8] = [
+pub(crate) const MEDIA_TYPES: [&str; 10] = [
     "text/vcard",
     "text/x-vcard",
     "text/directory",
@@ -125,6 +128,8 @@ pub(crate) const MEDIA_TYPES: [&str; 8] = [
     "message/global",
     "text/csv",
     "application/ld+json",
+    "application/gpx+xml",
+    "application/geo+json",
 ];
 
 /// The meaning of a record, or why it has none.
@@ -135,6 +140,8 @@ pub(crate) fn map(record: &RawRecord, hints: &Hints) -> Result<Meaning, String> 
         "message/rfc822" | "message/global" => mail::map(&record.body, hints),
         "text/csv" => csv::map(&record.body, hints),
         "application/ld+json" => jsonld::map(&record.body),
+        "application/gpx+xml" => tracks::map(&record.body),
+        "application/geo+json" => features::map(&record.body),
         _ => Err("there is no mapping for this media type".to_owned()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod calendars;
 mod cards;
+mod ground;
 mod hostile;
 mod mails;
 mod tables;
@@ -66,6 +67,8 @@ fn what_is_something_else_is_refused_without_a_word_of_its_content() {
         ("text/csv", "secret"),
         ("application/ld+json", "{\"@type\": \"secret\"}"),
         ("application/ld+json", "[[[["),
+        ("application/gpx+xml", "<gpx>secret"),
+        ("application/geo+json", "{\"type\": \"secret\"}"),
         ("application/pdf", "secret"),
     ] {
         let reason = map(&record(media_type, body), &hints()).unwrap_err();

@@ -10,6 +10,7 @@ mod lines;
 mod mails;
 pub(crate) mod nodes;
 mod rows;
+mod tracks;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -66,6 +67,7 @@ enum Pieces {
     Rows(rows::Rows),
     Nodes(nodes::Nodes<BufReader<File>>),
     Archived(archived::Archived),
+    Tracks(tracks::Tracks<BufReader<File>>),
 }
 
 /// Gives the records of a file.
@@ -96,6 +98,8 @@ impl Splitter {
             Format::Csv => Pieces::Rows(rows::Rows::new(file, bytes, TABLE_BYTES_MAX)?),
             Format::Archive => Pieces::Archived(archived::Archived::new(path)?),
             Format::JsonLd => Pieces::Nodes(nodes::Nodes::new(buffered(file), bytes, JSON_BYTES_MAX)?),
+            Format::GeoJson => Pieces::Nodes(nodes::Nodes::features(buffered(file), bytes, JSON_BYTES_MAX)?),
+            Format::Gpx => Pieces::Tracks(tracks::Tracks::new(buffered(file))),
         };
         Ok(Self { format, pieces })
     }
@@ -108,6 +112,7 @@ impl Splitter {
             Pieces::Rows(pieces) => pieces.next(),
             Pieces::Nodes(pieces) => pieces.next(),
             Pieces::Archived(pieces) => pieces.next(),
+            Pieces::Tracks(pieces) => pieces.next(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Nodes of JSON-LD: one a line in our own export; any other JSON-LD is read as a whole.
+//! Nodes of JSON-LD: one a line in our own export; any other JSON-LD is read as a whole, and so are the features of
+//! GeoJSON (RFC 7946).
 
 use std::io::{self, BufRead};
 
@@ -33,9 +34,9 @@ impl<R: BufRead> Nodes<R> {
             return Ok(Self::Lines { lines, line });
         }
         if bytes > whole_bytes_max {
-            let text =
-                format!("JSON-LD that isn't an allod export has at most {whole_bytes_max} bytes: split it");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            return Err(refused(format!(
+                "JSON-LD that isn't an allod export has at most {whole_bytes_max} bytes: split it"
+            )));
         }
         let mut text = line.trimmed().to_vec();
         text.push(b'\n');
@@ -44,26 +45,52 @@ impl<R: BufRead> Nodes<R> {
             Ok(Value::Array(nodes)) => nodes,
             Ok(Value::Object(mut node)) => match node.remove("@graph") {
                 Some(Value::Array(nodes)) => nodes,
+                _ if node.contains_key("features") => {
+                    return Err(refused(
+                        "the file is GeoJSON: say so (`--type geojson`)".to_owned(),
+                    ));
+                }
                 _ => vec![Value::Object(node)],
             },
-            _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the file is no JSON-LD",
-                ));
-            }
+            _ => return Err(refused("the file is no JSON-LD".to_owned())),
         };
         // The mark that ends our own export, which somebody has laid out anew.
         let nodes: Vec<Value> = nodes
             .into_iter()
             .filter(|node| node["@id"] != crate::export::END_MARK)
             .collect();
-        Ok(Self::Whole {
+        Ok(Self::whole(nodes, bytes))
+    }
+
+    /// The features of a collection, or the one that the file is.
+    pub(super) fn features(mut reader: R, bytes: u64, bytes_max: u64) -> io::Result<Self> {
+        if bytes > bytes_max {
+            return Err(refused(format!(
+                "GeoJSON has at most {bytes_max} bytes: split it"
+            )));
+        }
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text)?;
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        match serde_json::from_slice(text) {
+            Ok(Value::Object(mut file)) => match file.remove("features") {
+                Some(Value::Array(features)) => Ok(Self::whole(features, bytes)),
+                _ if file.get("type").is_some_and(|kind| kind == "Feature") => {
+                    Ok(Self::whole(vec![Value::Object(file)], bytes))
+                }
+                _ => Err(refused("the file has no features".to_owned())),
+            },
+            _ => Err(refused("the file is no GeoJSON".to_owned())),
+        }
+    }
+
+    fn whole(nodes: Vec<Value>, bytes: u64) -> Self {
+        Self::Whole {
             given: 0,
             all: nodes.len() as u64,
             nodes: nodes.into_iter(),
             bytes,
-        })
+        }
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
@@ -118,4 +145,8 @@ impl<R: BufRead> Lines<R> {
     fn rest(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         self.reader_mut().read_to_end(text).map(drop)
     }
+}
+
+fn refused(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

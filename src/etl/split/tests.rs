@@ -209,3 +209,64 @@ fn a_record_that_is_too_long_is_kept_by_its_beginning() {
     assert!(items[0].refused.is_some() && items[0].record.body.len() <= BEGINNING_BYTES);
     assert!(items[1].refused.is_none());
 }
+
+#[test]
+fn each_waypoint_route_and_track_of_a_gpx_file_is_a_document_of_its_own() {
+    let file = "<?xml version=\"1.0\"?>\n<!DOCTYPE gpx [<!ENTITY lol \"lol\">]>\n<gpx version=\"1.1\" creator=\"a &amp; b\" \
+        xmlns=\"http://www.topografix.com/GPX/1/1\"><metadata><name>no record</name></metadata>\n<wpt lat=\"1\" lon=\"2\"/>\
+        <wpt lat=\"3\" lon=\"4\"><name>&lt;B&gt;</name></wpt><extensions><x/></extensions><trk><trkseg><trkpt lat=\"1\" lon=\"2\"/>\
+        </trkseg></trk></gpx>\n";
+    let bodies = bodies(&split(Format::Gpx, file));
+    assert_eq!(bodies.len(), 3);
+    for body in &bodies {
+        assert!(
+            body.starts_with("<gpx version") && body.ends_with("</gpx>") && !body.contains("lol"),
+            "{body}"
+        );
+    }
+    assert!(
+        bodies[1].contains("&lt;B&gt;") && !bodies[1].contains("lat=\"1\""),
+        "{}",
+        bodies[1]
+    );
+}
+
+#[test]
+fn what_is_no_gpx_or_cut_off_says_so_after_what_it_gave() {
+    let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
+    for (file, whole, reason) in [
+        ("<kml></kml>", 0, "no GPX"),
+        ("<gpx><wpt lat=\"1\" lon=\"2\"></wpt><wpt lat=\"1\"", 1, "no XML"),
+        ("<gpx><wpt lat=\"1\" lon=\"2\"></wpt><wpt>", 1, "cut off"),
+        ("<gpx><wpt lat=\"1\" lon=\"2\"></wpt>", 1, "cut off"),
+        ("<gpx><wpt></rte></gpx>", 0, "no XML"),
+    ] {
+        std::fs::write(&path, file).unwrap();
+        let mut splitter = Splitter::open(&path, Format::Gpx).unwrap();
+        for _ in 0..whole {
+            assert_eq!(splitter.batch(0, 1, usize::MAX).unwrap().len(), 1, "{file}");
+        }
+        let error = splitter.batch(0, 1, usize::MAX).unwrap_err();
+        assert!(error.to_string().contains(reason), "{file}: {error}");
+    }
+    // A text without an end is given up long before memory is.
+    let endless = format!(
+        "<gpx><wpt lat=\"1\" lon=\"2\"><name>{}",
+        "a".repeat(RECORD_BYTES_MAX + 1_000_000)
+    );
+    std::fs::write(&path, endless).unwrap();
+    let error = Splitter::open(&path, Format::Gpx)
+        .unwrap()
+        .batch(0, 1, usize::MAX)
+        .unwrap_err();
+    assert!(error.to_string().contains("longer than a record"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn features_stand_in_a_collection_or_alone() {
+    let feature = r#"{"type":"Feature","geometry":null,"properties":{"name":"A"}}"#;
+    let collection = format!("{{\"type\":\"FeatureCollection\",\"features\":[{feature},{feature}]}}");
+    assert_eq!(split(Format::GeoJson, collection).len(), 2);
+    assert_eq!(split(Format::GeoJson, feature).len(), 1);
+}

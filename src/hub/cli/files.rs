@@ -7,16 +7,22 @@ use clap::{Args, Subcommand};
 
 use crate::commands::Paging;
 
-/// The formats of files, each also by how such a file's name ends.
-fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new([
+/// The formats of files that are written, each also by how such a file's name ends.
+fn written() -> [PossibleValue; 6] {
+    [
         PossibleValue::new("archive").alias("tar"),
         PossibleValue::new("jsonld"),
         PossibleValue::new("vcard").alias("vcf"),
         PossibleValue::new("csv"),
         PossibleValue::new("ical").alias("ics"),
         PossibleValue::new("mbox"),
-    ])
+    ]
+}
+
+/// The formats of files that are read.
+fn read() -> impl Iterator<Item = PossibleValue> {
+    let only_read = [PossibleValue::new("gpx"), PossibleValue::new("geojson")];
+    written().into_iter().chain(only_read)
 }
 
 #[derive(Debug, Args)]
@@ -24,10 +30,11 @@ fn formats() -> PossibleValuesParser {
 pub(crate) struct Import {
     #[command(subcommand)]
     pub(crate) command: Option<ImportCommand>,
-    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, or an allod export (JSON-LD, or an archive in tar).
+    /// The file: vCard, iCalendar, mbox or a mail, a CSV table of contacts, tracks and places (GPX, GeoJSON), or an allod
+    /// export (JSON-LD, or an archive in tar); or a folder of such files, or of mails (Maildir).
     pub(crate) file: Option<PathBuf>,
     /// What it is [default: by how the file's name ends].
-    #[arg(long = "type", value_name = "TYPE", value_parser = formats())]
+    #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(read()))]
     pub(crate) kind: Option<String>,
     /// Wait until it is done, and show how far it is.
     #[arg(long)]
@@ -61,7 +68,7 @@ pub(crate) enum ImportCommand {
 pub(crate) struct Export {
     /// archive (the graph with the files), jsonld (the graph), vcard (people, organizations, groups), csv (people and
     /// organizations), ical (events and tasks) or mbox (mails).
-    #[arg(long, value_parser = formats())]
+    #[arg(long, value_parser = PossibleValuesParser::new(written()))]
     pub(crate) format: String,
     /// Where to write it [default: the standard output].
     #[arg(short, long, value_name = "FILE")]

@@ -12,7 +12,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::{CommandError, Session, id};
+use super::{CommandError, Session, id, import_folder};
 use crate::cli::{Import, ImportCommand};
 use crate::client::{Upload, escape};
 use crate::render;
@@ -95,21 +95,30 @@ async fn file_import(
     let kind = kind
         .map(|kind| format!("&type={}", escape(kind)))
         .unwrap_or_default();
+    if path.is_dir() {
+        return import_folder::run(session, path, &kind).await;
+    }
     let mut import = upload(session, "/imports", path, &kind).await?;
-    let path = format!("/imports/{}", render::cell(&import, "id"));
     if wait {
-        while import["finished_at"].is_null() {
-            progress(&import);
-            tokio::time::sleep(LOOK_EVERY).await;
-            import = session.client.get(&path).await?;
-        }
-        progress_end();
+        import = finished(session, import).await?;
     }
     session.show(&import, told);
     match import["state"].as_str() {
         Some("failed" | "cancelled") => Err(CommandError::Unwell),
         _ => Ok(()),
     }
+}
+
+/// Waits until an import has ended, and shows how far it is.
+pub(super) async fn finished(session: &Session, mut import: Value) -> Result<Value, CommandError> {
+    let path = format!("/imports/{}", render::cell(&import, "id"));
+    while import["finished_at"].is_null() {
+        progress(&import);
+        tokio::time::sleep(LOOK_EVERY).await;
+        import = session.client.get(&path).await?;
+    }
+    progress_end();
+    Ok(import)
 }
 
 /// Hands a file over under its name; what the hub made of it.
@@ -121,8 +130,22 @@ pub(super) async fn upload(
 ) -> Result<Value, CommandError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let target = format!("{route}?filename={}{query}", escape(&name));
-    let body = pieces(path).await?;
-    let answer = session.client.stream(Method::POST, &target, Some(body)).await?;
+    hand_over(session, &target, pieces(path).await?).await
+}
+
+/// Hands bytes over to be imported under a name.
+pub(super) async fn send(
+    session: &Session,
+    name: &str,
+    query: &str,
+    body: Upload,
+) -> Result<Value, CommandError> {
+    let target = format!("/imports?filename={}{query}", escape(name));
+    hand_over(session, &target, body).await
+}
+
+async fn hand_over(session: &Session, target: &str, body: Upload) -> Result<Value, CommandError> {
+    let answer = session.client.stream(Method::POST, target, Some(body)).await?;
     let broken = |error: String| CommandError::Failed(format!("the hub did not answer: {error}"));
     let bytes = answer
         .collect()
@@ -152,7 +175,7 @@ async fn pieces(path: &Path) -> Result<Upload, CommandError> {
     Ok(StreamBody::new(chunks).boxed())
 }
 
-fn told(import: &Value) {
+pub(super) fn told(import: &Value) {
     let cell = |name: &str| render::cell(import, name);
     render::line(format!(
         "{} ({}): {}",

@@ -11,6 +11,7 @@ mod goal;
 mod graph;
 mod id;
 mod import;
+mod import_folder;
 mod job;
 mod media;
 mod page;
