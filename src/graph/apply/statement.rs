@@ -88,8 +88,8 @@ impl Work<'_> {
         let mut gone = store::unrecorded_list(tx, node, &self.asserter).await?;
         let mut revisions = Vec::new();
         if let Some(record) = record.map(RawRecordId) {
-            gone.extend(store::stated_list(tx, record).await?);
             revisions = store::raw_revisions(tx, record).await?;
+            gone.extend(store::stated_list(tx, &revisions).await?);
             store::restate(tx, record, &revisions, &[]).await?;
         }
         self.hold_begins(tx, &gone).await?;

@@ -14,22 +14,22 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+mod look;
+mod read;
+
+use look::Look;
+pub(crate) use look::Part;
+use read::{Waiting, read};
+
 use super::anchor::AnchorFile;
 use super::chain::{self, ChainKey};
 use super::reader;
 use super::wake::{CHANNEL, SealedBatch, Wake};
 use crate::backoff::Backoff;
 
-/// Rows a batch at the most, when many wait.
-const BATCH_ROWS: i64 = 5000;
 /// The floor when no wake-up comes, such as for rows that another process wrote.
 const POLL: Duration = Duration::from_millis(500);
-/// Rows that were put before others and committed so much later are found by the next look from the start.
-const LATE_ROWS: i64 = 50_000;
-/// Rows a batch at the most otherwise. Such a batch is handed to the consumers with what its events tell; of larger ones
-/// that is read from the log.
-const TOLD_EVENTS: i64 = 200;
-/// And of so many bytes.
+/// What the events of a batch tell is handed to the consumers up to so many bytes.
 const TOLD_BYTES: usize = 256 * 1024;
 /// Tries for one batch, while other sealers are quicker.
 const TRIES: u32 = 20;
@@ -95,7 +95,7 @@ async fn keep_sealing(sealer: Sealer, own: watch::Sender<i64>) {
     while !stop.is_cancelled() {
         match seal(&pool, &key, clock.as_ref(), look.next()).await {
             Ok(sealed) => {
-                look.moved(&sealed);
+                look.moved(sealed.rows, sealed.last_seq);
                 backoff.succeeded("sealer");
                 if let Some(batch) = sealed.batch {
                     wake.batch_sealed(batch);
@@ -155,56 +155,6 @@ pub(crate) struct Sealed {
     more: bool,
     /// What moved, if anything did.
     batch: Option<SealedBatch>,
-}
-
-/// What of the outbox a pass looks at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
-    /// What lies after this.
-    pub(crate) begin: i64,
-    /// A large batch instead of one that is handed on with its bodies.
-    pub(crate) many: bool,
-}
-
-impl Part {
-    fn rows(self) -> i64 {
-        if self.many { BATCH_ROWS } else { TOLD_EVENTS }
-    }
-}
-
-/// Where to begin looking in the outbox. What was moved leaves dead entries in its index until the next vacuum, by the
-/// million under load, and walking over them from the start would be most of a batch's work.
-struct Look {
-    begin: i64,
-    from_start: Instant,
-    many: bool,
-}
-
-impl Look {
-    fn new() -> Self {
-        Self {
-            begin: 0,
-            from_start: Instant::now(),
-            many: false,
-        }
-    }
-
-    /// Every [`POLL`] from the start, since a transaction that took its place before many others may commit last.
-    fn next(&mut self) -> Part {
-        if self.from_start.elapsed() >= POLL {
-            (self.begin, self.from_start) = (0, Instant::now());
-        }
-        Part {
-            begin: self.begin,
-            many: self.many,
-        }
-    }
-
-    /// Usually those who commit later stand close by: they are found at once. Who met many at once meets many again.
-    fn moved(&mut self, sealed: &Sealed) {
-        self.begin = self.begin.max(sealed.last_seq - LATE_ROWS);
-        self.many = sealed.rows >= TOLD_EVENTS;
-    }
 }
 
 /// Moves up to one batch of this part of the outbox. Returns at once when that is nothing.
@@ -317,82 +267,6 @@ fn kinds(rows: &[(i64, chain::Row)]) -> Vec<(Lane, String)> {
     kinds
 }
 
-/// The end of the log.
-struct Head {
-    position: i64,
-    batch: i64,
-    hash: Vec<u8>,
-}
-
-/// What lies in the outbox, and the end of the log at the same moment.
-struct Waiting {
-    head: Head,
-    /// In order, with where they lie.
-    rows: Vec<(i64, chain::Row)>,
-    bodies: Vec<Option<Vec<u8>>>,
-}
-
-/// The first rows of a part. They stay where they are until they are moved.
-async fn read(pool: &PgPool, part: Part) -> Result<Waiting, sqlx::Error> {
-    let found = sqlx::query!(
-        r#"
-        SELECT head.position, head.batch, head.hash, waiting.seq AS "seq?", waiting.id AS "id?",
-            waiting.type AS "kind?", waiting.version AS "version?", waiting.account AS "account?",
-            waiting.lane AS "lane?", waiting.subject AS "subject?", waiting.subject_version AS "subject_version?",
-            waiting.actor AS "actor?", waiting.occurred_at AS "occurred_at?", waiting.recorded_at AS "recorded_at?",
-            waiting.correlation AS "correlation?", waiting.causation AS "causation?", waiting.depth AS "depth?",
-            waiting.body_hash AS "body_hash?",
-            -- Many are read from the log by who wants them: their bodies are not even looked for.
-            CASE WHEN NOT $3 THEN (SELECT body FROM spine.event_body WHERE event = waiting.id) END AS "body?"
-        FROM spine.log_head AS head
-        LEFT JOIN LATERAL (SELECT * FROM spine.outbox WHERE seq > $2 ORDER BY seq LIMIT $1) AS waiting ON true
-        ORDER BY waiting.seq
-        "#,
-        part.rows(),
-        part.begin,
-        part.many
-    )
-    .fetch_all(pool)
-    .await?;
-    let mut waiting: Option<Waiting> = None;
-    for found in found {
-        let to = waiting.get_or_insert_with(|| Waiting {
-            head: Head {
-                position: found.position,
-                batch: found.batch,
-                hash: found.hash,
-            },
-            rows: Vec::new(),
-            bodies: Vec::new(),
-        });
-        let row = (|| {
-            let row = chain::Row {
-                position: 0, // known once they are linked
-                id: found.id?,
-                kind: found.kind?,
-                version: found.version?,
-                account: found.account?,
-                lane: found.lane?,
-                subject: found.subject,
-                subject_version: found.subject_version,
-                actor: found.actor?,
-                occurred_at: found.occurred_at?,
-                recorded_at: found.recorded_at?,
-                correlation: found.correlation?,
-                causation: found.causation,
-                depth: found.depth?,
-                body_hash: found.body_hash?,
-            };
-            Some((found.seq?, row))
-        })();
-        if let Some(row) = row {
-            to.rows.push(row);
-            to.bodies.push(found.body);
-        }
-    }
-    waiting.ok_or(sqlx::Error::RowNotFound)
-}
-
 /// Rows with their places in the chain.
 struct Linked {
     /// Where they lie in the outbox, in order.
@@ -420,47 +294,4 @@ fn link_all(rows: Vec<(i64, chain::Row)>, head: i64, before: &[u8]) -> Linked {
         linked.links.extend_from_slice(&linked.link);
     }
     linked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sealer_looks_close_behind_what_it_moved_and_now_and_then_from_the_start() {
-        let mut look = Look::new();
-        look.moved(&sealed(1, LATE_ROWS + 7));
-        assert_eq!(look.next().begin, 7);
-        look.moved(&sealed(0, 0)); // an empty pass, or a late row
-        assert_eq!(look.next().begin, 7, "it doesn't go back for one");
-        look.from_start -= POLL;
-        assert_eq!(look.next().begin, 0);
-        look.moved(&sealed(1, LATE_ROWS - 1));
-        assert_eq!(look.next().begin, 0, "few rows are all close by");
-    }
-
-    #[test]
-    fn large_batches_follow_on_one_that_was_full_until_few_wait() {
-        let mut look = Look::new();
-        let mut after = |rows| {
-            look.moved(&sealed(rows, 0));
-            look.next().rows()
-        };
-        assert_eq!(after(1), TOLD_EVENTS);
-        assert_eq!(after(TOLD_EVENTS), BATCH_ROWS);
-        assert_eq!(after(BATCH_ROWS), BATCH_ROWS);
-        assert_eq!(after(0), TOLD_EVENTS);
-    }
-
-    fn sealed(rows: i64, last_seq: i64) -> Sealed {
-        Sealed {
-            rows,
-            before: (0, Vec::new()),
-            head: rows,
-            link: Vec::new(),
-            last_seq,
-            more: false,
-            batch: None,
-        }
-    }
 }
