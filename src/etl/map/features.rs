@@ -84,7 +84,9 @@ fn area<'p>(words: &Words, positions: impl Iterator<Item = &'p Position>) -> Res
         )
     };
     let ((south, west), (north, east)) = corners.iter().fold((first, first), grown);
-    let middle = (f64::midpoint(south, north), f64::midpoint(west, east));
+    // To a decimetre.
+    let between = |one: f64, other: f64| (f64::midpoint(one, other) * 1e6).round() / 1e6;
+    let middle = (between(south, north), between(west, east));
     let radius_m = corners
         .iter()
         .map(|corner| distance_m(middle, *corner))

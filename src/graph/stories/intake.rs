@@ -230,7 +230,7 @@ fn friend(from: EntityId, to: EntityId) -> RelationChange {
 
 /// Who is somebody's friend, whose friend somebody is, and by what somebody is known.
 async fn known_of(hub: &TestHub, scope: &Scope, id: EntityId) -> (Vec<String>, Vec<String>) {
-    let detail = get(hub, scope, &format!("/entities/{id}")).await.1;
+    let detail = around::get(hub, scope, &format!("/entities/{id}")).await.1;
     let relation = |one: &Value| {
         let way = if one["from"] == json!(id) { "to" } else { "from" };
         format!("{way} {}", one["other_title"].as_str().unwrap())
