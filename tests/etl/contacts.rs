@@ -76,7 +76,8 @@ async fn whose_card_comes_after_the_groups_is_in_it_by_the_groups_word() {
             alice.entities("Person").await,
             alice.count("relation WHERE true").await
         ),
-        (0, 0)
+        (1, 0),
+        "nobody but Alice herself"
     );
     let both = [person("urn:uuid:kim", ""), person("stranger", "")].concat();
     alice

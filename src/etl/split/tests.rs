@@ -6,7 +6,14 @@ fn split(format: Format, text: impl AsRef<[u8]>) -> Vec<Item> {
     let text = text.as_ref();
     let path = std::env::temp_dir().join(format!("allod-etl-{}", uuid::Uuid::now_v7().simple()));
     std::fs::write(&path, text).unwrap();
-    let items = Splitter::open(&path, format).and_then(|mut splitter| splitter.batch(0, 1_000, usize::MAX));
+    let items = Splitter::open(&path, format).and_then(|mut splitter| {
+        let items = splitter.batch(0, 1_000, usize::MAX)?;
+        assert!(
+            splitter.batch(0, 1_000, usize::MAX)?.is_empty(),
+            "there are no more"
+        );
+        Ok(items)
+    });
     // Going on after each record gives exactly those that follow.
     if let Ok(items) = &items {
         for (at, item) in items.iter().enumerate() {

@@ -14,6 +14,7 @@ pub(super) struct Tracks<R> {
     /// The opening tag of the file, under which each record stands.
     root: Option<BytesStart<'static>>,
     buffer: Vec<u8>,
+    is_over: bool,
 }
 
 impl<R: BufRead> Tracks<R> {
@@ -24,11 +25,12 @@ impl<R: BufRead> Tracks<R> {
             reader,
             root: None,
             buffer: Vec::new(),
+            is_over: false,
         }
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
-        loop {
+        while !self.is_over {
             match self.read()? {
                 Event::Start(tag) => match &self.root {
                     None if tag.local_name().as_ref() == b"gpx" => self.root = Some(tag),
@@ -43,12 +45,13 @@ impl<R: BufRead> Tracks<R> {
                         }
                     }
                 },
-                Event::End(_) => return Ok(None),
+                Event::End(_) => self.is_over = true,
                 Event::Eof if self.root.is_none() => return Ok(None),
                 Event::Eof => return Err(refused("the file is cut off: </gpx> is missing")),
                 _ => {}
             }
         }
+        Ok(None)
     }
 
     /// All of an element, whose beginning was read, into a document, or into nothing.
