@@ -2,6 +2,7 @@
 -- only.
 
 CREATE TABLE plugins.stream (
+    id uuid PRIMARY KEY,
     account uuid NOT NULL,
     connection uuid NOT NULL REFERENCES plugins.connection ON DELETE CASCADE,
     -- As the manifest declares it, and which part of it (a folder, an address book); '' if it has none.
@@ -32,7 +33,7 @@ CREATE TABLE plugins.stream (
     failures integer NOT NULL,
     class text CHECK (class IN ('configuration', 'transient', 'bug')),
     reason text NOT NULL,
-    PRIMARY KEY (connection, name, part)
+    UNIQUE (connection, name, part)
 );
 CREATE INDEX stream_due ON plugins.stream (next_at);
 CREATE INDEX stream_account ON plugins.stream (account);
@@ -42,7 +43,7 @@ CREATE POLICY own ON plugins.stream TO allod_app
     USING (account = (SELECT spine.account())) WITH CHECK (account = (SELECT spine.account()));
 CREATE POLICY look_up ON plugins.stream FOR SELECT TO allod_definer USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON plugins.stream TO allod_app;
-GRANT SELECT (account, connection, name, part, next_at) ON plugins.stream TO allod_definer;
+GRANT SELECT (id, account, connection, next_at) ON plugins.stream TO allod_definer;
 
 CREATE TABLE plugins.kept (
     account uuid NOT NULL,
@@ -58,11 +59,11 @@ CREATE POLICY own ON plugins.kept TO allod_app
     USING (account = (SELECT spine.account())) WITH CHECK (account = (SELECT spine.account()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON plugins.kept TO allod_app;
 
--- Streams that are to be read by a moment, for the hub's own timekeeper. Names only.
+-- Streams that are to be read by a moment, for the hub's own timekeeper. Ids only.
 CREATE FUNCTION plugins.streams_due(at timestamptz)
-    RETURNS TABLE (account uuid, plugin text, connection uuid, name text, part text)
+    RETURNS TABLE (account uuid, plugin text, connection uuid, stream uuid)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.account, c.plugin, s.connection, s.name, s.part
+    SELECT s.account, c.plugin, s.connection, s.id
     FROM plugins.stream AS s JOIN plugins.connection AS c ON c.id = s.connection
     WHERE s.next_at <= $1 AND NOT c.paused
     ORDER BY s.next_at LIMIT 1000

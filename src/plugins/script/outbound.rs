@@ -57,6 +57,8 @@ pub(crate) struct Outbound {
     pub(crate) posted: Posted,
     /// The status of the last answer.
     pub(crate) last_status: Option<StatusCode>,
+    /// When the last answer says that asking makes sense again.
+    pub(crate) last_retry_after: Option<Duration>,
 }
 
 impl std::fmt::Debug for Outbound {
@@ -100,6 +102,7 @@ impl Outbound {
             now,
             posted: Posted::No,
             last_status: None,
+            last_retry_after: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Outbound {
             self.get(&asked).await?
         };
         self.last_status = Some(response.status);
+        self.last_retry_after = retry_after(&response, self.now);
         Ok(to_script(&response))
     }
 

@@ -1,0 +1,380 @@
+//! A stream's checkpoint and what follows from it: which reading comes next, when, and how far one is.
+//!
+//! Pure. Invariant: a reading that was interrupted goes on; only its end decides what comes next. Begin with
+//! [`Stream::after`].
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{ConnectionId, Lane};
+use serde_json::Value;
+use spine::ports::{Mode, SyncError};
+use uuid::Uuid;
+
+use crate::manifest::StreamSpec;
+use crate::model::Health;
+
+/// A job that reads is queued; should it get lost, the timekeeper queues another after this.
+pub(crate) const LEASE: TimeDelta = TimeDelta::minutes(10);
+
+/// Which stream of a connection, or which part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) connection: ConnectionId,
+    pub(crate) stream: String,
+    pub(crate) part: String,
+}
+
+/// How a stream stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stream {
+    pub(crate) id: Uuid,
+    pub(crate) name: Name,
+    pub(crate) mode: Mode,
+    pub(crate) cursor: Option<Value>,
+    /// Counts the commits of pages.
+    pub(crate) page: i64,
+    pub(crate) under_way: bool,
+    pub(crate) done: i64,
+    pub(crate) busy_ms: i64,
+    pub(crate) estimate: Option<i64>,
+    pub(crate) taken: i64,
+    pub(crate) known: i64,
+    pub(crate) parked: i64,
+    pub(crate) read_at: Option<DateTime<Utc>>,
+    pub(crate) whole_at: Option<DateTime<Utc>>,
+    /// `None`: not by itself.
+    pub(crate) next_at: Option<DateTime<Utc>>,
+    pub(crate) failures: i32,
+    pub(crate) class: Option<Class>,
+    pub(crate) reason: String,
+}
+
+/// Whose fault an error is, and so who can mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The owner's to change: a setting, a secret.
+    Configuration,
+    /// The network's or the provider's, and perhaps only now.
+    Transient,
+    /// The pack's or the hub's.
+    Bug,
+}
+
+impl Class {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Transient => "transient",
+            Self::Bug => "bug",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Configuration, Self::Transient, Self::Bug]
+            .into_iter()
+            .find(|class| class.as_str() == name)
+    }
+
+    /// Of an error, with the health that the connection has by it. `None`: the database is away, which says nothing.
+    pub(crate) fn of(error: &SyncError) -> Option<(Self, Health)> {
+        Some(match error {
+            SyncError::Access(_) => return None,
+            SyncError::Refused(_) => (Self::Configuration, Health::NeedsReauthorisation),
+            SyncError::Configuration(_) => (Self::Configuration, Health::Failed),
+            SyncError::Transient { .. } => (Self::Transient, Health::Retrying),
+            SyncError::CursorLost(_) | SyncError::Bug(_) => (Self::Bug, Health::Failed),
+        })
+    }
+
+    /// How long to wait after so many failures in a row; `None`: for the owner. `chance` in 0..1 spreads it.
+    pub(crate) fn delay(self, failures: i32, chance: f64) -> Option<Duration> {
+        let (first, longest) = match self {
+            Self::Configuration => return None,
+            Self::Transient => (30, 3600),
+            Self::Bug => (300, 86_400),
+        };
+        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(0).min(16);
+        let whole = Duration::from_secs(first << doublings).min(Duration::from_secs(longest));
+        Some(whole.mul_f64(0.75 + chance / 4.0))
+    }
+}
+
+/// What a page did, for the checkpoint.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Did {
+    pub(crate) records: i64,
+    pub(crate) taken: i64,
+    pub(crate) known: i64,
+    pub(crate) parked: i64,
+    pub(crate) busy_ms: i64,
+    pub(crate) cursor: Option<Value>,
+    pub(crate) more: bool,
+    pub(crate) estimate: Option<i64>,
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Stream {
+    /// One that was never read.
+    pub(crate) fn new(name: Name, now: DateTime<Utc>) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            name,
+            mode: Mode::Full,
+            cursor: None,
+            page: 0,
+            under_way: false,
+            done: 0,
+            busy_ms: 0,
+            estimate: None,
+            taken: 0,
+            known: 0,
+            parked: 0,
+            read_at: None,
+            whole_at: None,
+            next_at: Some(now),
+            failures: 0,
+            class: None,
+            reason: String::new(),
+        }
+    }
+
+    /// As the reading that begins now has it: once in a while all is read again.
+    pub(crate) fn begun(mut self, spec: &StreamSpec, now: DateTime<Utc>) -> Self {
+        let is_due = |every: Duration| {
+            let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
+            self.whole_at.is_some_and(|at| now - at >= every)
+        };
+        if !self.under_way && self.mode == Mode::Incremental && spec.reconcile_every.is_some_and(is_due) {
+            (self.mode, self.cursor) = (Mode::Reconcile, None);
+        }
+        if !self.under_way {
+            (self.done, self.busy_ms, self.estimate) = (0, 0, None);
+        }
+        self
+    }
+
+    /// In which lane its records are told: what a first reading brings is history.
+    pub(crate) fn lane(&self, spec: &StreamSpec) -> Lane {
+        if self.whole_at.is_none() || self.mode == Mode::Reconcile {
+            Lane::Backfill
+        } else {
+            spec.lane
+        }
+    }
+
+    /// The stream after a page.
+    pub(crate) fn after(&self, spec: &StreamSpec, did: &Did, now: DateTime<Utc>) -> Self {
+        let mut after = self.clone();
+        after.page += 1;
+        after.done += did.records;
+        after.busy_ms += did.busy_ms;
+        after.taken += did.taken;
+        after.known += did.known;
+        after.parked += did.parked;
+        after.estimate = did.estimate.or(self.estimate).map(|all| all.max(after.done));
+        (after.failures, after.class, after.reason) = (0, None, String::new());
+        after.under_way = did.more;
+        after.cursor = did.cursor.clone().or_else(|| self.cursor.clone());
+        let wait = did.wait.and_then(|wait| TimeDelta::from_std(wait).ok());
+        if did.more {
+            after.next_at = Some(now + wait.unwrap_or_default().max(LEASE));
+            return after;
+        }
+        after.read_at = Some(now);
+        if self.mode != Mode::Incremental {
+            after.whole_at = Some(now);
+        }
+        after.mode = if spec.modes.contains(&Mode::Incremental) && after.cursor.is_some() {
+            Mode::Incremental
+        } else {
+            after.cursor = None;
+            Mode::Full
+        };
+        let every = spec.every.and_then(|every| TimeDelta::from_std(every).ok());
+        after.next_at = every.map(|every| now + every.max(wait.unwrap_or_default()));
+        after
+    }
+
+    /// The stream after no page came.
+    pub(crate) fn failed(&self, error: &SyncError, class: Class, now: DateTime<Utc>, chance: f64) -> Self {
+        let mut after = self.clone();
+        after.failures = after.failures.saturating_add(1);
+        (after.class, after.reason) = (Some(class), error.to_string());
+        let said = match error {
+            SyncError::Transient { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        let wait = class
+            .delay(after.failures, chance)
+            .map(|delay| said.unwrap_or(delay));
+        after.next_at = wait.and_then(|wait| Some(now + TimeDelta::from_std(wait).ok()?));
+        after
+    }
+
+    /// Read from its beginning, since the source doesn't know the place any more.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            mode: Mode::Full,
+            cursor: None,
+            under_way: false,
+            page: self.page + 1,
+            ..self.clone()
+        }
+    }
+
+    /// Seconds until the reading is at its end, at the pace so far.
+    pub(crate) fn remaining_s(&self) -> Option<i64> {
+        let left = self.estimate? - self.done;
+        let is_known = self.under_way && self.done > 0 && self.busy_ms > 0;
+        is_known.then(|| left.max(0).saturating_mul(self.busy_ms) / self.done / 1000)
+    }
+
+    /// How far the reading is, in words: `12,400 of about 58,000, 6 min left`. None if none is under way.
+    pub(crate) fn progress(&self) -> Option<String> {
+        if !self.under_way {
+            return None;
+        }
+        let mut text = grouped(self.done);
+        if let Some(all) = self.estimate {
+            text += &format!(" of about {}", grouped(all));
+        }
+        if let Some(left) = self.remaining_s() {
+            text += &match left {
+                0..60 => format!(", {left} s left"),
+                60..7200 => format!(", {} min left", (left + 30) / 60),
+                _ => format!(", {} h left", (left + 1800) / 3600),
+            };
+        }
+        Some(text)
+    }
+}
+
+/// With commas: 12,400.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(modes: &[Mode]) -> StreamSpec {
+        StreamSpec {
+            name: "mail".into(),
+            description: String::new(),
+            function: None,
+            modes: modes.to_vec(),
+            pushed: false,
+            every: Some(Duration::from_secs(900)),
+            reconcile_every: Some(Duration::from_secs(86_400)),
+            lane: Lane::Live,
+            found_by: None,
+        }
+    }
+
+    fn stream() -> Stream {
+        let name = Name {
+            connection: ConnectionId::new(),
+            stream: "mail".into(),
+            part: String::new(),
+        };
+        Stream::new(name, at(0))
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn page(records: i64, cursor: i64, more: bool) -> Did {
+        Did {
+            records,
+            taken: records,
+            busy_ms: 1000,
+            cursor: Some(json!(cursor)),
+            more,
+            estimate: Some(58_000),
+            ..Did::default()
+        }
+    }
+
+    #[test]
+    fn a_first_reading_is_history_and_what_comes_after_is_live_and_begins_at_its_cursor() {
+        let spec = spec(&[Mode::Full, Mode::Incremental]);
+        let first = stream().begun(&spec, at(0));
+        assert_eq!(first.lane(&spec), Lane::Backfill);
+        let half = first.after(&spec, &page(100, 1, true), at(1)).begun(&spec, at(2));
+        assert_eq!((half.mode, half.lane(&spec)), (Mode::Full, Lane::Backfill));
+        let whole = half.after(&spec, &page(100, 2, false), at(3));
+        assert_eq!((whole.mode, whole.cursor.clone()), (Mode::Incremental, Some(json!(2))));
+        assert_eq!((whole.done, whole.page, whole.next_at), (200, 2, Some(at(903))));
+        let next = whole.begun(&spec, at(903));
+        assert_eq!((next.lane(&spec), next.done), (Lane::Live, 0));
+    }
+
+    #[test]
+    fn all_is_read_again_once_in_a_while_but_never_in_the_middle_of_a_reading() {
+        let spec = spec(&[Mode::Full, Mode::Incremental]);
+        let whole = stream().after(&spec, &page(1, 1, false), at(0));
+        let day = 86_400;
+        let again = whole.clone().begun(&spec, at(day));
+        assert_eq!((again.mode, again.cursor.clone()), (Mode::Reconcile, None));
+        assert_eq!(again.lane(&spec), Lane::Backfill);
+        let under_way = whole.after(&spec, &page(1, 2, true), at(1)).begun(&spec, at(2 * day));
+        assert_eq!((under_way.mode, under_way.cursor), (Mode::Incremental, Some(json!(2))));
+        let known = again.after(&spec, &page(1, 7, false), at(day)).begun(&spec, at(day + 1));
+        assert_eq!((known.mode, known.cursor), (Mode::Incremental, Some(json!(7))));
+    }
+
+    #[test]
+    fn a_stream_without_increments_is_read_whole_each_time() {
+        let spec = spec(&[Mode::Full]);
+        let whole = stream().after(&spec, &page(1, 1, false), at(0));
+        assert_eq!((whole.mode, whole.cursor.clone()), (Mode::Full, None));
+        assert_eq!(whole.begun(&spec, at(86_400)).mode, Mode::Full);
+    }
+
+    #[test]
+    fn progress_is_told_as_a_person_would() {
+        let spec = spec(&[Mode::Full]);
+        let told = |done: i64, busy_ms: i64| {
+            let did = Did { busy_ms, ..page(done, 1, true) };
+            stream().after(&spec, &did, at(0)).progress().unwrap()
+        };
+        assert_eq!(told(12_400, 97_900), "12,400 of about 58,000, 6 min left");
+        assert_eq!(told(57_000, 57_000), "57,000 of about 58,000, 1 s left");
+        assert_eq!(told(100, 60_000), "100 of about 58,000, 10 h left");
+        assert_eq!(told(60_000, 1), "60,000 of about 60,000, 0 s left", "an estimate may be too low");
+        let unknown = Did { estimate: None, ..page(1, 1, true) };
+        assert_eq!(stream().after(&spec, &unknown, at(0)).progress().unwrap(), "1");
+        assert_eq!(stream().after(&spec, &page(1, 1, false), at(0)).progress(), None);
+    }
+
+    #[test]
+    fn delays_grow_to_an_hour_or_a_day_and_what_the_source_says_comes_first() {
+        let delays: Vec<u64> = [1, 2, 3, 20].map(|n| Class::Transient.delay(n, 1.0).unwrap().as_secs()).into();
+        assert_eq!(delays, [30, 60, 120, 3600]);
+        assert_eq!(Class::Bug.delay(i32::MAX, 1.0).unwrap().as_secs(), 86_400);
+        assert_eq!(Class::Configuration.delay(1, 1.0), None, "it waits for the owner");
+        let error = SyncError::Transient {
+            reason: "busy".into(),
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        let failed = stream().failed(&error, Class::Transient, at(0), 1.0);
+        assert_eq!((failed.next_at, failed.failures), (Some(at(7)), 1));
+        let refused = SyncError::Refused("no".into());
+        let (class, health) = Class::of(&refused).unwrap();
+        assert_eq!(health, Health::NeedsReauthorisation);
+        assert_eq!(stream().failed(&refused, class, at(0), 1.0).next_at, None);
+    }
+}
