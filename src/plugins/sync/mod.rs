@@ -89,6 +89,7 @@ impl Sync {
             return Ok(Turned::Ended("the stream is gone, or its connection paused"));
         };
         let ask = Ask {
+            scope: who.0.clone(),
             stream: turn.spec.name.clone(),
             part: turn.stream.name.part.clone(),
             mode: turn.stream.mode,

@@ -113,6 +113,8 @@ impl Mode {
 /// Which page is asked for.
 #[derive(Debug, Clone)]
 pub struct Ask {
+    /// In whose name a connector reads and writes tables of its own. Records it gives to whoever asks.
+    pub scope: Scope,
     /// The stream's name in the manifest, such as `mail`.
     pub stream: String,
     /// Which part of it, such as a folder; empty if it has none.
