@@ -223,14 +223,15 @@ install_hub() {
 
 # npm's packages for tests/pgboss, among them the Node that pg-boss needs; again only when package.json changes.
 node_packages() {
-    local folder=$root/tests/pgboss
-    if [ -x "$folder/node_modules/.bin/node" ] && cmp -s "$folder/package.json" "$folder/node_modules/.installed" &&
-        "$folder/node_modules/.bin/node" --version >/dev/null 2>&1; then
-        return 0
-    fi
-    (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
-    "$folder/node_modules/.bin/node" --version
-    cp "$folder/package.json" "$folder/node_modules/.installed"
+    local folder node=$root/tests/pgboss/node_modules/.bin/node
+    for folder in "$root/tests/pgboss" "$root/tests/vendors"; do
+        if cmp -s "$folder/package.json" "$folder/node_modules/.installed" && "$node" --version >/dev/null 2>&1; then
+            continue
+        fi
+        (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+        "$node" --version
+        cp "$folder/package.json" "$folder/node_modules/.installed"
+    done
 }
 
 # start_cluster DIR [durable]: a throwaway PostgreSQL with its socket in DIR, made and run by an unprivileged user.

@@ -19,4 +19,5 @@ mod owner;
 mod queue_interop;
 mod starting;
 mod support;
+mod syncing;
 mod webhooks;

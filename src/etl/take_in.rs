@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use spine::ports::{
-    GraphError, IntakeBatch, Ports, RawRecord, Received, Understood, UnderstandRecords, speaks_as,
+    GraphError, IntakeBatch, Ports, RawRecord, Received, UnderstandRecords, Understood, speaks_as,
 };
 use spine::{Context, ScopedTx};
 

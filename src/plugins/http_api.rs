@@ -22,6 +22,7 @@ use crate::stream::Class;
 
 mod change;
 mod retry;
+mod sync;
 mod view;
 
 use change::{Checked, ConnectionChange, NewConnection, NewSecrets};
@@ -35,6 +36,7 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
         .routes(routes!(connection_pause))
         .routes(routes!(connection_resume))
         .routes(routes!(connection_reconcile))
+        .routes(routes!(sync::connection_sync))
         .routes(routes!(connection_test))
         .routes(routes!(secrets_set))
         .routes(routes!(retry::record_retry))
@@ -157,8 +159,11 @@ async fn connection_show(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let (_, connection) = begin_on(&manager, &caller, id).await?;
-    Ok(Json(ConnectionView::of(&manager, connection)))
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
+    let streams = store::streams_by_connection(&mut tx, id).await?;
+    Ok(Json(
+        ConnectionView::of(&manager, connection).with_streams(streams),
+    ))
 }
 
 /// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Another host is

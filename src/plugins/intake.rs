@@ -176,7 +176,12 @@ impl Intake<'_> {
     }
 
     /// False: it was taken in before.
-    pub(crate) async fn one(&self, tx: &mut ScopedTx, record: &Record, received: &Received<'_>) -> Result<bool, Unfit> {
+    pub(crate) async fn one(
+        &self,
+        tx: &mut ScopedTx,
+        record: &Record,
+        received: &Received<'_>,
+    ) -> Result<bool, Unfit> {
         match record {
             Record::CallStarted(call) => self.call(tx, call, received, true).await,
             Record::CallStatus(call) => self.call(tx, call, received, false).await,

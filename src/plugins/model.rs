@@ -176,8 +176,16 @@ pub(crate) fn credentials(
             .map(|text| Zeroizing::new(text.to_owned()))
             .ok_or_else(|| Failure::Configuration(format!("the secret `{name}` is missing"))),
     };
+    // A secret that may be left out leaves the request without a sign of who asks.
+    let is_left_out = |reference: &ValueRef| match reference {
+        ValueRef::Setting(_) => false,
+        ValueRef::Secret(name) => {
+            !secrets.contains_key(name) && manifest.secret(name).is_some_and(|secret| !secret.required)
+        }
+    };
     Ok(match &manifest.auth {
         None => None,
+        Some(Auth::Bearer { token: one } | Auth::Basic { password: one, .. }) if is_left_out(one) => None,
         Some(Auth::Basic { user, password }) => Some(Credentials::Basic {
             user: value(user)?,
             password: value(password)?,

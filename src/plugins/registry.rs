@@ -98,7 +98,10 @@ fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, 
     let text = read_text(&folder.join("plugin.toml"), &file)?;
     let manifest = manifest::read(&file, id, &text).map_err(|error| error.to_string())?;
     let Code::Script(name) = &manifest.code else {
-        return Ok(Pack { manifest, script: None });
+        return Ok(Pack {
+            manifest,
+            script: None,
+        });
     };
     let file = format!("{id}/{name}");
     let source = read_text(&folder.join(name), &file)?;
@@ -151,7 +154,10 @@ fn expected_functions(manifest: &Manifest) -> Vec<(String, usize)> {
             .iter()
             .map(|webhook| (webhook.function.clone(), 2)),
     );
-    let reading = manifest.streams.iter().filter_map(|stream| stream.function.clone());
+    let reading = manifest
+        .streams
+        .iter()
+        .filter_map(|stream| stream.function.clone());
     expected.extend(reading.map(|function| (function, 3)));
     expected
 }

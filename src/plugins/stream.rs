@@ -316,7 +316,10 @@ mod tests {
         let half = first.after(&spec, &page(100, 1, true), at(1)).begun(&spec, at(2));
         assert_eq!((half.mode, half.lane(&spec)), (Mode::Full, Lane::Backfill));
         let whole = half.after(&spec, &page(100, 2, false), at(3));
-        assert_eq!((whole.mode, whole.cursor.clone()), (Mode::Incremental, Some(json!(2))));
+        assert_eq!(
+            (whole.mode, whole.cursor.clone()),
+            (Mode::Incremental, Some(json!(2)))
+        );
         assert_eq!((whole.done, whole.page, whole.next_at), (200, 2, Some(at(903))));
         let next = whole.begun(&spec, at(903));
         assert_eq!((next.lane(&spec), next.done), (Lane::Live, 0));
@@ -330,9 +333,16 @@ mod tests {
         let again = whole.clone().begun(&spec, at(day));
         assert_eq!((again.mode, again.cursor.clone()), (Mode::Reconcile, None));
         assert_eq!(again.lane(&spec), Lane::Backfill);
-        let under_way = whole.after(&spec, &page(1, 2, true), at(1)).begun(&spec, at(2 * day));
-        assert_eq!((under_way.mode, under_way.cursor), (Mode::Incremental, Some(json!(2))));
-        let known = again.after(&spec, &page(1, 7, false), at(day)).begun(&spec, at(day + 1));
+        let under_way = whole
+            .after(&spec, &page(1, 2, true), at(1))
+            .begun(&spec, at(2 * day));
+        assert_eq!(
+            (under_way.mode, under_way.cursor),
+            (Mode::Incremental, Some(json!(2)))
+        );
+        let known = again
+            .after(&spec, &page(1, 7, false), at(day))
+            .begun(&spec, at(day + 1));
         assert_eq!((known.mode, known.cursor), (Mode::Incremental, Some(json!(7))));
     }
 
@@ -348,21 +358,33 @@ mod tests {
     fn progress_is_told_as_a_person_would() {
         let spec = spec(&[Mode::Full]);
         let told = |done: i64, busy_ms: i64| {
-            let did = Did { busy_ms, ..page(done, 1, true) };
+            let did = Did {
+                busy_ms,
+                ..page(done, 1, true)
+            };
             stream().after(&spec, &did, at(0)).progress().unwrap()
         };
         assert_eq!(told(12_400, 97_900), "12,400 of about 58,000, 6 min left");
         assert_eq!(told(57_000, 57_000), "57,000 of about 58,000, 1 s left");
         assert_eq!(told(100, 60_000), "100 of about 58,000, 10 h left");
-        assert_eq!(told(60_000, 1), "60,000 of about 60,000, 0 s left", "an estimate may be too low");
-        let unknown = Did { estimate: None, ..page(1, 1, true) };
+        assert_eq!(
+            told(60_000, 1),
+            "60,000 of about 60,000, 0 s left",
+            "an estimate may be too low"
+        );
+        let unknown = Did {
+            estimate: None,
+            ..page(1, 1, true)
+        };
         assert_eq!(stream().after(&spec, &unknown, at(0)).progress().unwrap(), "1");
         assert_eq!(stream().after(&spec, &page(1, 1, false), at(0)).progress(), None);
     }
 
     #[test]
     fn delays_grow_to_an_hour_or_a_day_and_what_the_source_says_comes_first() {
-        let delays: Vec<u64> = [1, 2, 3, 20].map(|n| Class::Transient.delay(n, 1.0).unwrap().as_secs()).into();
+        let delays: Vec<u64> = [1, 2, 3, 20]
+            .map(|n| Class::Transient.delay(n, 1.0).unwrap().as_secs())
+            .into();
         assert_eq!(delays, [30, 60, 120, 3600]);
         assert_eq!(Class::Bug.delay(i32::MAX, 1.0).unwrap().as_secs(), 86_400);
         assert_eq!(Class::Configuration.delay(1, 1.0), None, "it waits for the owner");

@@ -115,6 +115,17 @@ pub(crate) enum Connection {
         /// The connection's id, or its name where that is the only one.
         id: String,
     },
+    /// Read what the connection brings now, without waiting for its schedule.
+    Sync {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+        /// Only the stream of this name, as `connection show` lists them.
+        #[arg(long)]
+        stream: Option<String>,
+        /// From the beginning, not from where the last reading came to.
+        #[arg(long)]
+        whole: bool,
+    },
     /// Fetch what the provider may have said while the hub was away.
     Reconcile {
         /// The connection's id, or its name where that is the only one.

@@ -78,6 +78,17 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         }
         Connection::Pause { id } => act(session, &id, "pause").await?,
         Connection::Resume { id } => act(session, &id, "resume").await?,
+        Connection::Sync { id, stream, whole } => {
+            let id = id::connection(session, &id).await?;
+            let path = format!("/connections/{id}/sync");
+            let body = json!({ "stream": stream, "whole": whole });
+            let answer = client.post(&path, &body).await?;
+            session.show(&answer, |_| {
+                render::line(format!(
+                    "reading; `allod connection show {id}` says how far it is"
+                ));
+            });
+        }
         Connection::Reconcile { id } => act(session, &id, "reconcile").await?,
         Connection::Remove { id } => {
             let id = id::connection(session, &id).await?;
@@ -104,6 +115,7 @@ fn show(connection: &Value) {
     for (key, value) in connection.as_object().into_iter().flatten() {
         match value {
             Value::Array(webhooks) if key == "webhooks" => addresses(webhooks),
+            Value::Array(streams) if key == "streams" => reading(streams),
             Value::Array(rows) => {
                 render::line(format!("{key}:"));
                 for row in rows {
@@ -113,6 +125,38 @@ fn show(connection: &Value) {
             Value::Object(_) => render::line(format!("{key}: {}", one_line(value))),
             other => render::line(format!("{key}: {}", render::named(key, other))),
         }
+    }
+}
+
+/// What it reads, how far it is, and what hinders it.
+fn reading(streams: &[Value]) {
+    render::line("\nstreams:");
+    for stream in streams {
+        let cell = |path| render::cell(stream, path);
+        let part = match stream["part"].as_str() {
+            Some(_) => format!(" {}", cell("part")),
+            None => String::new(),
+        };
+        let stands = if stream["failures"].as_i64().unwrap_or(0) > 0 {
+            format!(
+                "{} ({}, next try {})",
+                cell("reason"),
+                cell("class"),
+                cell("next_at")
+            )
+        } else if stream["under_way"] == true {
+            cell("progress")
+        } else if stream["read_at"].is_null() {
+            "not read yet".to_owned()
+        } else {
+            format!(
+                "read {}, {} records, {} parked",
+                cell("read_at"),
+                cell("taken"),
+                cell("parked")
+            )
+        };
+        render::line(format!("  {}{part}: {stands}", cell("name")));
     }
 }
 

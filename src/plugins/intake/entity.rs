@@ -21,7 +21,9 @@ impl Intake<'_> {
         let origin = &record.origin;
         let at = occurred(origin, now)?;
         if record.relations.len() > RELATED_MAX {
-            return Err(Unfit::Park(format!("a record has at most {RELATED_MAX} relations")));
+            return Err(Unfit::Park(format!(
+                "a record has at most {RELATED_MAX} relations"
+            )));
         }
         let mut first = self.described(&record.entity, Target::Record)?;
         first.identifiers.insert(0, origin.identifier.clone());
@@ -49,12 +51,30 @@ impl Intake<'_> {
         let related: Vec<_> = record
             .relations
             .iter()
-            .map(|one| (&one.predicate, one.inverse, &one.to.kind, &one.to.title, &one.to.props, &one.to.identifiers))
+            .map(|one| {
+                (
+                    &one.predicate,
+                    one.inverse,
+                    &one.to.kind,
+                    &one.to.title,
+                    &one.to.props,
+                    &one.to.identifiers,
+                )
+            })
             .collect();
         let said = serde_json::json!([
-            origin.occurred_at, origin.identifier, entity.kind, entity.title, entity.props, entity.identifiers, related
+            origin.occurred_at,
+            origin.identifier,
+            entity.kind,
+            entity.title,
+            entity.props,
+            entity.identifiers,
+            related
         ]);
-        let hash = self.context.vault.pseudonym("plugins.revision", said.to_string().as_bytes());
+        let hash = self
+            .context
+            .vault
+            .pseudonym("plugins.revision", said.to_string().as_bytes());
         hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -103,7 +123,12 @@ impl Intake<'_> {
             kind: gone.kind.clone(),
             identifier: gone.identifier.clone(),
         };
-        let done = self.context.ports.record_intake().withdraw(tx, withdrawal).await?;
+        let done = self
+            .context
+            .ports
+            .record_intake()
+            .withdraw(tx, withdrawal)
+            .await?;
         Ok(done.is_some())
     }
 }
@@ -132,7 +157,9 @@ pub(crate) async fn write_thing(
         entities,
         relations,
     };
-    let applied = batch.understand(tx, id, change(thing.entities, Vec::new())).await?;
+    let applied = batch
+        .understand(tx, id, change(thing.entities, Vec::new()))
+        .await?;
     let own = |at: usize| applied.written_to.get(at).copied();
     let mut edges = Vec::new();
     for (from, predicate, to) in thing.relations {
@@ -145,5 +172,8 @@ pub(crate) async fn write_thing(
             edges.push(RelationChange { from, predicate, to });
         }
     }
-    batch.relate(tx, id, change(Vec::new(), edges), &[]).await.map(drop)
+    batch
+        .relate(tx, id, change(Vec::new(), edges), &[])
+        .await
+        .map(drop)
 }

@@ -136,6 +136,13 @@ pub(super) struct RawSignature {
     pub(super) algorithm: Option<Spanned<String>>,
     pub(super) encoding: Option<Spanned<String>>,
     pub(super) prefix: Option<String>,
+    /// HMAC: which header holds the moment, and what is signed with it.
+    pub(super) timestamp_header: Option<Spanned<String>>,
+    pub(super) template: Option<Spanned<String>>,
+    /// Seconds that the moment may lie before or after now.
+    pub(super) tolerance_s: Option<Spanned<u32>>,
+    /// Token: under which name it stands in the address.
+    pub(super) query: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

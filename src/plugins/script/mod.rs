@@ -51,10 +51,11 @@ pub(crate) async fn run(
         // A script may take its whole time: not on a thread that serves others.
         let entered = tokio::task::spawn_blocking(move || {
             session.rewind();
-            let outcome = pack
-                .script
-                .as_ref()
-                .map(|script| engine.call(script, &function, &args, &mut session, &budget).outcome);
+            let outcome = pack.script.as_ref().map(|script| {
+                engine
+                    .call(script, &function, &args, &mut session, &budget)
+                    .outcome
+            });
             (outcome, session)
         });
         let outcome = match entered.await {

@@ -98,7 +98,11 @@ impl Sync {
             stop: stop.clone(),
         };
         let begun = Instant::now();
-        match self.0.page(&turn.ready, &turn.spec, turn.kept.clone(), &ask).await {
+        match self
+            .0
+            .page(&turn.ready, &turn.spec, turn.kept.clone(), &ask)
+            .await
+        {
             Ok(read) => self.commit(who, &turn, read, begun, is_last).await,
             Err(SyncError::Access(error)) => Err(error),
             Err(_) if stop.is_cancelled() => Ok(Turned::Ended("the hub stops")),
@@ -278,7 +282,9 @@ impl Sync {
         let connection = &turn.ready.connection;
         store::keep(tx, connection.id, &read.keep).await?;
         for (name, parts) in &read.parts {
-            self.0.set_parts(tx, &turn.ready, (&turn.spec.name, name), parts).await?;
+            self.0
+                .set_parts(tx, &turn.ready, (&turn.spec.name, name), parts)
+                .await?;
         }
         if goes_on {
             let wait = did.wait.and_then(|wait| TimeDelta::from_std(wait).ok());

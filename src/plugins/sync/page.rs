@@ -137,17 +137,28 @@ impl Manager {
         let stream = json!({ "name": ask.stream, "part": ask.part, "mode": ask.mode.as_str() });
         let cursor = ask.cursor.clone().unwrap_or(Value::Null);
         let told = self
-            .call(&ready.pack, function, &[context, stream, cursor], BUDGET, Some(&mut outbound))
+            .call(
+                &ready.pack,
+                function,
+                &[context, stream, cursor],
+                BUDGET,
+                Some(&mut outbound),
+            )
             .await;
         let told = told.map(|told| {
             Told::deserialize(told).map_err(|error| {
                 let problem = shape_problem(&error);
-                SyncError::Bug(format!("the pack's `{function}` returned something else: {problem}"))
+                SyncError::Bug(format!(
+                    "the pack's `{function}` returned something else: {problem}"
+                ))
             })
         });
         // The pack's own word for what the provider's refusal means comes first.
         match &told {
-            Ok(Ok(Told { problem: Some(problem), .. })) => {
+            Ok(Ok(Told {
+                problem: Some(problem),
+                ..
+            })) => {
                 return Err(SyncError::Configuration(problem.chars().take(300).collect()));
             }
             Ok(Ok(Told { restart: true, .. })) => {
@@ -196,22 +207,44 @@ fn of_told(told: Told) -> Read {
 fn bounded(read: Read, ask: &Ask) -> Result<Read, SyncError> {
     let bug = |what: String| Err(SyncError::Bug(what));
     if read.pieces.len() > RECORDS_MAX {
-        return bug(format!("a page of `{}` has more than {RECORDS_MAX} records", ask.stream));
+        return bug(format!(
+            "a page of `{}` has more than {RECORDS_MAX} records",
+            ask.stream
+        ));
     }
     let bytes = |value: &Value| value.to_string().len();
-    if read.cursor.as_ref().is_some_and(|cursor| bytes(cursor) > CURSOR_BYTES_MAX) {
+    if read
+        .cursor
+        .as_ref()
+        .is_some_and(|cursor| bytes(cursor) > CURSOR_BYTES_MAX)
+    {
         return bug(format!("the cursor of `{}` is larger than 64 KiB", ask.stream));
     }
-    let kept: usize = read.keep.iter().map(|(key, value)| key.len() + bytes(value)).sum();
+    let kept: usize = read
+        .keep
+        .iter()
+        .map(|(key, value)| key.len() + bytes(value))
+        .sum();
     if read.keep.len() > KEPT_KEYS_MAX || kept > KEPT_BYTES_MAX {
         return bug("what is kept has at most 64 keys and 64 KiB".to_owned());
     }
     let parts: usize = read.parts.values().map(Vec::len).sum();
-    if parts > PARTS_MAX || read.parts.values().flatten().any(|part| part.is_empty() || part.len() > 1024) {
-        return bug(format!("there are at most {PARTS_MAX} parts, each with a name of 1 to 1024 bytes"));
+    if parts > PARTS_MAX
+        || read
+            .parts
+            .values()
+            .flatten()
+            .any(|part| part.is_empty() || part.len() > 1024)
+    {
+        return bug(format!(
+            "there are at most {PARTS_MAX} parts, each with a name of 1 to 1024 bytes"
+        ));
     }
     if read.more && (read.cursor.is_none() || read.cursor == ask.cursor) {
-        return bug(format!("`{}` has more, but names no other place to go on", ask.stream));
+        return bug(format!(
+            "`{}` has more, but names no other place to go on",
+            ask.stream
+        ));
     }
     Ok(read)
 }

@@ -159,7 +159,8 @@ impl Access {
         )
         .fetch_all(&self.inner.app)
         .await?;
-        let scope = |account, plugin, id| Scope::new(AccountId(account), Principal::Connection { plugin, id });
+        let scope =
+            |account, plugin, id| Scope::new(AccountId(account), Principal::Connection { plugin, id });
         Ok(rows
             .into_iter()
             .map(|row| {

@@ -66,7 +66,10 @@ impl std::fmt::Debug for Connected {
 impl Connected {
     /// A setting that is text; empty if it isn't set.
     pub fn text(&self, setting: &str) -> &str {
-        self.settings.get(setting).and_then(Value::as_str).unwrap_or_default()
+        self.settings
+            .get(setting)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// A secret that is text.

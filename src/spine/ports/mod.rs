@@ -19,9 +19,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 pub use accounts::AccountDirectory;
 pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome, SentMessages};
-pub use connector::{
-    Ask, Brought, Connected, Connections, Connector, Gone, Mode, Page, SyncError, Thing,
-};
+pub use connector::{Ask, Brought, Connected, Connections, Connector, Gone, Mode, Page, SyncError, Thing};
 pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
     Applied, AppliedEntity, AssertedBy, CalendarEvent, Change, Entity, EntityChange, GraphError, GraphRead,

@@ -22,14 +22,25 @@ impl Reader<'_> {
             let stream = self.stream(manifest, stream)?;
             manifest.streams.push(stream);
         }
-        self.unique("stream", manifest.streams.iter().map(|stream| stream.name.as_str()))?;
+        self.unique(
+            "stream",
+            manifest.streams.iter().map(|stream| stream.name.as_str()),
+        )?;
         for stream in &raw {
             let Some(finder) = &stream.found_by else { continue };
             match manifest.stream(finder.get_ref()) {
                 Some(found) if found.found_by.is_none() && found.name != *stream.name.get_ref() => {}
-                Some(_) => return self.refuse(finder, "a stream is found by another one that is there from the start"),
+                Some(_) => {
+                    return self.refuse(
+                        finder,
+                        "a stream is found by another one that is there from the start",
+                    );
+                }
                 None => {
-                    let hint = hint(finder.get_ref(), manifest.streams.iter().map(|one| one.name.as_str()));
+                    let hint = hint(
+                        finder.get_ref(),
+                        manifest.streams.iter().map(|one| one.name.as_str()),
+                    );
                     return self.refuse(finder, format!("there is no stream `{}`{hint}", finder.get_ref()));
                 }
             }
@@ -41,7 +52,10 @@ impl Reader<'_> {
         self.name(&raw.name)?;
         match (&manifest.code, &raw.function) {
             (Code::Script(_), None) => {
-                return self.refuse(&raw.name, "a stream names the `function` of the script that reads a page");
+                return self.refuse(
+                    &raw.name,
+                    "a stream names the `function` of the script that reads a page",
+                );
             }
             (Code::BuiltIn(_), Some(function)) => {
                 return self.refuse(function, "a built-in connector has no functions of its own");
@@ -50,11 +64,19 @@ impl Reader<'_> {
         }
         let (modes, pushed, reconciled) = self.modes(&raw.modes)?;
         let every = self.length(&raw.every_minutes, EVERY_MINUTES, 60, "1 to 44640 minutes")?;
-        let reconcile_every = self.length(&raw.reconcile_every_hours, RECONCILE_HOURS, 3600, "1 to 8784 hours")?;
+        let reconcile_every = self.length(
+            &raw.reconcile_every_hours,
+            RECONCILE_HOURS,
+            3600,
+            "1 to 8784 hours",
+        )?;
         if let Some(hours) = &raw.reconcile_every_hours
             && !reconciled
         {
-            return self.refuse(hours, "`modes` does not name \"reconcile\", so nothing is read again");
+            return self.refuse(
+                hours,
+                "`modes` does not name \"reconcile\", so nothing is read again",
+            );
         }
         let lane = match raw.lane.as_ref().map(|lane| (lane, lane.get_ref().as_str())) {
             None | Some((_, "live")) => Lane::Live,
@@ -90,11 +112,17 @@ impl Reader<'_> {
             }
         }
         if !modes.contains(&Mode::Full) {
-            return self.refuse(raw, "every stream can be read from its beginning: `modes` names \"full\"");
+            return self.refuse(
+                raw,
+                "every stream can be read from its beginning: `modes` names \"full\"",
+            );
         }
         let reconciled = modes.contains(&Mode::Reconcile);
         if reconciled && !modes.contains(&Mode::Incremental) {
-            return self.refuse(raw, "\"reconcile\" is for streams that are read in increments otherwise");
+            return self.refuse(
+                raw,
+                "\"reconcile\" is for streams that are read in increments otherwise",
+            );
         }
         Ok((modes, pushed, reconciled))
     }
