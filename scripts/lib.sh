@@ -35,7 +35,7 @@ postgres_major() {
     echo "${version:-0}"
 }
 
-# Which of the named tools are missing: build, postgres, setpriv, node, python, nginx.
+# Which of the named tools are missing: build, postgres, setpriv, node, python, nginx, dovecot.
 missing_tools() {
     local tool
     for tool in "$@"; do
@@ -48,6 +48,7 @@ missing_tools() {
         node) { has node && has npm; } || echo node ;;
         python) python_for_venv >/dev/null || echo python ;;
         nginx) has nginx || echo nginx ;;
+        dovecot) { has dovecot && has doveadm; } || echo dovecot ;;
         esac
     done
 }
@@ -74,6 +75,7 @@ debian_package() {
     node) echo nodejs npm ;;
     python) echo python3-venv ;;
     nginx) echo nginx ;;
+    dovecot) echo dovecot-imapd ;;
     esac
 }
 
@@ -93,6 +95,7 @@ other_package() {
     fedora-python | alpine-python) echo python3 ;;
     arch-python | macos-python) echo python ;;
     *-nginx) echo nginx ;;
+    *-dovecot) echo dovecot ;;
     esac
 }
 

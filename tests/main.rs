@@ -10,6 +10,8 @@ mod api;
 mod command_line;
 mod erasing;
 mod etl;
+mod feeds;
+mod imap;
 mod intentions;
 mod kill_points;
 mod media;

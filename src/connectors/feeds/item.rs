@@ -43,14 +43,14 @@ pub(super) fn read(body: &[u8], url: &Url) -> Result<Feed, Unread> {
         return Err(Unread::Because(reason.to_owned()));
     }
     let because = |reason: &str| Unread::Because(reason.to_owned());
-    let parser = feed_rs::parser::Builder::new()
-        .base_uri(Some(url.as_str()))
-        .id_generator(|links, title, _| {
+    let parse = || {
+        let parser = feed_rs::parser::Builder::new().base_uri(Some(url.as_str()));
+        let parser = parser.id_generator(|links, title, _| {
             let link = links.first().map(|link| link.href.clone());
             link.or_else(|| title.as_ref().map(|title| title.content.clone())).unwrap_or_default()
-        })
-        .build();
-    let parse = || parser.parse(body);
+        });
+        parser.build().parse(body)
+    };
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("feed".to_owned()).stack_size(STACK_BYTES);
         thread.spawn_scoped(scope, parse).ok()?.join().ok()

@@ -24,8 +24,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const TALK_BYTES: u64 = 32 * 1024 * 1024;
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug> Stream for T {}
 
 /// A stream of which no more is read than an answer may have.
 #[derive(Debug)]

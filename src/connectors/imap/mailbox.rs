@@ -44,8 +44,9 @@ impl Line {
     /// Opens a folder and changes nothing in it.
     pub(super) async fn examine(&mut self, folder: &str) -> Result<Opened, SyncError> {
         let name = encoded(folder).replace('\\', "\\\\").replace('"', "\\\"");
+        let how = if self.can("CONDSTORE") { " (CONDSTORE)" } else { "" };
         let mut opened = Opened::default();
-        self.ask(&format!("EXAMINE \"{name}\""), TALK_BYTES, PATIENCE, |response| match response {
+        self.ask(&format!("EXAMINE \"{name}\"{how}"), TALK_BYTES, PATIENCE, |response| match response {
             Response::MailboxData(MailboxDatum::Exists(count)) => opened.exists = *count,
             Response::Data { outcome, .. } => match &outcome.code {
                 Some(ResponseCode::UidValidity(validity)) => opened.validity = *validity,

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use spine::access::Cause;
 use spine::ports::{Ask, Connected, Connector, Page, SyncError};
-use spine::{Access, Context, Task};
+use spine::service::Task;
+use spine::{Access, Context};
 
 use lines::Lines;
 use read::Reading;

@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 const IDLE_FOR: Duration = Duration::from_secs(9 * 60);
 /// Several mails come together.
 const SETTLE: Duration = Duration::from_millis(300);
+/// A reading that was under way may have looked before the news: it is asked for once more.
+const SOON: Duration = Duration::from_secs(10);
 const DELAY_FIRST: Duration = Duration::from_secs(15);
 const DELAY_MAX: Duration = Duration::from_secs(30 * 60);
 
@@ -88,12 +90,13 @@ impl Watch {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn connection(self: Arc<Self>, (scope, id): Watched, stop: CancellationToken) -> (ConnectionId, End) {
+    async fn connection(self: Arc<Self>, watched: Watched, stop: CancellationToken) -> (ConnectionId, End) {
+        let id = watched.1;
         let mut delay = DELAY_FIRST;
         let mut is_away = false;
         loop {
             let worked = tokio::select! {
-                worked = self.watch(&(scope.clone(), id), &mut is_away, &mut delay) => worked,
+                worked = self.watch(&watched, &mut is_away, &mut delay) => worked,
                 () = stop.cancelled() => return (id, End::Idle),
             };
             match worked {
@@ -132,14 +135,18 @@ impl Watch {
             return Ok(End::Idle);
         };
         let mut known = line.examine("INBOX").await?;
-        if *is_away {
+        if std::mem::take(is_away) {
             tracing::info!(connection = %watched.1, "new mail is heard of at once again");
-            *is_away = false;
-            self.is_due(watched, &folder).await?;
         }
         *delay = DELAY_FIRST;
+        // What came before anybody listened.
+        self.is_due(watched, &folder).await?;
+        let mut again = false;
         loop {
-            line = idle(line).await?;
+            line = idle(line, if again { SOON } else { IDLE_FOR }).await?;
+            if std::mem::take(&mut again) {
+                self.is_due(watched, &folder).await?;
+            }
             let Some(now) = self.settings(watched).await? else {
                 return Ok(End::Idle);
             };
@@ -149,7 +156,7 @@ impl Watch {
             let opened = line.examine("INBOX").await?;
             if opened != known {
                 self.is_due(watched, &folder).await?;
-                known = opened;
+                (known, again) = (opened, true);
             }
         }
     }
@@ -170,15 +177,15 @@ impl Watch {
 }
 
 /// Until something changes, or it is time to show that somebody is there.
-async fn idle(mut line: Line) -> Result<Line, SyncError> {
+async fn idle(mut line: Line, patience: Duration) -> Result<Line, SyncError> {
     let broken = |_| SyncError::transient("the connection to the mail server broke");
     let silent = |_| SyncError::transient("the mail server doesn't answer in time");
     line.session.get_mut().meter(TALK_BYTES);
     let Line { session, can } = line;
     let mut idle = session.idle();
     tokio::time::timeout(PATIENCE, idle.init()).await.map_err(silent)?.map_err(broken)?;
-    let (changed, interrupt) = idle.wait_with_timeout(IDLE_FOR);
-    let changed = tokio::time::timeout(IDLE_FOR + PATIENCE, changed).await.map_err(silent)?;
+    let (changed, interrupt) = idle.wait_with_timeout(patience);
+    let changed = tokio::time::timeout(patience + PATIENCE, changed).await.map_err(silent)?;
     drop(interrupt);
     if let IdleResponse::NewData(_) = changed.map_err(broken)? {
         tokio::time::sleep(SETTLE).await;
