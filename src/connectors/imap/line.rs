@@ -22,6 +22,9 @@ use super::settings::{Settings, Tls};
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What an answer without mails may have.
 pub(super) const TALK_BYTES: u64 = 32 * 1024 * 1024;
+/// Many servers lock a mailbox after some wrong passwords.
+pub(super) const REFUSED: &str =
+    "the mail server refused the user name or the password; the same ones are not tried again within the hour";
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
@@ -242,7 +245,7 @@ fn refused(error: Error) -> SyncError {
             if FOR_NOW.iter().any(|word| said.contains(word)) {
                 SyncError::transient("the mail server lets nobody sign in now")
             } else {
-                SyncError::Refused("the mail server refused the user name or the password".to_owned())
+                SyncError::Refused(REFUSED.to_owned())
             }
         }
         other => broken(other),

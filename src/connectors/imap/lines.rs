@@ -4,22 +4,22 @@
 //! after some tries. Begin with [`Lines::line`].
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contracts::ConnectionId;
 use fetch::{Fetch, FetchConfig};
 use spine::ports::SyncError;
 
-use super::line::Line;
+use super::line::{Line, REFUSED};
 use super::settings::Settings;
 
 /// Lines that a connection keeps.
 const KEPT_MAX: usize = 2;
 /// For so long.
 const KEPT_FOR: Duration = Duration::from_secs(30);
-/// As long as readings that were queued together may take to come to their question.
-const REFUSED_FOR: Duration = Duration::from_secs(120);
+/// Each folder comes by once by its schedule, and is refused without a question.
+const REFUSED_FOR: Duration = Duration::from_secs(65 * 60);
 
 struct Kept {
     line: Line,
@@ -33,6 +33,8 @@ pub(super) struct Lines {
     fetch: Option<Fetch>,
     kept: Mutex<HashMap<ConnectionId, Vec<Kept>>>,
     refused: Mutex<HashMap<[u8; 32], Instant>>,
+    /// Who signs in now with the same words waits for each other.
+    signing_in: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl std::fmt::Debug for Lines {
@@ -67,10 +69,10 @@ impl Lines {
         if let Some(line) = self.take(id, of) {
             return Ok(line);
         }
+        let turn = Arc::clone(held(&self.signing_in).entry(of).or_default());
+        let _turn = turn.lock().await;
         if held(&self.refused).get(&of).is_some_and(|at| at.elapsed() < REFUSED_FOR) {
-            return Err(SyncError::Refused(
-                "the mail server refused the user name or the password".to_owned(),
-            ));
+            return Err(SyncError::Refused(REFUSED.to_owned()));
         }
         self.open(settings).await
     }
@@ -121,5 +123,6 @@ impl Lines {
             lines.retain(|one| one.since.elapsed() < KEPT_FOR);
         }
         kept.retain(|_, lines| !lines.is_empty());
+        held(&self.signing_in).retain(|_, turn| Arc::strong_count(turn) > 1);
     }
 }

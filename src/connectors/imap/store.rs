@@ -136,9 +136,9 @@ pub(super) async fn mails_vanish(
 ) -> Result<u64, AccessError> {
     let done = sqlx::query!(
         r#"
-        UPDATE connectors.imap_mail SET vanished_at = $6
-        WHERE connection = $1 AND folder = $2 AND vanished_at IS NULL
-            AND (validity <> $3 OR (uid < $4 AND NOT uid = ANY ($5)))
+        UPDATE connectors.imap_mail AS m SET vanished_at = $6
+        WHERE m.connection = $1 AND m.folder = $2 AND m.vanished_at IS NULL AND (m.validity <> $3 OR m.uid < $4)
+            AND NOT EXISTS (SELECT FROM unnest($5::bigint[]) AS there (uid) WHERE there.uid = m.uid AND m.validity = $3)
         "#,
         folder.connection.0,
         folder.name,
