@@ -54,6 +54,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("connection test", &["connection test home"]),
     ("connection pause", &["connection pause home"]),
     ("connection resume", &["connection resume home"]),
+    (
+        "connection sync",
+        &[
+            "connection sync home",
+            "connection sync shop --stream orders --whole",
+        ],
+    ),
     ("connection reconcile", &["connection reconcile home"]),
     ("connection remove", &["connection remove home"]),
     (
