@@ -295,3 +295,34 @@ async fn a_stream_that_is_not_there_is_named_with_the_nearest_that_is() {
         "{problem}"
     );
 }
+
+#[tokio::test]
+async fn what_is_given_to_a_helper_holds_no_secret_no_address_and_nothing_that_was_brought() {
+    let (hub, shop) = (hub().await, Shop::start(3).await);
+    let alice = Alice::new(&hub);
+    let connection = alice.connect_shop(&shop).await;
+    let path = format!("/connections/{connection}/secrets");
+    alice.call("PUT", &path, json!({ "token": "top-secret" })).await;
+    alice.until_read(&connection).await;
+    let (status, told) = alice
+        .call(
+            "GET",
+            &format!("/connections/{connection}/diagnostics"),
+            json!({}),
+        )
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        (
+            &told["secrets"],
+            &told["settings"]["paging"],
+            &told["streams"][0]["taken"]
+        ),
+        (&json!(["token"]), &json!("cursor"), &json!(3))
+    );
+    assert!(told["manifest"]["version"].is_string());
+    let text = told.to_string();
+    for hidden in ["top-secret", &shop.url(), "Buyer", "buyer.name"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+}
