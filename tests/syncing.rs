@@ -155,7 +155,7 @@ impl<'a> Alice<'a> {
         sqlx::query_scalar(
             "SELECT e.type || ' ' || coalesce(e.title, '') || ' ' || (e.props)::text || coalesce(
                 (SELECT string_agg(r.predicate || ' ' || coalesce(o.title, ''), ',' ORDER BY r.predicate, o.title)
-                FROM graph.relation r JOIN graph.entity o ON o.id = r.to_entity WHERE r.from_entity = e.id), '')
+                FROM graph.relation r JOIN graph.entity o ON o.id = r.to_entity WHERE r.from_entity = e.id AND r.removed_at IS NULL), '')
             FROM graph.entity e WHERE e.account = $1 AND e.deleted_at IS NULL AND e.merged_into IS NULL ORDER BY 1",
         )
         .bind(self.scope.account().0)
@@ -249,7 +249,7 @@ async fn a_first_reading_says_how_far_it_is_and_is_history_and_what_comes_later_
     hub.settle().await;
     let mut behind = hub.database.superuser().await;
     let lanes: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT lane::text, count(*) FROM spine.event WHERE account = $1 AND type = 'connector.DataReceived' GROUP BY 1 ORDER BY 1",
+        "SELECT lane::text, count(*) FROM spine.event_log WHERE account = $1 AND type = 'connector.DataReceived' GROUP BY 1 ORDER BY 1",
     )
     .bind(alice.scope.account().0)
     .fetch_all(&mut behind)
@@ -294,4 +294,35 @@ async fn a_stream_that_is_not_there_is_named_with_the_nearest_that_is() {
         problem.to_string().contains("did you mean `records`?"),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn what_is_given_to_a_helper_holds_no_secret_no_address_and_nothing_that_was_brought() {
+    let (hub, shop) = (hub().await, Shop::start(3).await);
+    let alice = Alice::new(&hub);
+    let connection = alice.connect_shop(&shop).await;
+    let path = format!("/connections/{connection}/secrets");
+    alice.call("PUT", &path, json!({ "token": "top-secret" })).await;
+    alice.until_read(&connection).await;
+    let (status, told) = alice
+        .call(
+            "GET",
+            &format!("/connections/{connection}/diagnostics"),
+            json!({}),
+        )
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        (
+            &told["secrets"],
+            &told["settings"]["paging"],
+            &told["streams"][0]["taken"]
+        ),
+        (&json!(["token"]), &json!("cursor"), &json!(3))
+    );
+    assert!(told["manifest"]["version"].is_string());
+    let text = told.to_string();
+    for hidden in ["top-secret", &shop.url(), "Buyer", "buyer.name"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
 }

@@ -21,6 +21,7 @@ use crate::store;
 use crate::stream::Class;
 
 mod change;
+mod diagnose;
 mod retry;
 mod sync;
 mod view;
@@ -37,6 +38,7 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
         .routes(routes!(connection_resume))
         .routes(routes!(connection_reconcile))
         .routes(routes!(sync::connection_sync))
+        .routes(routes!(diagnose::connection_diagnose))
         .routes(routes!(connection_test))
         .routes(routes!(secrets_set))
         .routes(routes!(retry::record_retry))

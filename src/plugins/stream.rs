@@ -154,9 +154,10 @@ impl Stream {
         self
     }
 
-    /// In which lane its records are told: what a first reading brings is history.
+    /// In which lane its records are told: what a first reading brings is history, and so is what is read again.
     pub(crate) fn lane(&self, spec: &StreamSpec) -> Lane {
-        if self.whole_at.is_none() || self.mode == Mode::Reconcile {
+        let is_again = self.mode == Mode::Full && spec.modes.contains(&Mode::Incremental);
+        if self.whole_at.is_none() || self.mode == Mode::Reconcile || is_again {
             Lane::Backfill
         } else {
             spec.lane

@@ -100,6 +100,16 @@ pub(crate) enum Connection {
         #[arg(required = true, value_name = "NAME")]
         secrets: Vec<String>,
     },
+    /// Set all secrets that the plugin needs anew, and let the connection go on.
+    Reauthorise {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+    },
+    /// Print how the connection stands, for somebody whom you ask for help: no secret and no text of yours is in it.
+    Diagnose {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+    },
     /// Ask the provider whether the settings and secrets are right.
     Test {
         /// The connection's id, or its name where that is the only one.

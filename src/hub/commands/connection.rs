@@ -66,6 +66,20 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             let answer = client.put(&path, &read_secrets(&secrets)?.into()).await?;
             session.show(&answer, |_| render::line(format!("set: {}", secrets.join(", "))));
         }
+        Connection::Reauthorise { id } => {
+            let id = id::connection(session, &id).await?;
+            let names = needed_secrets(session, &id).await?;
+            let path = format!("/connections/{id}/secrets");
+            let answer = client.put(&path, &read_secrets(&names)?.into()).await?;
+            session.show(&answer, |_| render::line(format!("set: {}", names.join(", "))));
+        }
+        Connection::Diagnose { id } => {
+            let id = id::connection(session, &id).await?;
+            let answer = client.get(&format!("/connections/{id}/diagnostics")).await?;
+            session.show(&answer, |answer| {
+                render::line(serde_json::to_string_pretty(answer).unwrap_or_default());
+            });
+        }
         Connection::Test { id } => {
             let id = id::connection(session, &id).await?;
             let answer = client
@@ -175,6 +189,28 @@ fn addresses(webhooks: &[Value]) {
         render::line(format!("  {}", cell("description")));
         render::line(format!("    {}  {}", cell("methods"), cell("url")));
     }
+}
+
+/// The names of the secrets that a connection's plugin can't be without.
+async fn needed_secrets(session: &Session, id: &str) -> Result<Vec<String>, CommandError> {
+    let connection = session.client.get(&format!("/connections/{id}")).await?;
+    let plugins = session.client.get("/plugins").await?;
+    let plugin = plugins
+        .as_array()
+        .and_then(|all| all.iter().find(|plugin| plugin["id"] == connection["plugin"]));
+    let secrets = plugin.and_then(|plugin| plugin["secrets"].as_array()).cloned();
+    let needed: Vec<String> = secrets
+        .unwrap_or_default()
+        .iter()
+        .filter(|secret| secret["required"] == true)
+        .filter_map(|secret| secret["name"].as_str().map(ToOwned::to_owned))
+        .collect();
+    if needed.is_empty() {
+        return Err(CommandError::Usage(
+            "the plugin needs no secret; `allod connection secret` sets one that it may have".to_owned(),
+        ));
+    }
+    Ok(needed)
 }
 
 /// Asks at a terminal, else reads one line for each, in order.

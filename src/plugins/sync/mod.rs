@@ -322,21 +322,15 @@ pub(crate) async fn enqueue(
     stream: &Stream,
     after: Option<TimeDelta>,
 ) -> Result<Option<contracts::JobId>, AccessError> {
-    enqueue_by_id(tx, stream.name.connection, stream.id, stream.page, after).await
-}
-
-pub(crate) async fn enqueue_by_id(
-    tx: &mut ScopedTx,
-    connection: contracts::ConnectionId,
-    stream: uuid::Uuid,
-    page: i64,
-    after: Option<TimeDelta>,
-) -> Result<Option<contracts::JobId>, AccessError> {
     let options = JobOptions {
-        // A job that reads on while this one ends has another page.
-        singleton_key: Some(format!("{stream}/{page}")),
+        // A job that reads on, or tries again, while this one ends has another page or more failures.
+        singleton_key: Some(format!("{}/{}/{}", stream.id, stream.page, stream.failures)),
         start_after: after.map(|after| tx.now() + after),
         ..JobOptions::default()
     };
-    tx.enqueue(&SyncStream { connection, stream }, options).await
+    let order = SyncStream {
+        connection: stream.name.connection,
+        stream: stream.id,
+    };
+    tx.enqueue(&order, options).await
 }

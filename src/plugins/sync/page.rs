@@ -4,13 +4,13 @@
 //! Begin with [`Manager::page`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use spine::ports::{Ask, Brought, Connected, Connector, Page, SyncError};
-use std::sync::Arc;
 
 use crate::manager::{Manager, Ready, shape_problem};
 use crate::manifest::{Code, StreamSpec};
@@ -167,6 +167,9 @@ impl Manager {
                 ));
             }
             _ => {}
+        }
+        if let Err(Failure::Forbidden(reason)) = &told {
+            return Err(SyncError::Bug(reason.clone()));
         }
         if let Some(error) = refusal(&ready.connection.plugin, &outbound) {
             return Err(error);

@@ -13,7 +13,7 @@ use spine::access::{AccessError, Cause, Scope};
 use spine::ports::{Connected, Connections};
 use tokio_util::sync::CancellationToken;
 
-use super::{enqueue, enqueue_by_id};
+use super::enqueue;
 use crate::manager::{Manager, Ready};
 use crate::manifest::Code;
 use crate::model::{Connection, Health};
@@ -174,7 +174,7 @@ impl Timekeeper {
     async fn look(&self) -> Result<(), AccessError> {
         let access = &self.0.context().access;
         let now = self.0.context().clock.now();
-        for (scope, connection, id) in access.scopes_of_due_streams(now).await? {
+        for (scope, id) in access.scopes_of_due_streams(now).await? {
             let mut tx = access.begin(&scope, Cause::outside()).await?;
             let Some(mut stream) = store::stream_by_id_locked(&mut tx, id).await? else {
                 continue;
@@ -182,7 +182,7 @@ impl Timekeeper {
             if stream.next_at.is_some_and(|at| at <= now) {
                 stream.next_at = Some(now + LEASE);
                 store::stream_put(&mut tx, &stream).await?;
-                enqueue_by_id(&mut tx, connection, id, stream.page, None).await?;
+                enqueue(&mut tx, &stream, None).await?;
                 tx.commit().await?;
             }
         }

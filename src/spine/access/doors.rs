@@ -141,15 +141,12 @@ impl Access {
         Ok(accounts.into_iter().map(scope).collect())
     }
 
-    /// Streams of connections that are to be read by a moment, for the plugins' own timekeeper: the connection and the
-    /// stream's row. At most 1,000.
+    /// Streams of connections that are to be read by a moment, for the plugins' own timekeeper: the streams' rows.
+    /// At most 1,000.
     ///
     /// # Errors
     /// [`AccessError::Database`] when the database is away.
-    pub async fn scopes_of_due_streams(
-        &self,
-        by: DateTime<Utc>,
-    ) -> Result<Vec<(Scope, ConnectionId, Uuid)>, AccessError> {
+    pub async fn scopes_of_due_streams(&self, by: DateTime<Utc>) -> Result<Vec<(Scope, Uuid)>, AccessError> {
         let rows = sqlx::query!(
             r#"
             SELECT account AS "account!", plugin AS "plugin!", connection AS "connection!", stream AS "stream!"
@@ -165,7 +162,7 @@ impl Access {
             .into_iter()
             .map(|row| {
                 let id = ConnectionId(row.connection);
-                (scope(row.account, row.plugin, id), id, row.stream)
+                (scope(row.account, row.plugin, id), row.stream)
             })
             .collect())
     }
