@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use spine::vault::Vault;
 use zeroize::Zeroizing;
 
-use crate::manifest::{Auth, HostSpec, Manifest, ValueRef};
+use crate::manifest::{Auth, Code, HostSpec, Manifest, ValueRef};
 use crate::script::{Credentials, Failure};
 use crate::settings;
 use fetch::{HostPattern, IpNet, Url};
@@ -241,6 +241,7 @@ pub(crate) fn problems(
     };
     for host in &manifest.hosts {
         if let HostSpec::Setting(name) = host
+            && matches!(manifest.code, Code::Script(_))
             && let Some(url) = accepted.get(name).and_then(Value::as_str)
         {
             problems.extend(plain_http_problem(name, url, ranges));

@@ -85,3 +85,20 @@ async fn a_server_inside_is_refused_unless_its_range_is_allowed() {
     assert_eq!(shown["reason"], "the mail server's address is not public: allow its range for this connection");
     assert!(!server.log().contains("imap-login"), "nobody came: {}", server.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_does_not_follow_to_another_server_or_lose_its_protection() {
+    let (hub, server) = (hub().await, Dovecot::start());
+    let alice = Alice::new(&hub);
+    let connection = alice.connect(&server, json!({})).await;
+    for (setting, value) in [("host", json!("127.0.0.2")), ("port", json!(1)), ("tls", json!("starttls"))] {
+        let change = json!({ "settings": { setting: value } });
+        let (status, problem) = alice.call("PATCH", &format!("/connections/{connection}"), change).await;
+        assert_eq!(status, 422, "{problem}");
+        assert!(problem.to_string().contains("give them anew"), "{problem}");
+    }
+    let (status, answer) = alice
+        .call("PATCH", &format!("/connections/{connection}"), json!({ "settings": { "with_junk": true } }))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+}

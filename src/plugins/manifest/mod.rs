@@ -118,7 +118,8 @@ impl Manifest {
 pub(crate) enum HostSpec {
     /// As the manifest writes it.
     Pattern(HostPattern),
-    /// Exactly the host and port of a setting of type url.
+    /// Exactly the host and port of a setting of type url; of a built-in connector, any setting that says where secrets
+    /// are sent.
     Setting(String),
 }
 
