@@ -223,7 +223,7 @@ mod tests {
         let url = Url::parse("https://example.org/feed").unwrap();
         let feed = read(body.as_bytes(), &url).unwrap();
         let connection = ConnectionId::new();
-        let brought = feed.entries.iter().filter_map(|entry| super::brought(connection, url.as_str(), &feed, entry));
+        let brought = feed.entries.iter().filter_map(|entry| brought(connection, url.as_str(), &feed, entry));
         brought
             .map(|one| match one {
                 Brought::Thing(thing) => thing,
