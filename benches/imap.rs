@@ -24,7 +24,10 @@ pub(crate) async fn run(size: f64) -> Vec<Measure> {
     }
     let home = Home::new();
     let hub = Hub::start(&home).await;
-    hub.client.post("/accounts", &json!({ "handle": "bench" })).await.unwrap();
+    hub.client
+        .post("/accounts", &json!({ "handle": "bench" }))
+        .await
+        .unwrap();
     let client = hub.client.with_account("bench");
     let address = json!({ "identifiers": [{ "scheme": "email", "value": OWNER }] });
     client.patch("/entities/me", &address).await.unwrap();
@@ -42,7 +45,9 @@ pub(crate) async fn run(size: f64) -> Vec<Measure> {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let shown = client.get(&path).await.unwrap();
             let streams = shown["streams"].as_array().unwrap();
-            let Some(stream) = streams.iter().find(|stream| stream["part"] == "INBOX") else { continue };
+            let Some(stream) = streams.iter().find(|stream| stream["part"] == "INBOX") else {
+                continue;
+            };
             let (resident, anonymous) = hub.memory();
             samples.push(Sample {
                 done: stream["done"].as_f64().unwrap() / mails as f64,
@@ -58,10 +63,21 @@ pub(crate) async fn run(size: f64) -> Vec<Measure> {
     .await
     .expect("the reading ends");
     let (seconds, after) = (begun.elapsed().as_secs_f64(), hub.cpu_seconds());
-    assert_eq!((&stream["taken"], &stream["parked"]), (&json!(mails), &json!(0)), "every mail is understood");
-    let last = format!("/entities?identifier=mail.message-id:{}", Mailbox::message_id(mails - 1));
+    assert_eq!(
+        (&stream["taken"], &stream["parked"]),
+        (&json!(mails), &json!(0)),
+        "every mail is understood"
+    );
+    let last = format!(
+        "/entities?identifier=mail.message-id:{}",
+        Mailbox::message_id(mails - 1)
+    );
     let found = client.get(&last).await.unwrap();
-    assert_eq!(found["items"].as_array().unwrap().len(), 1, "the last mail is found by its id");
+    assert_eq!(
+        found["items"].as_array().unwrap().len(),
+        1,
+        "the last mail is found by its id"
+    );
     hub.stop().await;
     let per_mail = |cpu: f64| cpu * 1_000.0 / mails as f64;
     let mut measures = vec![

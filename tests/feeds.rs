@@ -41,7 +41,9 @@ impl Site {
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/feed", listener.local_addr().unwrap());
-        let router = Router::new().route("/feed", axum::routing::get(serve)).with_state(kept.clone());
+        let router = Router::new()
+            .route("/feed", axum::routing::get(serve))
+            .with_state(kept.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { kept, url }
     }
@@ -65,7 +67,9 @@ async fn serve(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap) -> Resp
     if let Some(status) = kept.status {
         return status.into_response();
     }
-    let asked = headers.get("if-none-match").map(|value| value.to_str().unwrap().to_owned());
+    let asked = headers
+        .get("if-none-match")
+        .map(|value| value.to_str().unwrap().to_owned());
     let is_same = asked.is_some() && asked == kept.etag;
     kept.answers.push(!is_same);
     let etag: Vec<(&str, String)> = kept.etag.iter().map(|etag| ("etag", etag.clone())).collect();
@@ -110,7 +114,10 @@ impl<'a> Alice<'a> {
     }
 
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path).extension(Caller(self.scope.clone()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .extension(Caller(self.scope.clone()));
         let request = request.body(Body::from(body.to_string())).unwrap();
         let response = self.api.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
@@ -127,14 +134,19 @@ impl<'a> Alice<'a> {
     }
 
     async fn stream(&self, connection: &str) -> Value {
-        let shown = self.call("GET", &format!("/connections/{connection}"), json!({})).await.1;
+        let shown = self
+            .call("GET", &format!("/connections/{connection}"), json!({}))
+            .await
+            .1;
         shown["streams"][0].clone()
     }
 
     /// Asks now, and waits until that is done.
     async fn ask(&self, connection: &str) {
         let before = self.stream(connection).await["read_at"].clone();
-        let (status, _) = self.call("POST", &format!("/connections/{connection}/sync"), json!({})).await;
+        let (status, _) = self
+            .call("POST", &format!("/connections/{connection}/sync"), json!({}))
+            .await;
         assert_eq!(status, 202);
         self.hub
             .eventually("the feed was asked", async || {
@@ -175,26 +187,48 @@ fn rss(items: &[(&str, &str)]) -> String {
             )
         })
         .collect();
-    format!("<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>News</title>{}</channel></rss>", items.concat())
+    format!(
+        "<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>News</title>{}</channel></rss>",
+        items.concat()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feeds_items_are_documents_once_an_edited_one_changes_and_an_unchanged_feed_costs_nothing() {
-    let (hub, site) = (hub().await, Site::start(&rss(&[("1", "one"), ("2", "two")]), Some("\"a\"")).await);
+    let (hub, site) = (
+        hub().await,
+        Site::start(&rss(&[("1", "one"), ("2", "two")]), Some("\"a\"")).await,
+    );
     let alice = Alice::new(&hub);
     let connection = alice.connect(&site).await;
-    hub.eventually("the feed is read", async || (alice.documents().await.len() == 2).then_some(())).await;
+    hub.eventually("the feed is read", async || {
+        (alice.documents().await.len() == 2).then_some(())
+    })
+    .await;
     let (title, first) = alice.documents().await.remove(0);
-    assert_eq!((title.as_str(), &first["text"], &first["feed"]), ("Item 1", &json!("one"), &json!("News")));
+    assert_eq!(
+        (title.as_str(), &first["text"], &first["feed"]),
+        ("Item 1", &json!("one"), &json!("News"))
+    );
     assert_eq!(first["attachments"][0]["url"], "https://example.org/1.mp3");
 
     alice.ask(&connection).await;
-    assert_eq!(site.answers(), [true, false], "the second time there was nothing to send");
+    assert_eq!(
+        site.answers(),
+        [true, false],
+        "the second time there was nothing to send"
+    );
 
-    site.says(&rss(&[("3", "three"), ("1", "one"), ("2", "two, edited")]), Some("\"b\""));
+    site.says(
+        &rss(&[("3", "three"), ("1", "one"), ("2", "two, edited")]),
+        Some("\"b\""),
+    );
     alice.ask(&connection).await;
     let documents = alice.documents().await;
-    let texts: Vec<&str> = documents.iter().map(|(_, props)| props["text"].as_str().unwrap()).collect();
+    let texts: Vec<&str> = documents
+        .iter()
+        .map(|(_, props)| props["text"].as_str().unwrap())
+        .collect();
     assert_eq!(texts, ["one", "two, edited", "three"]);
     let taken = alice.stream(&connection).await["taken"].clone();
     assert_eq!(taken, 4, "two, one that is new and one that was edited");
@@ -209,13 +243,25 @@ async fn a_feeds_items_are_documents_once_an_edited_one_changes_and_an_unchanged
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_that_says_nothing_new_is_asked_less_often() {
-    let (hub, site) = (hub().await, Site::start(&rss(&[("1", "one")]), Some("\"a\"")).await);
+    let (hub, site) = (
+        hub().await,
+        Site::start(&rss(&[("1", "one")]), Some("\"a\"")).await,
+    );
     let alice = Alice::new(&hub);
     let connection = alice.connect(&site).await;
-    hub.eventually("the feed is read", async || (alice.documents().await.len() == 1).then_some(())).await;
+    hub.eventually("the feed is read", async || {
+        (alice.documents().await.len() == 1).then_some(())
+    })
+    .await;
     let wait = async || {
         let stream = alice.stream(&connection).await;
-        let time = |name: &str| stream[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        let time = |name: &str| {
+            stream[name]
+                .as_str()
+                .unwrap()
+                .parse::<chrono::DateTime<chrono::Utc>>()
+                .unwrap()
+        };
         (time("next_at") - time("read_at")).num_minutes()
     };
     let mut waits = vec![wait().await];
@@ -242,20 +288,33 @@ async fn bombs_broken_feeds_and_web_pages_harm_nobody_and_are_named() {
             (!parked.is_empty()).then_some(parked)
         })
         .await;
-    assert!(parked[0].starts_with("the feed declares entities of its own"), "{parked:?}");
+    assert!(
+        parked[0].starts_with("the feed declares entities of its own"),
+        "{parked:?}"
+    );
     site.says("<rss version=\"2.0\"><channel><item>", None);
     alice.ask(&connection).await;
     let parked = alice.parked().await;
-    assert!(parked.iter().any(|reason| reason.starts_with("this is no feed, or a broken one")), "{parked:?}");
+    assert!(
+        parked
+            .iter()
+            .any(|reason| reason.starts_with("this is no feed, or a broken one")),
+        "{parked:?}"
+    );
     assert!(alice.documents().await.is_empty());
 
     site.says("<!doctype html><html><title>Welcome</title></html>", None);
     let failed = async |reason: &str| {
-        let (status, _) = alice.call("POST", &format!("/connections/{connection}/sync"), json!({})).await;
+        let (status, _) = alice
+            .call("POST", &format!("/connections/{connection}/sync"), json!({}))
+            .await;
         assert_eq!(status, 202);
         hub.eventually("the owner is told", async || {
             let stream = alice.stream(&connection).await;
-            stream["reason"].as_str().is_some_and(|said| said.starts_with(reason)).then_some(())
+            stream["reason"]
+                .as_str()
+                .is_some_and(|said| said.starts_with(reason))
+                .then_some(())
         })
         .await;
     };

@@ -5,6 +5,7 @@
 mod changes;
 mod dovecot;
 mod interrupted;
+mod tls;
 mod trouble;
 
 use axum::Router;
@@ -22,18 +23,19 @@ use dovecot::Dovecot;
 /// Longer than thousands of mails take on a busy machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
+fn services(context: &spine::Context) -> Vec<spine::Service> {
+    vec![
+        accounts::service(context),
+        graph::service(context),
+        media::service(context).unwrap(),
+        etl::service(context),
+        connectors::service(context),
+        plugins::service(context),
+    ]
+}
+
 async fn hub() -> TestHub {
-    spine::testing::hub(|context| {
-        vec![
-            accounts::service(context),
-            graph::service(context),
-            media::service(context).unwrap(),
-            etl::service(context),
-            connectors::service(context),
-            plugins::service(context),
-        ]
-    })
-    .await
+    spine::testing::hub(services).await
 }
 
 /// Somebody with an account and a mailbox.
@@ -54,7 +56,10 @@ impl<'a> Alice<'a> {
     }
 
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path).extension(Caller(self.scope.clone()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .extension(Caller(self.scope.clone()));
         let request = request.body(Body::from(body.to_string())).unwrap();
         let response = self.api.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
@@ -68,7 +73,8 @@ impl<'a> Alice<'a> {
     }
 
     async fn connect_with(&self, server: &Dovecot, password: &str, more: Value) -> String {
-        let mut settings = json!({ "host": "127.0.0.1", "port": server.port, "tls": "none", "user": "alice" });
+        let mut settings =
+            json!({ "host": "127.0.0.1", "port": server.port, "tls": "none", "user": "alice" });
         for (name, value) in more.as_object().unwrap() {
             settings[name] = value.clone();
         }
@@ -82,11 +88,15 @@ impl<'a> Alice<'a> {
     }
 
     async fn show(&self, connection: &str) -> Value {
-        self.call("GET", &format!("/connections/{connection}"), json!({})).await.1
+        self.call("GET", &format!("/connections/{connection}"), json!({}))
+            .await
+            .1
     }
 
     async fn act(&self, connection: &str, verb: &str) {
-        let (status, answer) = self.call("POST", &format!("/connections/{connection}/{verb}"), json!({})).await;
+        let (status, answer) = self
+            .call("POST", &format!("/connections/{connection}/{verb}"), json!({}))
+            .await;
         assert!(status < 300, "{verb}: {answer}");
     }
 
@@ -97,7 +107,10 @@ impl<'a> Alice<'a> {
             if is(&shown) {
                 return shown;
             }
-            assert!(std::time::Instant::now() < until, "waited in vain until {what}: {shown:#}");
+            assert!(
+                std::time::Instant::now() < until,
+                "waited in vain until {what}: {shown:#}"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
@@ -106,7 +119,10 @@ impl<'a> Alice<'a> {
     async fn until_read(&self, connection: &str) -> Value {
         self.until("every folder is read", connection, |shown| {
             let streams = shown["streams"].as_array().unwrap();
-            streams.len() > 1 && streams.iter().all(|stream| stream["read_at"].is_string() && stream["under_way"] == false)
+            streams.len() > 1
+                && streams
+                    .iter()
+                    .all(|stream| stream["read_at"].is_string() && stream["under_way"] == false)
         })
         .await
     }
@@ -122,7 +138,11 @@ impl<'a> Alice<'a> {
         self.act(connection, "sync").await;
         self.until("every folder is read again", connection, |shown| {
             let now = read_at(shown);
-            let under_way = shown["streams"].as_array().unwrap().iter().any(|one| one["under_way"] == true);
+            let under_way = shown["streams"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["under_way"] == true);
             now.iter().all(|at| at != "null" && !before.contains(at)) && !under_way
         })
         .await;
@@ -156,15 +176,22 @@ impl<'a> Alice<'a> {
 
     async fn count(&self, sql: &str) -> i64 {
         let mut behind = self.hub.database.superuser().await;
-        sqlx::query_scalar(sql).bind(self.scope.account().0).fetch_one(&mut behind).await.unwrap()
+        sqlx::query_scalar(sql)
+            .bind(self.scope.account().0)
+            .fetch_one(&mut behind)
+            .await
+            .unwrap()
     }
 
     /// What was told of the connection's health.
     async fn told(&self) -> Vec<String> {
         self.hub.settle().await;
         let events = self.hub.events(&self.scope).await;
-        let told = events.into_iter().filter(|event| event.kind == "connector.ConnectionHealthChanged");
-        told.map(|event| event.body.unwrap()["health"].as_str().unwrap().to_owned()).collect()
+        let told = events
+            .into_iter()
+            .filter(|event| event.kind == "connector.ConnectionHealthChanged");
+        told.map(|event| event.body.unwrap()["health"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -204,10 +231,16 @@ async fn a_mailbox_of_thousands_comes_in_with_its_folders_threads_and_files_and_
     server.deliver("Junk", &mail(9_001), "");
     server.deliver("INBOX", WITH_FILE.as_bytes(), "");
     server.deliver("INBOX", b"\0\0\0\r\nnothing that a mail has", "S");
-    server.deliver("INBOX", &[mail(2_301).as_slice(), &vec![b'x'; 300_000]].concat(), "FS");
+    server.deliver(
+        "INBOX",
+        &[mail(2_301).as_slice(), &vec![b'x'; 300_000]].concat(),
+        "FS",
+    );
 
     let alice = Alice::new(&hub);
-    let connection = alice.connect(&server, json!({ "exclude": "private\nnothing*" })).await;
+    let connection = alice
+        .connect(&server, json!({ "exclude": "private\nnothing*" }))
+        .await;
     let shown = alice.until_read(&connection).await;
     let parts: Vec<&str> = shown["streams"]
         .as_array()
@@ -218,28 +251,49 @@ async fn a_mailbox_of_thousands_comes_in_with_its_folders_threads_and_files_and_
         .collect();
     assert_eq!(parts, ["Gelöscht", "INBOX", "Lists/rust"]);
     let mails = alice.mails().await;
-    assert_eq!(mails.len(), 2_300 + 1 + 1 + 1, "each once, and none of the folders that aren't read");
+    assert_eq!(
+        mails.len(),
+        2_300 + 1 + 1 + 1,
+        "each once, and none of the folders that aren't read"
+    );
     let threads = alice
         .count("SELECT count(*) FROM graph.entity WHERE account = $1 AND type = 'Conversation' AND merged_into IS NULL")
         .await;
-    assert_eq!(threads, 768 + 1, "2,302 mails in threads of three, and the file's");
     assert_eq!(
-        alice.count("SELECT count(*) FROM graph.raw_record WHERE account = $1 AND status = 'parked'").await,
+        threads,
+        768 + 1,
+        "2,302 mails in threads of three, and the file's"
+    );
+    assert_eq!(
+        alice
+            .count("SELECT count(*) FROM graph.raw_record WHERE account = $1 AND status = 'parked'")
+            .await,
         1,
         "what is no mail is kept with its reason"
     );
-    let files = alice.count("SELECT count(*) FROM graph.entity WHERE account = $1 AND type = 'MediaObject'").await;
+    let files = alice
+        .count("SELECT count(*) FROM graph.entity WHERE account = $1 AND type = 'MediaObject'")
+        .await;
     assert_eq!(files, 1);
     let with_file = alice.mail("A file").await.unwrap();
     assert_eq!(with_file["seen"], false, "it wasn't read yet: {with_file}");
     let large = alice.mail("Letter 2301").await.unwrap();
     assert_eq!((&large["flagged"], &large["seen"]), (&json!(true), &json!(true)));
-    assert_eq!(alice.mail("Letter 7").await.unwrap().get("seen"), None, "a mail that was read says nothing of it");
+    assert_eq!(
+        alice.mail("Letter 7").await.unwrap().get("seen"),
+        None,
+        "a mail that was read says nothing of it"
+    );
 
     alice.read_again(&connection).await;
     assert_eq!(alice.mails().await, mails, "reading again changes nothing");
-    let (_, test) = alice.call("POST", &format!("/connections/{connection}/test"), json!({})).await;
-    assert_eq!(test["detail"], "signed in: 2404 mails in 3 folders are read, 2 folders are not", "{test}");
+    let (_, test) = alice
+        .call("POST", &format!("/connections/{connection}/test"), json!({}))
+        .await;
+    assert_eq!(
+        test["detail"], "signed in: 2404 mails in 3 folders are read, 2 folders are not",
+        "{test}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +307,8 @@ async fn new_mail_is_heard_of_at_once() {
     for number in 2..5 {
         server.deliver("INBOX", &mail(number), "");
         let subject = format!("Letter {number}");
-        hub.eventually("the new mail is in", async || alice.mail(&subject).await).await;
+        hub.eventually("the new mail is in", async || alice.mail(&subject).await)
+            .await;
     }
     hub.settle().await;
     let live = alice

@@ -21,7 +21,9 @@ use spine::{Context, Service};
 pub fn service(context: &Context) -> Service {
     let imap = imap::Imap::new(context);
     context.ports.provide_connector(Arc::new(imap.clone()));
-    context.ports.provide_connector(Arc::new(feeds::Feeds::new(context)));
+    context
+        .ports
+        .provide_connector(Arc::new(feeds::Feeds::new(context)));
     Service {
         name: "connectors",
         consumers: vec![Arc::new(imap::Forget)],

@@ -65,7 +65,10 @@ impl Fetch {
     async fn addresses(&self, host: &str, allowance: &Allowance) -> Result<Vec<IpAddr>, Failure> {
         let literal = match Host::parse(host).map_err(|_| Failure::BadUrl)? {
             Host::Domain(name) => {
-                let found = self.lookup(name).await.map_err(|_: io::Error| Failure::Unresolved)?;
+                let found = self
+                    .lookup(name)
+                    .await
+                    .map_err(|_: io::Error| Failure::Unresolved)?;
                 let permitted = permitted_of(found, &allowance.ranges).map_err(|error| match error {
                     ResolveError::Denied => Failure::AddressDenied,
                     ResolveError::Unresolved(_) => Failure::Unresolved,

@@ -11,7 +11,8 @@ async fn a_mail_that_moves_stays_one_that_is_deleted_goes_and_comes_back_if_it_d
         server.deliver("INBOX", &mail(number), "S");
     }
     server.deliver("Archive", &mail(10), "S");
-    let nameless = b"From: a@example.org\r\nSubject: Nameless\r\nDate: Fri, 1 May 2026 12:00:00 +0200\r\n\r\nhi\r\n";
+    let nameless =
+        b"From: a@example.org\r\nSubject: Nameless\r\nDate: Fri, 1 May 2026 12:00:00 +0200\r\n\r\nhi\r\n";
     server.deliver("INBOX", nameless, "S");
     let alice = Alice::new(&hub);
     let connection = alice.connect(&server, json!({})).await;
@@ -45,10 +46,24 @@ async fn what_is_read_and_flagged_there_is_known_here() {
     let connection = alice.connect(&server, json!({})).await;
     alice.until_read(&connection).await;
     assert_eq!(alice.mail("Letter 1").await.unwrap()["seen"], false);
-    server.change(&["flags", "add", "\\Seen", "mailbox", "INBOX", "subject", "Letter 1"]);
-    server.change(&["flags", "add", "\\Flagged", "mailbox", "INBOX", "subject", "Letter 2"]);
+    server.change(&[
+        "flags", "add", "\\Seen", "mailbox", "INBOX", "subject", "Letter 1",
+    ]);
+    server.change(&[
+        "flags",
+        "add",
+        "\\Flagged",
+        "mailbox",
+        "INBOX",
+        "subject",
+        "Letter 2",
+    ]);
     alice.read_again(&connection).await;
-    let (one, two, three) = (alice.mail("Letter 1").await, alice.mail("Letter 2").await, alice.mail("Letter 3").await);
+    let (one, two, three) = (
+        alice.mail("Letter 1").await,
+        alice.mail("Letter 2").await,
+        alice.mail("Letter 3").await,
+    );
     assert_eq!(one.unwrap()["seen"], true);
     let two = two.unwrap();
     assert_eq!((&two["seen"], &two["flagged"]), (&json!(false), &json!(true)));
@@ -73,7 +88,9 @@ async fn a_folder_that_is_renamed_or_numbered_anew_brings_nothing_twice_and_take
     alice
         .until("the folder is known by its new name", &connection, |shown| {
             let streams = shown["streams"].as_array().unwrap();
-            streams.iter().any(|stream| stream["part"] == "New" && stream["read_at"].is_string())
+            streams
+                .iter()
+                .any(|stream| stream["part"] == "New" && stream["read_at"].is_string())
         })
         .await;
     for _ in 0..2 {

@@ -14,6 +14,8 @@ pub(crate) struct Dovecot {
     dir: PathBuf,
     child: Option<Child>,
     pub(crate) port: u16,
+    /// With TLS from the first byte on; 0: none.
+    pub(crate) tls_port: u16,
     written: std::cell::Cell<u64>,
 }
 
@@ -21,7 +23,11 @@ pub(crate) struct Dovecot {
 fn nobody() -> Option<(u32, u32)> {
     let number = |flag: &str, name: &str| {
         let output = Command::new("id").args([flag, name]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().unwrap()
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse::<u32>()
+            .unwrap()
     };
     let me = Command::new("id").arg("-u").output().unwrap().stdout;
     (me == b"0\n").then(|| (number("-u", "nobody"), number("-g", "nobody")))
@@ -34,44 +40,58 @@ fn name_of(what: &str) -> String {
 
 impl Dovecot {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// With a certificate and its key, in PEM.
+    pub(crate) fn start_with(tls: Option<(&str, &str)>) -> Self {
         let short = uuid::Uuid::new_v4().simple().to_string();
         let dir = Path::new("/tmp").join(format!("allod-mail-{}", &short[..8]));
         for folder in ["", "run", "state", "mail"] {
             std::fs::create_dir_all(dir.join(folder)).unwrap();
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let dovecot = Self {
+        let mut dovecot = Self {
             dir,
             child: None,
-            port,
+            port: free_port(),
+            tls_port: tls.map_or(0, |_| free_port()),
             written: std::cell::Cell::new(0),
         };
-        dovecot.configure();
-        let mut dovecot = dovecot;
+        dovecot.configure(tls);
         dovecot.on();
         dovecot
     }
 
-    fn configure(&self) {
+    fn configure(&self, tls: Option<(&str, &str)>) {
         let (user, group, ids) = match nobody() {
             Some((uid, gid)) => ("nobody".to_owned(), group_of(gid), format!("uid={uid} gid={gid}")),
             None => {
-                let number = |flag: &str| String::from_utf8(Command::new("id").arg(flag).output().unwrap().stdout).unwrap();
+                let number = |flag: &str| {
+                    String::from_utf8(Command::new("id").arg(flag).output().unwrap().stdout).unwrap()
+                };
                 let ids = format!("uid={} gid={}", number("-u").trim(), number("-g").trim());
                 (name_of("-u"), name_of("-g"), ids)
             }
         };
-        let (at, port) = (self.dir.display(), self.port);
+        let (at, port, tls_port) = (self.dir.display(), self.port, self.tls_port);
+        let mut ssl = "no".to_owned();
+        if let Some((certificate, key)) = tls {
+            for (name, text) in [("cert.pem", certificate), ("key.pem", key)] {
+                std::fs::write(self.dir.join(name), text).unwrap();
+                self.give(&self.dir.join(name));
+            }
+            ssl = format!("yes\nssl_cert = <{at}/cert.pem\nssl_key = <{at}/key.pem");
+        }
         let config = format!(
             "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/log\nprotocols = imap\nlisten = 127.0.0.1\n\
-             ssl = no\ndisable_plaintext_auth = no\ndefault_internal_user = {user}\ndefault_internal_group = {group}\n\
+             ssl = {ssl}\ndisable_plaintext_auth = no\ndefault_internal_user = {user}\ndefault_internal_group = {group}\n\
              default_login_user = {user}\nauth_mechanisms = plain login\nauth_failure_delay = 0\nmail_fsync = never\n\
              passdb {{\n driver = passwd-file\n args = scheme=PLAIN username_format=%u {at}/users\n}}\n\
              userdb {{\n driver = static\n args = {ids} home={at}/mail/%u\n}}\n\
              mail_location = maildir:~/Maildir\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n\
              service anvil {{\n chroot =\n}}\n\
              service imap-login {{\n chroot =\n inet_listener imap {{\n address = 127.0.0.1\n port = {port}\n }}\n \
-             inet_listener imaps {{\n port = 0\n }}\n}}\n\
+             inet_listener imaps {{\n address = 127.0.0.1\n port = {tls_port}\n }}\n}}\n\
              namespace inbox {{\n inbox = yes\n separator = /\n mailbox Junk {{\n special_use = \\Junk\n auto = create\n }}\n}}\n"
         );
         std::fs::write(self.dir.join("dovecot.conf"), config).unwrap();
@@ -95,14 +115,21 @@ impl Dovecot {
             command.arg("--clear-groups");
         }
         // It ends with the test, even when the test is killed.
-        command.args(["--pdeathsig", "INT", program, "-c"]).arg(self.dir.join("dovecot.conf"));
+        command
+            .args(["--pdeathsig", "INT", program, "-c"])
+            .arg(self.dir.join("dovecot.conf"));
         command.current_dir(&self.dir).stdin(Stdio::null());
         command
     }
 
     pub(crate) fn on(&mut self) {
         let log = std::fs::File::create(self.dir.join("out")).unwrap();
-        let child = self.command("dovecot").arg("-F").stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        let child = self
+            .command("dovecot")
+            .arg("-F")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
         self.child = Some(child.expect("dovecot is installed: run scripts/test"));
         let until = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -113,6 +140,8 @@ impl Dovecot {
 
     pub(crate) fn off(&mut self) {
         if let Some(mut child) = self.child.take() {
+            // Else who is signed in is served on.
+            let _ = self.command("doveadm").args(["kick", "alice"]).output();
             let pid = child.id().to_string();
             Command::new("kill").args(["-TERM", &pid]).status().unwrap();
             child.wait().unwrap();
@@ -143,7 +172,10 @@ impl Dovecot {
             // As Maildir++ writes what is below another.
             other => mail.join(format!(".{}", other.replace('/', "."))),
         };
-        for path in [home, mail, folder.clone()].into_iter().chain(["cur", "new", "tmp"].map(|one| folder.join(one))) {
+        for path in [home, mail, folder.clone()]
+            .into_iter()
+            .chain(["cur", "new", "tmp"].map(|one| folder.join(one)))
+        {
             if !path.exists() {
                 std::fs::create_dir(&path).unwrap();
                 self.give(&path);
@@ -157,7 +189,10 @@ impl Dovecot {
         let number = self.written.get() + 1;
         self.written.set(number);
         let at = self.folder(folder);
-        let (from, to) = (at.join(format!("tmp/{number}")), at.join(format!("cur/{number:08}.M1.test:2,{flags}")));
+        let (from, to) = (
+            at.join(format!("tmp/{number}")),
+            at.join(format!("cur/{number:08}.M1.test:2,{flags}")),
+        );
         std::fs::write(&from, mail).unwrap();
         self.give(&from);
         std::fs::rename(from, to).unwrap();
@@ -169,8 +204,18 @@ impl Dovecot {
             "flags" | "mailbox" => arguments.split_at(2),
             _ => arguments.split_at(1),
         };
-        let done = self.command("doveadm").args(verb).args(["-u", "alice"]).args(rest).output().unwrap();
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let done = self
+            .command("doveadm")
+            .args(verb)
+            .args(["-u", "alice"])
+            .args(rest)
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     /// UIDVALIDITY is another one from now on: all of a folder is numbered anew.
@@ -195,8 +240,16 @@ impl Dovecot {
     }
 }
 
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 fn group_of(gid: u32) -> String {
-    let output = Command::new("getent").args(["group", &gid.to_string()]).output().unwrap();
+    let output = Command::new("getent")
+        .args(["group", &gid.to_string()])
+        .output()
+        .unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
     line.split(':').next().unwrap().to_owned()
 }

@@ -9,8 +9,21 @@ fn connect(hub: &Hub, server: &Dovecot) -> String {
     hub.cli(&["account", "create", "alice"]);
     let port = format!("port={}", server.port);
     let add = [
-        "connection", "add", "imap", "--set", "host=127.0.0.1", "--set", &port, "--set", "tls=none", "--set", "user=alice",
-        "--allow-range", "127.0.0.0/8", "--secret", "password",
+        "connection",
+        "add",
+        "imap",
+        "--set",
+        "host=127.0.0.1",
+        "--set",
+        &port,
+        "--set",
+        "tls=none",
+        "--set",
+        "user=alice",
+        "--allow-range",
+        "127.0.0.0/8",
+        "--secret",
+        "password",
     ];
     let made = hub.try_cli(&add, &format!("{}\n", server.password())).unwrap();
     made["id"].as_str().unwrap().to_owned()
@@ -31,7 +44,15 @@ fn brought(hub: &Hub) -> Vec<String> {
     for kind in ["Message", "Conversation", "Person"] {
         let listed = hub.cli(&["entity", "list", "--type", kind, "--all"]);
         for entity in listed["items"].as_array().unwrap() {
-            lines.push(json!([entity["type"], entity["title"], entity["props"], entity["starts_at"]]).to_string());
+            lines.push(
+                json!([
+                    entity["type"],
+                    entity["title"],
+                    entity["props"],
+                    entity["starts_at"]
+                ])
+                .to_string(),
+            );
         }
     }
     lines.sort();
@@ -63,5 +84,9 @@ fn a_hub_killed_in_the_middle_of_a_mailbox_goes_on_and_ends_with_the_same_graph(
     }
     until_read(&killed, &connection);
     assert_eq!(brought(&killed), expected);
-    assert_eq!(killed.cli(&["job", "list", "--dead"])["items"], json!([]), "a kill is no failure");
+    assert_eq!(
+        killed.cli(&["job", "list", "--dead"])["items"],
+        json!([]),
+        "a kill is no failure"
+    );
 }

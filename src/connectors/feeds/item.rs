@@ -47,20 +47,30 @@ pub(super) fn read(body: &[u8], url: &Url) -> Result<Feed, Unread> {
         let parser = feed_rs::parser::Builder::new().base_uri(Some(url.as_str()));
         let parser = parser.id_generator(|links, title, _| {
             let link = links.first().map(|link| link.href.clone());
-            link.or_else(|| title.as_ref().map(|title| title.content.clone())).unwrap_or_default()
+            link.or_else(|| title.as_ref().map(|title| title.content.clone()))
+                .unwrap_or_default()
         });
         parser.build().parse(body)
     };
     let parsed = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("feed".to_owned()).stack_size(STACK_BYTES);
+        let thread = std::thread::Builder::new()
+            .name("feed".to_owned())
+            .stack_size(STACK_BYTES);
         thread.spawn_scoped(scope, parse).ok()?.join().ok()
     });
     let parsed = parsed.ok_or_else(|| because("the feed can't be read: its parser failed on it"))?;
-    parsed.map_err(|_| because("this is no feed, or a broken one: neither RSS nor Atom nor JSON Feed can be read from it"))
+    parsed.map_err(|_| {
+        because("this is no feed, or a broken one: neither RSS nor Atom nor JSON Feed can be read from it")
+    })
 }
 
 /// What an item means; none if it says nothing.
-pub(super) fn brought(connection: ConnectionId, feed_url: &str, feed: &Feed, entry: &Entry) -> Option<Brought> {
+pub(super) fn brought(
+    connection: ConnectionId,
+    feed_url: &str,
+    feed: &Feed,
+    entry: &Entry,
+) -> Option<Brought> {
     let body = serde_json::to_vec(entry).ok()?;
     let title = entry.title.as_ref().and_then(|title| line(&plain(title)));
     let content = entry.content.as_ref();
@@ -68,13 +78,22 @@ pub(super) fn brought(connection: ConnectionId, feed_url: &str, feed: &Feed, ent
         let body = content.body.as_ref()?;
         block(&readable(body, content.content_type.as_str()), TEXT_CHARS_MAX)
     });
-    let summary = entry.summary.as_ref().and_then(|summary| block(&plain(summary), TEXT_CHARS_MAX));
+    let summary = entry
+        .summary
+        .as_ref()
+        .and_then(|summary| block(&plain(summary), TEXT_CHARS_MAX));
     // What a feed has instead of a text is one, however it calls it.
     let (text, summary) = match (text, summary) {
         (None, summary) => (summary, None),
-        (text, summary) => (text, summary.map(|one| one.chars().take(SUMMARY_CHARS_MAX).collect::<String>())),
+        (text, summary) => (
+            text,
+            summary.map(|one| one.chars().take(SUMMARY_CHARS_MAX).collect::<String>()),
+        ),
     };
-    let page = entry.links.iter().find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"));
+    let page = entry
+        .links
+        .iter()
+        .find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"));
     let url = page.and_then(|link| address(&link.href));
     if title.is_none() && text.is_none() && url.is_none() {
         return None;
@@ -89,13 +108,36 @@ pub(super) fn brought(connection: ConnectionId, feed_url: &str, feed: &Feed, ent
     set("url", url.map(Value::from));
     set("text", text.map(Value::from));
     set("description", summary.map(Value::from));
-    set("feed", feed.title.as_ref().and_then(|title| line(&plain(title))).map(Value::from));
-    set("language", entry.language.as_deref().or(feed.language.as_deref()).filter(|tag| tag.len() <= 35).map(Value::from));
+    set(
+        "feed",
+        feed.title
+            .as_ref()
+            .and_then(|title| line(&plain(title)))
+            .map(Value::from),
+    );
+    set(
+        "language",
+        entry
+            .language
+            .as_deref()
+            .or(feed.language.as_deref())
+            .filter(|tag| tag.len() <= 35)
+            .map(Value::from),
+    );
     let published = entry.published.or(entry.updated);
-    set("published_at", published.map(|at| Value::from(at.to_rfc3339_opts(SecondsFormat::Secs, true))));
-    let authors = entry.authors.iter().filter_map(|one| line(one.name.as_deref().or(one.email.as_deref())?));
+    set(
+        "published_at",
+        published.map(|at| Value::from(at.to_rfc3339_opts(SecondsFormat::Secs, true))),
+    );
+    let authors = entry
+        .authors
+        .iter()
+        .filter_map(|one| line(one.name.as_deref().or(one.email.as_deref())?));
     set("authors", list(authors.map(Value::from)));
-    let categories = entry.categories.iter().filter_map(|one| line(one.label.as_deref().unwrap_or(&one.term)));
+    let categories = entry
+        .categories
+        .iter()
+        .filter_map(|one| line(one.label.as_deref().unwrap_or(&one.term)));
     set("categories", list(categories.map(Value::from)));
     set("attachments", list(enclosures(entry).into_iter()));
     let entity = EntityChange {
@@ -124,13 +166,19 @@ pub(super) fn brought(connection: ConnectionId, feed_url: &str, feed: &Feed, ent
 /// An id that is one in the whole world, by itself; else with the feed that gave it.
 fn known_by(feed_url: &str, id: &str, text: Option<&str>) -> String {
     let id = id.trim();
-    let is_own = ["http://", "https://", "tag:", "urn:"].iter().any(|scheme| id.starts_with(scheme));
+    let is_own = ["http://", "https://", "tag:", "urn:"]
+        .iter()
+        .any(|scheme| id.starts_with(scheme));
     let id = match (id.is_empty(), is_own) {
         (true, _) => format!("{feed_url}#{}", hash(text.unwrap_or_default())),
         (false, true) => id.to_owned(),
         (false, false) => format!("{feed_url}#{id}"),
     };
-    if id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) { hash(&id) } else { id }
+    if id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        hash(&id)
+    } else {
+        id
+    }
 }
 
 fn hash(text: &str) -> String {
@@ -151,7 +199,12 @@ fn enclosures(entry: &Entry) -> Vec<Value> {
     for link in entry.links.iter().filter(|link| !is_page(link.rel.as_deref())) {
         // JSON Feed's attachments have a media type and no relation; pages have neither.
         if link.rel.is_some() || link.media_type.is_some() {
-            add(&link.href, link.media_type.as_deref(), link.length, link.title.as_deref());
+            add(
+                &link.href,
+                link.media_type.as_deref(),
+                link.length,
+                link.title.as_deref(),
+            );
         }
     }
     for media in &entry.media {
@@ -177,12 +230,20 @@ fn plain(text: &Text) -> String {
 
 /// The text for people. Feeds say "text" and write HTML all the same.
 fn readable(text: &str, media_type: &str) -> String {
-    let is_marked = media_type.contains("html") || (text.contains("</") || text.contains("/>") || text.contains("<p>"));
-    if is_marked { html_to_text(text) } else { text.to_owned() }
+    let is_marked =
+        media_type.contains("html") || (text.contains("</") || text.contains("/>") || text.contains("<p>"));
+    if is_marked {
+        html_to_text(text)
+    } else {
+        text.to_owned()
+    }
 }
 
 fn line(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
     let line: String = words.join(" ").chars().take(LINE_CHARS_MAX).collect();
     (!line.is_empty()).then_some(line)
 }
@@ -223,7 +284,10 @@ mod tests {
         let url = Url::parse("https://example.org/feed").unwrap();
         let feed = read(body.as_bytes(), &url).unwrap();
         let connection = ConnectionId::new();
-        let brought = feed.entries.iter().filter_map(|entry| brought(connection, url.as_str(), &feed, entry));
+        let brought = feed
+            .entries
+            .iter()
+            .filter_map(|entry| brought(connection, url.as_str(), &feed, entry));
         brought
             .map(|one| match one {
                 Brought::Thing(thing) => thing,
@@ -239,23 +303,41 @@ mod tests {
     #[test]
     fn an_item_of_each_kind_of_feed_is_a_document() {
         let rss = document(RSS);
-        assert_eq!((rss.kind.as_str(), rss.title.as_deref()), ("Document", Some("One")));
+        assert_eq!(
+            (rss.kind.as_str(), rss.title.as_deref()),
+            ("Document", Some("One"))
+        );
         assert_eq!(rss.identifiers[0].value, "https://example.org/feed#a1");
         let text = rss.props["text"].as_str().unwrap();
-        assert!(text.contains("Hello there") && !text.contains('<') && !text.contains("alert"), "{text}");
+        assert!(
+            text.contains("Hello there") && !text.contains('<') && !text.contains("alert"),
+            "{text}"
+        );
         assert_eq!(rss.props["published_at"], "2026-05-01T10:00:00Z");
         assert_eq!(rss.props["feed"], "News & more");
         let enclosure = &rss.props["attachments"][0];
-        assert_eq!((&enclosure["url"], &enclosure["size_bytes"]), (&json!("https://example.org/1.mp3"), &json!(1234)));
+        assert_eq!(
+            (&enclosure["url"], &enclosure["size_bytes"]),
+            (&json!("https://example.org/1.mp3"), &json!(1234))
+        );
         assert_eq!(rss.props["categories"], json!(["garden"]));
 
         let atom = document(ATOM);
-        assert_eq!((atom.title.as_deref(), atom.identifiers[0].value.as_str()), (Some("A b"), "urn:e1"));
-        assert_eq!((&atom.props["url"], &atom.props["authors"]), (&json!("https://example.org/e1"), &json!(["Kim"])));
+        assert_eq!(
+            (atom.title.as_deref(), atom.identifiers[0].value.as_str()),
+            (Some("A b"), "urn:e1")
+        );
+        assert_eq!(
+            (&atom.props["url"], &atom.props["authors"]),
+            (&json!("https://example.org/e1"), &json!(["Kim"]))
+        );
         assert!(atom.starts_at.is_some());
 
         let json = document(JSON);
-        assert_eq!((&json.props["text"], &json.props["url"]), (&"seven".into(), &json!("https://example.org/7")));
+        assert_eq!(
+            (&json.props["text"], &json.props["url"]),
+            (&"seven".into(), &json!("https://example.org/7"))
+        );
         assert_eq!(json.props["attachments"][0]["url"], "https://example.org/7.pdf");
         assert_eq!(json.props["attachments"].as_array().unwrap().len(), 1);
     }
@@ -263,13 +345,23 @@ mod tests {
     #[test]
     fn the_same_item_is_the_same_record_and_an_edited_one_a_new_revision() {
         let (one, again) = (documents(RSS).remove(0).record, documents(RSS).remove(0).record);
-        assert_eq!((&one.remote_id, &one.revision), (&again.remote_id, &again.revision));
+        assert_eq!(
+            (&one.remote_id, &one.revision),
+            (&again.remote_id, &again.revision)
+        );
         let edited = documents(&RSS.replace("there", "again")).remove(0).record;
         assert_eq!(one.remote_id, edited.remote_id);
         assert_ne!(one.revision, edited.revision);
-        let nameless = "<rss version=\"2.0\"><channel><item><description>x</description></item></channel></rss>";
-        let (one, again) = (documents(nameless).remove(0).record, documents(nameless).remove(0).record);
-        assert_eq!(one.remote_id, again.remote_id, "what has no id is known by its text");
+        let nameless =
+            "<rss version=\"2.0\"><channel><item><description>x</description></item></channel></rss>";
+        let (one, again) = (
+            documents(nameless).remove(0).record,
+            documents(nameless).remove(0).record,
+        );
+        assert_eq!(
+            one.remote_id, again.remote_id,
+            "what has no id is known by its text"
+        );
     }
 
     #[test]
@@ -277,7 +369,10 @@ mod tests {
         let url = Url::parse("https://example.org/feed").unwrap();
         assert_eq!(read(b"<!doctype HTML><html></html>", &url), Err(Unread::Page));
         for broken in ["", "hello", "<rss><channel>", "{\"items\": 7}", "<svg/>"] {
-            assert!(matches!(read(broken.as_bytes(), &url), Err(Unread::Because(_))), "{broken}");
+            assert!(
+                matches!(read(broken.as_bytes(), &url), Err(Unread::Because(_))),
+                "{broken}"
+            );
         }
     }
 }

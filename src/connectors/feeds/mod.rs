@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use fetch::{Allowance, Class, Failure, Fetch, FetchConfig, FetchError, Limits, Request, Response, StatusCode, Url};
+use fetch::{
+    Allowance, Class, Failure, Fetch, FetchConfig, FetchError, Limits, Request, Response, StatusCode, Url,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use spine::Context;
@@ -59,7 +61,9 @@ impl Feeds {
 
     async fn get(&self, connected: &Connected, place: &Place) -> Result<Response, SyncError> {
         let fetch = self.fetch.as_ref().ok_or_else(|| {
-            SyncError::Configuration("the hub's certificate authorities can't be read: see its log".to_owned())
+            SyncError::Configuration(
+                "the hub's certificate authorities can't be read: see its log".to_owned(),
+            )
         })?;
         let bad = |_| SyncError::Configuration("`url` is no address of a feed".to_owned());
         let mut request = Request::get(connected.text("url")).map_err(bad)?;
@@ -68,20 +72,29 @@ impl Feeds {
         if !user.is_empty() {
             if is_plain && connected.allowed_ranges.is_empty() {
                 return Err(SyncError::Configuration(
-                    "over http the password would be read by others on the way: give an https address".to_owned(),
+                    "over http the password would be read by others on the way: give an https address"
+                        .to_owned(),
                 ));
             }
-            request = request.basic_auth(user, connected.secret("password")?).map_err(bad)?;
+            request = request
+                .basic_auth(user, connected.secret("password")?)
+                .map_err(bad)?;
         }
         let accepted = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5";
         request = request.header("accept", accepted).map_err(bad)?;
-        let conditions = [("if-none-match", &place.etag), ("if-modified-since", &place.last_modified)];
+        let conditions = [
+            ("if-none-match", &place.etag),
+            ("if-modified-since", &place.last_modified),
+        ];
         for (name, value) in conditions {
             if let Some(value) = value {
                 request = request.header(name, value).map_err(bad)?;
             }
         }
-        let ranges = connected.allowed_ranges.iter().filter_map(|range| range.parse().ok());
+        let ranges = connected
+            .allowed_ranges
+            .iter()
+            .filter_map(|range| range.parse().ok());
         let allowance = Allowance {
             ranges: ranges.collect(),
             plain_http: is_plain,
@@ -97,7 +110,11 @@ impl Feeds {
     }
 
     async fn items(&self, connected: &Connected, ask: &Ask) -> Result<Page, SyncError> {
-        let place: Place = ask.cursor.clone().and_then(|cursor| serde_json::from_value(cursor).ok()).unwrap_or_default();
+        let place: Place = ask
+            .cursor
+            .clone()
+            .and_then(|cursor| serde_json::from_value(cursor).ok())
+            .unwrap_or_default();
         let answer = self.get(connected, &place).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
             return Ok(unchanged(place, &answer));
@@ -111,16 +128,21 @@ impl Feeds {
         }
         let (body, url) = (answer.body.clone(), answer.url.clone());
         let read = tokio::task::spawn_blocking(move || item::read(&body, &url)).await;
-        let read = read.map_err(|_| SyncError::Bug("a feed can't be read: its parser failed on it".to_owned()))?;
+        let read =
+            read.map_err(|_| SyncError::Bug("a feed can't be read: its parser failed on it".to_owned()))?;
         let records = match read {
             Ok(feed) => {
                 let feed_url = connected.text("url");
                 let items = feed.entries.iter().take(ITEMS_MAX);
                 // Newest first, as feeds have it: what is oldest is told first.
-                items.rev().filter_map(|entry| item::brought(connected.id, feed_url, &feed, entry)).collect()
+                items
+                    .rev()
+                    .filter_map(|entry| item::brought(connected.id, feed_url, &feed, entry))
+                    .collect()
             }
             Err(item::Unread::Page) => {
-                let reason = "the address leads to a web page, not to a feed: look for the feed's own address there";
+                let reason =
+                    "the address leads to a web page, not to a feed: look for the feed's own address there";
                 return Err(SyncError::Configuration(reason.to_owned()));
             }
             Err(item::Unread::Because(reason)) => vec![unfit(connected, &hash, &answer, &reason)],
@@ -168,8 +190,14 @@ fn unchanged(place: Place, answer: &Response) -> Page {
 }
 
 fn page(records: Vec<Brought>, place: &Place, answer: &Response) -> Page {
-    let fresh_s = answer.headers.get("cache-control").and_then(|value| max_age(value.to_str().ok()?));
-    let wait_s = place.every_s.max(fresh_s.unwrap_or_default()).min(EVERY_MAX.as_secs());
+    let fresh_s = answer
+        .headers
+        .get("cache-control")
+        .and_then(|value| max_age(value.to_str().ok()?));
+    let wait_s = place
+        .every_s
+        .max(fresh_s.unwrap_or_default())
+        .min(EVERY_MAX.as_secs());
     Page {
         records,
         cursor: serde_json::to_value(place).ok(),
@@ -200,8 +228,12 @@ fn unfit(connected: &Connected, hash: &str, answer: &Response, reason: &str) -> 
 fn refused(answer: &Response, now: DateTime<Utc>) -> SyncError {
     let status = answer.status.as_u16();
     match status {
-        401 | 403 => SyncError::Refused(format!("the feed's server wants another user or password (HTTP {status})")),
-        410 => SyncError::Configuration("the feed is no longer there (HTTP 410): remove it, or give another address".to_owned()),
+        401 | 403 => SyncError::Refused(format!(
+            "the feed's server wants another user or password (HTTP {status})"
+        )),
+        410 => SyncError::Configuration(
+            "the feed is no longer there (HTTP 410): remove it, or give another address".to_owned(),
+        ),
         _ => SyncError::Transient {
             reason: format!("the feed's server answered HTTP {status}"),
             retry_after: retry_after(answer, now),
@@ -214,7 +246,9 @@ fn retry_after(answer: &Response, now: DateTime<Utc>) -> Option<Duration> {
     let value = answer.headers.get("retry-after")?.to_str().ok()?;
     let wait = match value.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now).to_std().ok()?,
+        Err(_) => (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now)
+            .to_std()
+            .ok()?,
     };
     Some(wait.min(EVERY_MAX))
 }
@@ -225,7 +259,9 @@ fn unreached(error: FetchError) -> SyncError {
         Failure::AddressDenied => SyncError::Configuration(
             "the feed's address is not public: allow its range for this connection".to_owned(),
         ),
-        _ if failure.class() == Class::Denied => SyncError::Configuration(format!("the feed can't be asked for: {failure}")),
+        _ if failure.class() == Class::Denied => {
+            SyncError::Configuration(format!("the feed can't be asked for: {failure}"))
+        }
         _ => SyncError::transient(format!("the feed can't be reached: {failure}")),
     }
 }
@@ -245,7 +281,9 @@ impl Connector for Feeds {
         let read = tokio::task::spawn_blocking(move || item::read(&body, &url)).await;
         match read.map_err(|_| SyncError::Bug("the feed can't be read".to_owned()))? {
             Ok(feed) => Ok(format!("the feed has {} items", feed.entries.len())),
-            Err(item::Unread::Page) => Err(SyncError::Configuration("the address leads to a web page, not to a feed".to_owned())),
+            Err(item::Unread::Page) => Err(SyncError::Configuration(
+                "the address leads to a web page, not to a feed".to_owned(),
+            )),
             Err(item::Unread::Because(reason)) => Err(SyncError::Configuration(reason)),
         }
     }

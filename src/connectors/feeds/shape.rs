@@ -27,7 +27,9 @@ pub(super) fn refusal(body: &[u8]) -> Option<&'static str> {
             let end = after(rest, b">")?;
             let said = &rest[..rest.len() - end.len()];
             if said.contains(&b'[') || said[2..].to_ascii_uppercase().starts_with(b"ENTITY") {
-                return Some("the feed declares entities of its own, which can grow without end: it isn't read");
+                return Some(
+                    "the feed declares entities of its own, which can grow without end: it isn't read",
+                );
             }
             Some(end)
         } else {

@@ -94,7 +94,9 @@ fn used(attributes: &[NameAttribute<'_>]) -> Option<Use> {
 
 fn choose(found: Vec<Folder>, settings: &Settings) -> Folders {
     let is_excluded = |name: &str| settings.exclude.iter().any(|pattern| matches(pattern, name));
-    let has_all = found.iter().any(|one| one.is_for == Use::All && !is_excluded(&one.name));
+    let has_all = found
+        .iter()
+        .any(|one| one.is_for == Use::All && !is_excluded(&one.name));
     let mut folders = Folders::default();
     for Folder { name, is_for } in found {
         let is_read = match is_for {
@@ -180,6 +182,9 @@ mod tests {
     fn a_folder_that_holds_no_mails_is_none() {
         assert_eq!(used(&[NameAttribute::NoSelect]), None);
         assert_eq!(used(&[NameAttribute::Extension("\\NonExistent".into())]), None);
-        assert_eq!(used(&[NameAttribute::Marked, NameAttribute::Trash]), Some(Use::Junk));
+        assert_eq!(
+            used(&[NameAttribute::Marked, NameAttribute::Trash]),
+            Some(Use::Junk)
+        );
     }
 }

@@ -23,8 +23,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What an answer without mails may have.
 pub(super) const TALK_BYTES: u64 = 32 * 1024 * 1024;
 /// Many servers lock a mailbox after some wrong passwords.
-pub(super) const REFUSED: &str =
-    "the mail server refused the user name or the password; the same ones are not tried again within the hour";
+pub(super) const REFUSED: &str = "the mail server refused the user name or the password; the same ones are not tried again within the hour";
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
@@ -58,7 +57,10 @@ impl AsyncRead for Metered {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.left == 0 {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::FileTooLarge, "a longer answer than expected")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "a longer answer than expected",
+            )));
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -128,7 +130,12 @@ impl Line {
         self.session.get_mut().meter(bytes);
         let asking = async {
             let asked = self.session.run_command(question).await.map_err(broken)?;
-            while let Some(answer) = self.session.read_response().await.map_err(|error| broken(error.into()))? {
+            while let Some(answer) = self
+                .session
+                .read_response()
+                .await
+                .map_err(|error| broken(error.into()))?
+            {
                 match answer.parsed() {
                     Response::Done { tag, status, .. } if *tag == asked => {
                         return match status {
@@ -136,7 +143,9 @@ impl Line {
                             _ => Err(SyncError::transient("the mail server refused a question")),
                         };
                     }
-                    Response::Data { status: Status::Bye, .. } => break,
+                    Response::Data {
+                        status: Status::Bye, ..
+                    } => break,
                     other => take(other),
                 }
             }
@@ -156,20 +165,30 @@ async fn greeted(fetch: &Fetch, settings: &Settings) -> Result<(Client<Metered>,
         },
         ..Allowance::default()
     };
-    let stream = fetch.dial(&settings.host, settings.port, &allowance).await.map_err(unreached)?;
+    let stream = fetch
+        .dial(&settings.host, settings.port, &allowance)
+        .await
+        .map_err(unreached)?;
     if settings.tls == Tls::None && stream.peer_addr().is_ok_and(|peer| fetch::is_public(peer.ip())) {
-        let reason = "without TLS the password would be read by others on the way: set `tls` to implicit or starttls";
+        let reason =
+            "without TLS the password would be read by others on the way: set `tls` to implicit or starttls";
         return Err(SyncError::Configuration(reason.to_owned()));
     }
     match settings.tls {
         Tls::None => greeting(Client::new(Metered::new(stream))).await,
         Tls::Implicit => {
-            let stream = fetch.secure(&settings.host, stream, &allowance).await.map_err(unreached)?;
+            let stream = fetch
+                .secure(&settings.host, stream, &allowance)
+                .await
+                .map_err(unreached)?;
             greeting(Client::new(Metered::new(stream))).await
         }
         Tls::StartTls => {
             let mut client = Client::new(stream);
-            client.read_response().await.map_err(|error| broken(error.into()))?;
+            client
+                .read_response()
+                .await
+                .map_err(|error| broken(error.into()))?;
             let begun = client.run_command_and_check_ok("STARTTLS", None).await;
             begun.map_err(|error| match error {
                 Error::No(_) | Error::Bad(_) => SyncError::Configuration(
@@ -178,22 +197,34 @@ async fn greeted(fetch: &Fetch, settings: &Settings) -> Result<(Client<Metered>,
                 other => broken(other),
             })?;
             // What came before TLS isn't looked at: anybody could have said it.
-            let stream = fetch.secure(&settings.host, client.into_inner(), &allowance).await;
+            let stream = fetch
+                .secure(&settings.host, client.into_inner(), &allowance)
+                .await;
             Ok((Client::new(Metered::new(stream.map_err(unreached)?)), Vec::new()))
         }
     }
 }
 
 async fn greeting(mut client: Client<Metered>) -> Result<(Client<Metered>, Vec<String>), SyncError> {
-    let greeting = client.read_response().await.map_err(|error| broken(error.into()))?;
+    let greeting = client
+        .read_response()
+        .await
+        .map_err(|error| broken(error.into()))?;
     let mut can = Vec::new();
     match greeting.as_ref().map(|greeting| greeting.parsed()) {
-        Some(Response::Data { status: Status::Ok, outcome }) => {
+        Some(Response::Data {
+            status: Status::Ok,
+            outcome,
+        }) => {
             if let Some(ResponseCode::Capabilities(list)) = &outcome.code {
                 can = list.iter().map(word).collect();
             }
         }
-        _ => return Err(SyncError::transient("the mail server doesn't take connections now")),
+        _ => {
+            return Err(SyncError::transient(
+                "the mail server doesn't take connections now",
+            ));
+        }
     }
     Ok((client, can))
 }
@@ -236,7 +267,14 @@ async fn signed_in(
 }
 
 /// Words of RFC 5530 and of servers, by which a refusal says that it isn't about the password.
-const FOR_NOW: [&str; 6] = ["unavailable", "inuse", "[limit]", "too many", "temporar", "try again"];
+const FOR_NOW: [&str; 6] = [
+    "unavailable",
+    "inuse",
+    "[limit]",
+    "too many",
+    "temporar",
+    "try again",
+];
 
 fn refused(error: Error) -> SyncError {
     match error {

@@ -71,7 +71,10 @@ impl Lines {
         }
         let turn = Arc::clone(held(&self.signing_in).entry(of).or_default());
         let _turn = turn.lock().await;
-        if held(&self.refused).get(&of).is_some_and(|at| at.elapsed() < REFUSED_FOR) {
+        if held(&self.refused)
+            .get(&of)
+            .is_some_and(|at| at.elapsed() < REFUSED_FOR)
+        {
             return Err(SyncError::Refused(REFUSED.to_owned()));
         }
         self.open(settings).await
@@ -80,7 +83,9 @@ impl Lines {
     /// A new line, whatever was said before.
     pub(super) async fn open(&self, settings: &Settings) -> Result<Line, SyncError> {
         let fetch = self.fetch.as_ref().ok_or_else(|| {
-            SyncError::Configuration("the hub's certificate authorities can't be read: see its log".to_owned())
+            SyncError::Configuration(
+                "the hub's certificate authorities can't be read: see its log".to_owned(),
+            )
         })?;
         let opened = Line::open(fetch, settings).await;
         let mut refused = held(&self.refused);

@@ -23,7 +23,10 @@ const HEADER_BYTES: usize = 256 * 1024;
 pub(super) fn known_by(mail: &[u8]) -> (String, bool) {
     let header = &mail[..mail.len().min(HEADER_BYTES)];
     let parsed = MessageParser::default().parse_headers(header);
-    let id = parsed.as_ref().and_then(|parsed| parsed.message_id()).and_then(message_id);
+    let id = parsed
+        .as_ref()
+        .and_then(|parsed| parsed.message_id())
+        .and_then(message_id);
     match id {
         Some(id) => (id, true),
         None => (hash(mail), false),
@@ -35,7 +38,11 @@ fn message_id(text: &str) -> Option<String> {
     if id.is_empty() || id.chars().any(char::is_control) {
         return None;
     }
-    Some(if id.len() > ID_BYTES_MAX { hash(id.as_bytes()) } else { id.to_owned() })
+    Some(if id.len() > ID_BYTES_MAX {
+        hash(id.as_bytes())
+    } else {
+        id.to_owned()
+    })
 }
 
 /// As what has no id is named where mails are understood.
@@ -69,7 +76,11 @@ fn record(connection: ConnectionId, mail: Vec<u8>, times: i32) -> RawRecord {
         connection: Some(connection),
         stream: STREAM.to_owned(),
         remote_id: hex::encode(Sha256::digest(&mail)),
-        revision: if times > 0 { times.to_string() } else { String::new() },
+        revision: if times > 0 {
+            times.to_string()
+        } else {
+            String::new()
+        },
         media_type: "message/rfc822".to_owned(),
         body: mail,
     }

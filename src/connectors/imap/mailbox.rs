@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_imap::imap_proto::{AttributeValue, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath};
+use async_imap::imap_proto::{
+    AttributeValue, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
+};
 use spine::ports::SyncError;
 
 use super::line::{Line, PATIENCE, TALK_BYTES};
@@ -46,16 +48,21 @@ impl Line {
         let name = encoded(folder).replace('\\', "\\\\").replace('"', "\\\"");
         let how = if self.can("CONDSTORE") { " (CONDSTORE)" } else { "" };
         let mut opened = Opened::default();
-        self.ask(&format!("EXAMINE \"{name}\"{how}"), TALK_BYTES, PATIENCE, |response| match response {
-            Response::MailboxData(MailboxDatum::Exists(count)) => opened.exists = *count,
-            Response::Data { outcome, .. } => match &outcome.code {
-                Some(ResponseCode::UidValidity(validity)) => opened.validity = *validity,
-                Some(ResponseCode::UidNext(next)) => opened.next = *next,
-                Some(ResponseCode::HighestModSeq(modseq)) => opened.modseq = Some(*modseq),
+        self.ask(
+            &format!("EXAMINE \"{name}\"{how}"),
+            TALK_BYTES,
+            PATIENCE,
+            |response| match response {
+                Response::MailboxData(MailboxDatum::Exists(count)) => opened.exists = *count,
+                Response::Data { outcome, .. } => match &outcome.code {
+                    Some(ResponseCode::UidValidity(validity)) => opened.validity = *validity,
+                    Some(ResponseCode::UidNext(next)) => opened.next = *next,
+                    Some(ResponseCode::HighestModSeq(modseq)) => opened.modseq = Some(*modseq),
+                    _ => {}
+                },
                 _ => {}
             },
-            _ => {}
-        })
+        )
         .await?;
         if opened.next == 0 {
             // Old servers don't say; the highest UID tells.
@@ -69,7 +76,9 @@ impl Line {
         let question = format!("UID FETCH {from}:{to} (UID RFC822.SIZE FLAGS)");
         let mut found = BTreeMap::new();
         self.ask(&question, TALK_BYTES, PATIENCE, |response| {
-            let Response::Fetch(_, attributes) = response else { return };
+            let Response::Fetch(_, attributes) = response else {
+                return;
+            };
             let mut seen = Seen::default();
             for attribute in attributes {
                 match attribute {
@@ -96,7 +105,9 @@ impl Line {
         let question = format!("UID FETCH {from}:{to} (UID FLAGS) (CHANGEDSINCE {since})");
         let mut found = BTreeMap::new();
         self.ask(&question, TALK_BYTES, PATIENCE, |response| {
-            let Response::Fetch(_, attributes) = response else { return };
+            let Response::Fetch(_, attributes) = response else {
+                return;
+            };
             let flags = attributes.iter().find_map(|attribute| match attribute {
                 AttributeValue::Flags(flags) => Some(Flags::of(flags)),
                 _ => None,
@@ -141,7 +152,9 @@ impl Line {
         // Sizes are estimates on some servers.
         let most = bytes + bytes / 8 + AROUND_BYTES * (uids.len() as u64 + 1);
         self.ask(&question, most, LONG_PATIENCE, |response| {
-            let Response::Fetch(_, attributes) = response else { return };
+            let Response::Fetch(_, attributes) = response else {
+                return;
+            };
             let body = attributes.iter().find_map(|attribute| match attribute {
                 AttributeValue::BodySection {
                     section: None | Some(SectionPath::Full(MessageSection::Header)),
@@ -209,6 +222,12 @@ mod tests {
     #[test]
     fn flags_are_known_in_any_case() {
         let flags = Flags::of(&["\\SEEN".into(), "$Junk".into()]);
-        assert_eq!(flags, Flags { seen: true, flagged: false });
+        assert_eq!(
+            flags,
+            Flags {
+                seen: true,
+                flagged: false
+            }
+        );
     }
 }

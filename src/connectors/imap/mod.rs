@@ -55,7 +55,12 @@ impl Imap {
         Box::new(move |stop| Box::pin(watch.run(stop)))
     }
 
-    async fn folders(&self, connected: &Connected, settings: &Settings, ask: &Ask) -> Result<Page, SyncError> {
+    async fn folders(
+        &self,
+        connected: &Connected,
+        settings: &Settings,
+        ask: &Ask,
+    ) -> Result<Page, SyncError> {
         let mut line = self.lines.line(connected.id, settings).await?;
         let found = folders::list(&mut line, settings).await?;
         if found.read.is_empty() && found.others.is_empty() {

@@ -84,7 +84,11 @@ impl<'a> Reading<'a> {
                 SyncError::CursorLost("the place in the folder is written in another way".to_owned())
             })?),
         };
-        if let Some(Place { step: Step::Told(batch), .. }) = &place {
+        if let Some(Place {
+            step: Step::Told(batch),
+            ..
+        }) = &place
+        {
             let mut tx = self.begin().await?;
             store::gone_settle(&mut tx, self.connection, *batch).await?;
             tx.commit().await?;
@@ -92,7 +96,9 @@ impl<'a> Reading<'a> {
         let opened = self.line.examine(&self.ask.part).await?;
         let mut place = match place {
             Some(place) if place.validity != opened.validity => {
-                return Err(SyncError::CursorLost("the server numbers the folder's mails anew".to_owned()));
+                return Err(SyncError::CursorLost(
+                    "the server numbers the folder's mails anew".to_owned(),
+                ));
             }
             Some(place) if place.step != Step::End => place,
             place => self.begun(place, opened),
@@ -138,14 +144,17 @@ impl<'a> Reading<'a> {
 
     async fn mails(&mut self, place: &mut Place, opened: Opened, page: &mut Page) -> Result<(), SyncError> {
         let wanted = self.next_mails(place, opened).await?;
-        let (large, usual): (Vec<_>, Vec<_>) = wanted.iter().partition(|(_, seen)| seen.bytes > MAIL_BYTES_MAX);
+        let (large, usual): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|(_, seen)| seen.bytes > MAIL_BYTES_MAX);
         let uids = |some: &[(&u32, &Seen)]| some.iter().map(|(uid, _)| **uid).collect::<Vec<u32>>();
         let bytes = usual.iter().map(|(_, seen)| seen.bytes).sum();
         let mut bodies = self.line.bodies(&uids(&usual), bytes, false).await?;
         let headers = HEADER_BYTES_MAX * large.len() as u64;
         bodies.extend(self.line.bodies(&uids(&large), headers, true).await?);
-        let known: BTreeMap<u32, (String, bool)> =
-            bodies.iter().map(|(uid, body)| (*uid, mail::known_by(body))).collect();
+        let known: BTreeMap<u32, (String, bool)> = bodies
+            .iter()
+            .map(|(uid, body)| (*uid, mail::known_by(body)))
+            .collect();
         let times = self.write_down(place, &known).await?;
         let mut words = Vec::new();
         for (uid, body) in bodies {
@@ -159,7 +168,13 @@ impl<'a> Reading<'a> {
             }
             page.records.push(mail::received(self.connection, body, times));
             // Most mails are read and not flagged; that goes without saying.
-            if *has_id && seen.flags != (Flags { seen: true, flagged: false }) {
+            if *has_id
+                && seen.flags
+                    != (Flags {
+                        seen: true,
+                        flagged: false,
+                    })
+            {
                 words.push(mail::flagged(self.connection, name, seen.flags));
             }
         }
@@ -171,7 +186,11 @@ impl<'a> Reading<'a> {
     }
 
     /// The mails of the page, and moves the place behind them.
-    async fn next_mails(&mut self, place: &mut Place, opened: Opened) -> Result<BTreeMap<u32, Seen>, SyncError> {
+    async fn next_mails(
+        &mut self,
+        place: &mut Place,
+        opened: Opened,
+    ) -> Result<BTreeMap<u32, Seen>, SyncError> {
         let (begun, mut window, mut bytes) = (Instant::now(), WINDOW, 0);
         let mut wanted = BTreeMap::new();
         while place.next < opened.next && begun.elapsed() < PAGE_TIME {
@@ -194,7 +213,11 @@ impl<'a> Reading<'a> {
                 place.next = uid.saturating_add(1);
             }
             place.next = last.saturating_add(1);
-            window = if is_empty { window.saturating_mul(4).min(WINDOW_MAX) } else { WINDOW };
+            window = if is_empty {
+                window.saturating_mul(4).min(WINDOW_MAX)
+            } else {
+                WINDOW
+            };
         }
         Ok(wanted)
     }
@@ -208,8 +231,10 @@ impl<'a> Reading<'a> {
         if known.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows: Vec<(i64, String)> =
-            known.iter().map(|(uid, (name, _))| (i64::from(*uid), name.clone())).collect();
+        let rows: Vec<(i64, String)> = known
+            .iter()
+            .map(|(uid, (name, _))| (i64::from(*uid), name.clone()))
+            .collect();
         let names: Vec<String> = rows.iter().map(|(_, name)| name.clone()).collect();
         let mut tx = self.begin().await?;
         store::mails_put(&mut tx, self.folder(place), &rows).await?;
@@ -234,13 +259,20 @@ impl<'a> Reading<'a> {
             place.step = Step::Rest;
             return Ok(());
         };
-        let some: Vec<(u32, Flags)> = changed.iter().take(WORDS_MAX).map(|(uid, flags)| (*uid, *flags)).collect();
+        let some: Vec<(u32, Flags)> = changed
+            .iter()
+            .take(WORDS_MAX)
+            .map(|(uid, flags)| (*uid, *flags))
+            .collect();
         let until = some.last().map_or(*first, |(uid, _)| *uid);
         let mut tx = self.begin().await?;
         let folder = self.folder(place);
         let names = store::mails_between(&mut tx, folder, i64::from(*first), i64::from(until)).await?;
         for (uid, flags) in some {
-            if let Some(name) = names.get(&i64::from(uid)).filter(|name| !name.starts_with("sha256:")) {
+            if let Some(name) = names
+                .get(&i64::from(uid))
+                .filter(|name| !name.starts_with("sha256:"))
+            {
                 page.records.push(mail::flagged(self.connection, name, flags));
             }
         }
@@ -253,7 +285,12 @@ impl<'a> Reading<'a> {
     }
 
     /// What went, and then the end.
-    async fn vanished(&mut self, place: &mut Place, opened: Opened, page: &mut Page) -> Result<(), SyncError> {
+    async fn vanished(
+        &mut self,
+        place: &mut Place,
+        opened: Opened,
+        page: &mut Page,
+    ) -> Result<(), SyncError> {
         let folder = self.folder(place);
         let mut tx = self.begin().await?;
         let known = store::mail_count(&mut tx, folder).await?;
@@ -280,7 +317,6 @@ impl<'a> Reading<'a> {
         }
         Ok(())
     }
-
 
     fn folder(&self, place: &Place) -> Folder<'a> {
         Folder {

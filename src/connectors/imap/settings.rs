@@ -35,7 +35,9 @@ pub(super) struct Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("tls", &self.tls).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,15 +50,24 @@ impl Settings {
             _ => Tls::Implicit,
         };
         let usual = if tls == Tls::Implicit { 993 } else { 143 };
-        let port = connected.settings.get("port").and_then(Value::as_u64).unwrap_or_default();
+        let port = connected
+            .settings
+            .get("port")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
         let port = u16::try_from(port).map_err(|_| wrong("`port` is 1 to 65535"))?;
         let host = connected.text("host").trim().to_owned();
         if host.is_empty() {
-            return Err(wrong("`host` is empty: name the server, such as imap.example.org"));
+            return Err(wrong(
+                "`host` is empty: name the server, such as imap.example.org",
+            ));
         }
         let user = connected.text("user").to_owned();
         let password = Zeroizing::new(connected.secret("password")?.to_owned());
-        if [user.as_str(), password.as_str()].iter().any(|text| text.contains(['\0', '\r', '\n'])) {
+        if [user.as_str(), password.as_str()]
+            .iter()
+            .any(|text| text.contains(['\0', '\r', '\n']))
+        {
             return Err(wrong("user name and password are of one line each"));
         }
         let ranges = connected.allowed_ranges.iter().map(|range| range.parse());
@@ -66,9 +77,15 @@ impl Settings {
             tls,
             user,
             password,
-            ranges: ranges.collect::<Result<_, _>>().map_err(|_| wrong("an allowed range is none"))?,
+            ranges: ranges
+                .collect::<Result<_, _>>()
+                .map_err(|_| wrong("an allowed range is none"))?,
             exclude: lines(connected.text("exclude")),
-            with_junk: connected.settings.get("with_junk").and_then(Value::as_bool).unwrap_or_default(),
+            with_junk: connected
+                .settings
+                .get("with_junk")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
         })
     }
 

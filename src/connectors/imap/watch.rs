@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::ConnectionId;
+use spine::Context;
 use spine::access::{AccessError, Cause, Scope};
 use spine::ports::SyncError;
-use spine::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -183,13 +183,21 @@ async fn idle(mut line: Line, patience: Duration) -> Result<Line, SyncError> {
     line.session.get_mut().meter(TALK_BYTES);
     let Line { session, can } = line;
     let mut idle = session.idle();
-    tokio::time::timeout(PATIENCE, idle.init()).await.map_err(silent)?.map_err(broken)?;
+    tokio::time::timeout(PATIENCE, idle.init())
+        .await
+        .map_err(silent)?
+        .map_err(broken)?;
     let (changed, interrupt) = idle.wait_with_timeout(patience);
-    let changed = tokio::time::timeout(patience + PATIENCE, changed).await.map_err(silent)?;
+    let changed = tokio::time::timeout(patience + PATIENCE, changed)
+        .await
+        .map_err(silent)?;
     drop(interrupt);
     if let IdleResponse::NewData(_) = changed.map_err(broken)? {
         tokio::time::sleep(SETTLE).await;
     }
-    let session = tokio::time::timeout(PATIENCE, idle.done()).await.map_err(silent)?.map_err(broken)?;
+    let session = tokio::time::timeout(PATIENCE, idle.done())
+        .await
+        .map_err(silent)?
+        .map_err(broken)?;
     Ok(Line { session, can })
 }

@@ -25,7 +25,10 @@ async fn an_address_inside_is_connected_to_only_where_its_range_is_allowed() {
         let refused = fetch().dial(host, port, &Allowance::default()).await.unwrap_err();
         assert_eq!(refused.failure(), Failure::AddressDenied, "{host}");
     }
-    let other = fetch().dial("127.0.0.1", port, &allowing(&["10.0.0.0/8"])).await.unwrap_err();
+    let other = fetch()
+        .dial("127.0.0.1", port, &allowing(&["10.0.0.0/8"]))
+        .await
+        .unwrap_err();
     assert_eq!(other.failure(), Failure::AddressDenied);
     let mut stream = fetch().dial("127.0.0.1", port, &loopback()).await.unwrap();
     let mut said = [0; 4];
@@ -38,13 +41,23 @@ async fn an_address_inside_is_connected_to_only_where_its_range_is_allowed() {
 #[tokio::test]
 async fn tls_is_spoken_only_with_a_server_that_proves_to_be_the_host() {
     let (url, authority) = https_server().await;
-    let port: u16 = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let port: u16 = url
+        .trim_end_matches('/')
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     let config = FetchConfig {
         extra_ca_pem: vec![authority],
         ..FetchConfig::default()
     };
     let trusting = Fetch::new(config).unwrap();
-    for (client, host, trusted) in [(&trusting, "localhost", true), (&trusting, "127.0.0.1", false), (&fetch(), "localhost", false)] {
+    for (client, host, trusted) in [
+        (&trusting, "localhost", true),
+        (&trusting, "127.0.0.1", false),
+        (&fetch(), "localhost", false),
+    ] {
         let stream = client.dial("127.0.0.1", port, &loopback()).await.unwrap();
         match client.secure(host, stream, &loopback()).await {
             Ok(_) => assert!(trusted, "{host}"),

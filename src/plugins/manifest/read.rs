@@ -207,7 +207,9 @@ impl Reader<'_> {
         };
         match manifest.setting(name) {
             // A built-in connector knows itself how an address is written, in one setting or in several.
-            Some(setting) if setting.kind == SettingType::Url || matches!(manifest.code, Code::BuiltIn(_)) => {
+            Some(setting)
+                if setting.kind == SettingType::Url || matches!(manifest.code, Code::BuiltIn(_)) =>
+            {
                 Ok(HostSpec::Setting(name.to_owned()))
             }
             Some(_) => self.refuse(host, format!("the setting `{name}` is not of type url")),

@@ -169,7 +169,8 @@ impl Sync {
         let after = turn.stream.failed(&error, class, tx.now(), chance(&tx, turn));
         store::stream_put(&mut tx, &after).await?;
         // Streams of one connection fail together: what one of them told meanwhile counts for all.
-        let Some(connection) = store::connection_by_id_locked(&mut tx, turn.ready.connection.id).await? else {
+        let Some(connection) = store::connection_by_id_locked(&mut tx, turn.ready.connection.id).await?
+        else {
             return Ok(Turned::Ended("the connection is gone"));
         };
         // While it is retried, only the first reason is told: others are of the same trouble.
