@@ -211,8 +211,13 @@ fn enclosures(entry: &Entry) -> Vec<Value> {
         let title = media.title.as_ref().map(plain);
         for content in &media.content {
             if let Some(url) = &content.url {
-                let media_type = content.content_type.as_ref().map(|one| one.as_str());
-                add(url.as_str(), media_type, content.size, title.as_deref());
+                let media_type = content.content_type.as_ref().map(ToString::to_string);
+                add(
+                    url.as_str(),
+                    media_type.as_deref(),
+                    content.size,
+                    title.as_deref(),
+                );
             }
         }
     }

@@ -183,7 +183,7 @@ async fn greeted(fetch: &Fetch, settings: &Settings) -> Result<(Client<Metered>,
                 .map_err(unreached)?;
             greeting(Client::new(Metered::new(stream))).await
         }
-        Tls::StartTls => {
+        Tls::Explicit => {
             let mut client = Client::new(stream);
             client
                 .read_response()

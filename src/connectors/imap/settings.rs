@@ -14,7 +14,7 @@ pub(super) enum Tls {
     /// From the first byte on (RFC 8314).
     Implicit,
     /// After a word in the clear (RFC 3501, STARTTLS).
-    StartTls,
+    Explicit,
     /// Not at all.
     None,
 }
@@ -45,7 +45,7 @@ impl Settings {
     pub(super) fn of(connected: &Connected) -> Result<Self, SyncError> {
         let wrong = |what: &str| SyncError::Configuration(what.to_owned());
         let tls = match connected.text("tls") {
-            "starttls" => Tls::StartTls,
+            "starttls" => Tls::Explicit,
             "none" => Tls::None,
             _ => Tls::Implicit,
         };
