@@ -149,3 +149,31 @@ async fn a_password_does_not_follow_to_another_server_or_lose_its_protection() {
         .await;
     assert_eq!(status, 200, "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_mail_that_is_too_large_the_header_is_here_and_the_rest_has_its_reason() {
+    let (hub, server) = (hub().await, Dovecot::start());
+    server.deliver("INBOX", &mail(1), "S");
+    server.deliver(
+        "INBOX",
+        &[mail(2), b"0123456789abcdef\r\n".repeat(2_100_000)].concat(),
+        "S",
+    );
+    server.deliver("INBOX", &mail(3), "S");
+    let alice = Alice::new(&hub);
+    let connection = alice.connect(&server, json!({})).await;
+    alice.until_read(&connection).await;
+    assert_eq!(alice.mails().await.len(), 3);
+    assert_eq!(alice.mail("Letter 2").await.unwrap().get("text"), None);
+    let mut behind = hub.database.superuser().await;
+    let reasons: Vec<String> =
+        sqlx::query_scalar("SELECT reason FROM graph.raw_record WHERE account = $1 AND status = 'parked'")
+            .bind(alice.scope.account().0)
+            .fetch_all(&mut behind)
+            .await
+            .unwrap();
+    assert_eq!(
+        reasons,
+        ["the mail has 37 MB, and at most 36 are taken: only its header is here"]
+    );
+}
