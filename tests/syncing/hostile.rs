@@ -18,12 +18,12 @@ fn pack(dir: &Path, id: &str, hosts: &str, sync: &str) {
          entities = [\"Document\"]\nhosts = [{hosts}]\n[auth]\nscheme = \"bearer\"\ntoken = \"{{secrets.token}}\"\n\
          [[setting]]\nname = \"url\"\ntype = \"url\"\ndescription = \"Where.\"\n\
          [[secret]]\nname = \"token\"\ndescription = \"A secret.\"\n\
-         [[stream]]\nname = \"things\"\nfunction = \"sync\"\nmodes = [\"full\"]\n"
+         [[stream]]\nname = \"things\"\nfunction = \"read_page\"\nmodes = [\"full\"]\n"
     );
     std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
     std::fs::write(
         folder.join("x.rhai"),
-        format!("fn sync(ctx, stream, cursor) {{ {sync} }}\n"),
+        format!("fn read_page(ctx, stream, cursor) {{ {sync} }}\n"),
     )
     .unwrap();
 }

@@ -1,6 +1,7 @@
 //! A provider that is busy, away or refuses; records that can't be understood; an owner who pauses.
 
 use chrono::{DateTime, Utc};
+use contracts::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use super::{Alice, Shop, hub};
@@ -27,7 +28,7 @@ async fn a_provider_that_is_away_is_told_once_tried_later_each_time_and_recovers
             (&stream["class"], &shown["health"]),
             (&json!("transient"), &json!("retrying"))
         );
-        waits.push((time(&stream["next_at"]) - Utc::now()).num_seconds());
+        waits.push((time(&stream["next_at"]) - SystemClock.now()).num_seconds());
         if n < 4 {
             alice.act(&connection, "sync").await;
         }
@@ -63,7 +64,7 @@ async fn a_provider_that_says_when_to_come_again_is_left_alone_until_then() {
             shown["streams"][0]["failures"] == 1
         })
         .await;
-    let wait = time(&shown["streams"][0]["next_at"]) - Utc::now();
+    let wait = time(&shown["streams"][0]["next_at"]) - SystemClock.now();
     assert!((7000..=7200).contains(&wait.num_seconds()), "{wait}");
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use chrono::Utc;
+use contracts::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use super::{Alice, hub};
@@ -52,7 +52,7 @@ async fn a_charge_signed_by_stripes_own_library_becomes_a_transaction_with_its_p
     let signed = |payload: &str, secret: &str, at: i64| {
         sign(&json!({ "vendor": "stripe", "payload": payload, "secret": secret, "timestamp": at }))
     };
-    let now = Utc::now().timestamp();
+    let now = SystemClock.now().timestamp();
     let body = charge(false);
     for (what, header) in [
         ("another secret", signed(&body, "whsec_other", now)),

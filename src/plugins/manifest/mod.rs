@@ -159,6 +159,8 @@ pub(crate) enum SettingType {
     Enum,
     Url,
     Tel,
+    /// A JSON object or list, given as such or as text.
+    Json,
 }
 
 /// A setting of a connection, from which the app draws its form.

@@ -161,10 +161,7 @@ fn a_stream_is_read_and_a_mistake_in_it_named_where_it_stands() {
     let with = |stream: &str| read("shop/plugin.toml", "shop", &format!("{GOOD}{stream}"));
     let manifest = with(STREAM).unwrap();
     let stream = manifest.stream("sales").unwrap();
-    assert_eq!(
-        stream.modes,
-        [spine::ports::Mode::Full, spine::ports::Mode::Incremental]
-    );
+    assert_eq!(stream.modes, [Mode::Full, Mode::Incremental]);
     assert!(stream.pushed && stream.every == Some(Duration::from_secs(1800)));
     for (from, to, expected) in [
         (

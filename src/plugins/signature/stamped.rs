@@ -39,9 +39,8 @@ pub(super) fn read(header: &str) -> Option<Stamp<'_>> {
     for part in header.split(',') {
         match part.trim().split_once('=')? {
             ("t", text) if moment.is_none() => moment = Some(text),
-            ("t", _) => return None,
             ("v1", signature) if signatures.len() < SIGNATURES_MAX => signatures.push(signature),
-            ("v1", _) => return None,
+            ("t" | "v1", _) => return None,
             _ => {} // another scheme
         }
     }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use spine::ScopedTx;
 use spine::access::AccessError;
-use spine::ports::{Brought, GraphError, IntakeBatch, RawRecord, Thing};
+use spine::ports::{Brought, GraphError, RawRecord, Thing};
 
 use super::page::Piece;
 use crate::intake::{Counts, Intake, Received, Unfit, write_thing};
@@ -147,22 +147,13 @@ async fn taken(intake: &Intake<'_>, tx: &mut ScopedTx, things: Vec<Thing>) -> Re
             Err(GraphError::Access(error)) => return Err(error.into()),
             Err(error) if batch.is_spoilt() => return Err(error.into()),
             Err(error) => {
-                park(batch.as_mut(), tx, received.id, &error.to_string()).await?;
+                batch.park(tx, received.id, &error.to_string()).await?;
                 counts.parked += 1;
             }
         }
     }
     batch.write(tx).await?;
     Ok(counts)
-}
-
-async fn park(
-    batch: &mut dyn IntakeBatch,
-    tx: &mut ScopedTx,
-    id: contracts::RawRecordId,
-    reason: &str,
-) -> Result<(), GraphError> {
-    batch.park(tx, id, reason).await
 }
 
 async fn one(intake: &Intake<'_>, tx: &mut ScopedTx, piece: &Piece) -> Result<Counts, Spoilt> {
@@ -210,20 +201,6 @@ pub(crate) async fn park_piece(
     })
 }
 
-/// A record that is none, kept as the pack made it. What has no id is known again by its content.
-pub(crate) fn misshapen_raw(tx: &ScopedTx, intake: &Intake<'_>, record: &Value) -> RawRecord {
-    let text = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
-    let body = record.to_string().into_bytes();
-    let content = || {
-        let hash = tx.pseudonym("plugins.misshapen", &body);
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
-    };
-    RawRecord {
-        connection: Some(intake.connection.id),
-        stream: text("stream").unwrap_or_else(|| "misshapen".to_owned()),
-        remote_id: text("remote_id").unwrap_or_else(content),
-        revision: text("revision").unwrap_or_default(),
-        media_type: "application/json".to_owned(),
-        body,
-    }
+fn misshapen_raw(tx: &ScopedTx, intake: &Intake<'_>, record: &Value) -> RawRecord {
+    crate::reconcile::misshapen_raw(tx, intake.connection.id, "misshapen", record)
 }
