@@ -108,3 +108,26 @@ async fn a_folder_that_is_renamed_or_numbered_anew_brings_nothing_twice_and_take
         .await;
     assert_eq!(validities, 1, "the numbers of before are forgotten");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_is_all_but_empty_at_once_is_believed_after_a_day() {
+    let (hub, server) = (hub().await, Dovecot::start());
+    for number in 0..150 {
+        server.deliver("INBOX", &mail(number), "S");
+    }
+    let alice = Alice::new(&hub);
+    let connection = alice.connect(&server, json!({})).await;
+    alice.until_read(&connection).await;
+    server.change(&["expunge", "mailbox", "INBOX", "uid", "1:140"]);
+    for _ in 0..2 {
+        alice.read_again(&connection).await;
+    }
+    assert_eq!(alice.mails().await.len(), 150, "it may be a fault of the server");
+    let mut behind = hub.database.superuser().await;
+    sqlx::query("UPDATE connectors.imap_mail SET vanished_at = vanished_at - interval '1 day'")
+        .execute(&mut behind)
+        .await
+        .unwrap();
+    alice.read_again(&connection).await;
+    assert_eq!(alice.mails().await.len(), 10);
+}

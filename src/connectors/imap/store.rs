@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::ConnectionId;
 use spine::ScopedTx;
 use spine::access::AccessError;
 use uuid::Uuid;
+
+/// So many mails may go at once, whatever is left.
+const MANY: i64 = 100;
+const WAIT: TimeDelta = TimeDelta::days(1);
 
 /// A folder as the server numbers its mails now.
 #[derive(Debug, Clone, Copy)]
@@ -189,17 +193,19 @@ pub(super) async fn gone_tell(
     )
     .execute(tx.conn())
     .await?;
+    let believed = believed_before(tx, connection).await?;
     let mails = sqlx::query_scalar!(
         r#"
         SELECT m.mail FROM connectors.imap_mail AS m WHERE m.connection = $1 AND m.vanished_at IS NOT NULL
         GROUP BY m.mail
-        HAVING bool_and(NOT EXISTS (SELECT FROM connectors.imap_folder AS f
+        HAVING max(m.vanished_at) <= $3 AND bool_and(NOT EXISTS (SELECT FROM connectors.imap_folder AS f
             WHERE f.connection = $1 AND f.folder <> m.folder
                 AND (f.looked_at IS NULL OR f.looked_at < m.vanished_at)))
         ORDER BY m.mail LIMIT $2
         "#,
         connection.0,
-        most
+        most,
+        believed
     )
     .fetch_all(tx.conn())
     .await?;
@@ -212,6 +218,34 @@ pub(super) async fn gone_tell(
     .execute(tx.conn())
     .await?;
     Ok(mails)
+}
+
+/// Since when what vanished must be missing. A server that shows an empty mailbox has a fault more often than an owner
+/// who deleted everything: most of a mailbox goes only after it was missing for a day.
+async fn believed_before(
+    tx: &mut ScopedTx,
+    connection: ConnectionId,
+) -> Result<DateTime<Utc>, AccessError> {
+    let vanished = sqlx::query_scalar!(
+        r#"
+        SELECT count(DISTINCT mail) AS "count!" FROM connectors.imap_mail
+        WHERE connection = $1 AND vanished_at IS NOT NULL
+        "#,
+        connection.0
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    if vanished <= MANY {
+        return Ok(tx.now());
+    }
+    let all = sqlx::query_scalar!(
+        r#"SELECT count(DISTINCT mail) AS "count!" FROM connectors.imap_mail WHERE connection = $1"#,
+        connection.0
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    let wait = if vanished * 2 > all { WAIT } else { TimeDelta::zero() };
+    Ok(tx.now() - wait)
 }
 
 /// The page that told of them was taken in.
