@@ -107,6 +107,7 @@ async fn a_folder_that_is_renamed_or_numbered_anew_brings_nothing_twice_and_take
         .count("SELECT count(DISTINCT validity) FROM connectors.imap_mail WHERE account = $1 AND folder = 'INBOX'")
         .await;
     assert_eq!(validities, 1, "the numbers of before are forgotten");
+    assert!(alice.told().await.is_empty(), "nothing of this is trouble");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,7 +255,10 @@ fn group_of(gid: u32) -> String {
 }
 
 impl Drop for Dovecot {
-    #[expect(clippy::print_stdout, reason = "what the server said is part of why a story failed")]
+    #[expect(
+        clippy::print_stdout,
+        reason = "what the server said is part of why a story failed"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();

@@ -125,8 +125,22 @@ impl Line {
         question: &str,
         bytes: u64,
         patience: Duration,
-        mut take: impl FnMut(&Response<'_>) + Send,
+        take: impl FnMut(&Response<'_>) + Send,
     ) -> Result<(), SyncError> {
+        match self.ask_for(question, bytes, patience, take).await? {
+            true => Ok(()),
+            false => Err(SyncError::transient("the mail server refused a question")),
+        }
+    }
+
+    /// As [`Line::ask`]; false: the server refused.
+    pub(super) async fn ask_for(
+        &mut self,
+        question: &str,
+        bytes: u64,
+        patience: Duration,
+        mut take: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<bool, SyncError> {
         self.session.get_mut().meter(bytes);
         let asking = async {
             let asked = self.session.run_command(question).await.map_err(broken)?;
@@ -137,12 +151,7 @@ impl Line {
                 .map_err(|error| broken(error.into()))?
             {
                 match answer.parsed() {
-                    Response::Done { tag, status, .. } if *tag == asked => {
-                        return match status {
-                            Status::Ok => Ok(()),
-                            _ => Err(SyncError::transient("the mail server refused a question")),
-                        };
-                    }
+                    Response::Done { tag, status, .. } if *tag == asked => return Ok(*status == Status::Ok),
                     Response::Data {
                         status: Status::Bye, ..
                     } => break,

@@ -63,11 +63,15 @@ impl Lines {
         }
     }
 
-    /// A line of the connection: one that is open, or a new one.
-    pub(super) async fn line(&self, id: ConnectionId, settings: &Settings) -> Result<Line, SyncError> {
+    /// A line of the connection: one that is open, or a new one. True: it was used before, and may have broken since.
+    pub(super) async fn line(
+        &self,
+        id: ConnectionId,
+        settings: &Settings,
+    ) -> Result<(Line, bool), SyncError> {
         let of = settings.fingerprint();
         if let Some(line) = self.take(id, of) {
-            return Ok(line);
+            return Ok((line, true));
         }
         let turn = Arc::clone(held(&self.signing_in).entry(of).or_default());
         let _turn = turn.lock().await;
@@ -77,7 +81,7 @@ impl Lines {
         {
             return Err(SyncError::Refused(REFUSED.to_owned()));
         }
-        self.open(settings).await
+        Ok((self.open(settings).await?, false))
     }
 
     /// A new line, whatever was said before.

@@ -45,30 +45,42 @@ pub(super) struct Flags {
 impl Line {
     /// Opens a folder and changes nothing in it.
     pub(super) async fn examine(&mut self, folder: &str) -> Result<Opened, SyncError> {
-        let name = encoded(folder).replace('\\', "\\\\").replace('"', "\\\"");
+        let opened = self.examine_if_there(folder).await?;
+        opened.ok_or_else(|| SyncError::transient("a folder isn't there any more"))
+    }
+
+    /// As [`Line::examine`]; none if the server has no such folder.
+    pub(super) async fn examine_if_there(&mut self, folder: &str) -> Result<Option<Opened>, SyncError> {
+        let name = quoted(folder);
         let how = if self.can("CONDSTORE") { " (CONDSTORE)" } else { "" };
         let mut opened = Opened::default();
-        self.ask(
-            &format!("EXAMINE \"{name}\"{how}"),
-            TALK_BYTES,
-            PATIENCE,
-            |response| match response {
-                Response::MailboxData(MailboxDatum::Exists(count)) => opened.exists = *count,
-                Response::Data { outcome, .. } => match &outcome.code {
-                    Some(ResponseCode::UidValidity(validity)) => opened.validity = *validity,
-                    Some(ResponseCode::UidNext(next)) => opened.next = *next,
-                    Some(ResponseCode::HighestModSeq(modseq)) => opened.modseq = Some(*modseq),
-                    _ => {}
-                },
+        let examine = format!("EXAMINE {name}{how}");
+        let is_open = self.ask_for(&examine, TALK_BYTES, PATIENCE, |response| match response {
+            Response::MailboxData(MailboxDatum::Exists(count)) => opened.exists = *count,
+            Response::Data { outcome, .. } => match &outcome.code {
+                Some(ResponseCode::UidValidity(validity)) => opened.validity = *validity,
+                Some(ResponseCode::UidNext(next)) => opened.next = *next,
+                Some(ResponseCode::HighestModSeq(modseq)) => opened.modseq = Some(*modseq),
                 _ => {}
             },
-        )
-        .await?;
+            _ => {}
+        });
+        if !is_open.await? {
+            let mut is_there = false;
+            self.ask(&format!("LIST \"\" {name}"), TALK_BYTES, PATIENCE, |response| {
+                is_there |= matches!(response, Response::MailboxData(MailboxDatum::List(_)));
+            })
+            .await?;
+            return match is_there {
+                true => Err(SyncError::transient("the mail server doesn't open a folder")),
+                false => Ok(None),
+            };
+        }
         if opened.next == 0 {
             // Old servers don't say; the highest UID tells.
             opened.next = self.uids().await?.last().map_or(1, |last| last.saturating_add(1));
         }
-        Ok(opened)
+        Ok(Some(opened))
     }
 
     /// Size and flags of the mails of a range, by UID.
@@ -181,6 +193,11 @@ impl Flags {
             flagged: has("\\Flagged"),
         }
     }
+}
+
+fn quoted(folder: &str) -> String {
+    let name = encoded(folder).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{name}\"")
 }
 
 fn uid(attributes: &[AttributeValue<'_>]) -> Option<u32> {

@@ -61,8 +61,13 @@ impl Imap {
         settings: &Settings,
         ask: &Ask,
     ) -> Result<Page, SyncError> {
-        let mut line = self.lines.line(connected.id, settings).await?;
-        let found = folders::list(&mut line, settings).await?;
+        let (line, found) = loop {
+            let (mut line, was_used) = self.lines.line(connected.id, settings).await?;
+            match folders::list(&mut line, settings).await {
+                Err(SyncError::Transient { .. }) if was_used => {} // it broke since
+                found => break (line, found?),
+            }
+        };
         if found.read.is_empty() && found.others.is_empty() {
             // Taken at its word, this would delete everything.
             return Err(SyncError::transient("the mail server shows no folders"));
@@ -78,16 +83,23 @@ impl Imap {
     }
 
     async fn mails(&self, connected: &Connected, settings: &Settings, ask: &Ask) -> Result<Page, SyncError> {
-        let mut line = self.lines.line(connected.id, settings).await?;
-        let reading = Reading {
-            access: &self.access,
-            connection: connected.id,
-            ask,
-            line: &mut line,
-        };
-        let page = reading.page().await?;
-        self.lines.keep(connected.id, settings, line);
-        Ok(page)
+        loop {
+            let (mut line, was_used) = self.lines.line(connected.id, settings).await?;
+            let reading = Reading {
+                access: &self.access,
+                connection: connected.id,
+                ask,
+                line: &mut line,
+            };
+            match reading.page().await {
+                Err(SyncError::Transient { .. }) if was_used => {} // it broke since
+                page => {
+                    let page = page?;
+                    self.lines.keep(connected.id, settings, line);
+                    return Ok(page);
+                }
+            }
+        }
     }
 }
 

@@ -93,7 +93,13 @@ impl<'a> Reading<'a> {
             store::gone_settle(&mut tx, self.connection, *batch).await?;
             tx.commit().await?;
         }
-        let opened = self.line.examine(&self.ask.part).await?;
+        let Some(opened) = self.line.examine_if_there(&self.ask.part).await? else {
+            // Renamed or deleted: the folders' own stream finds that, and what lay here.
+            return Ok(Page {
+                cursor: self.ask.cursor.clone(),
+                ..Page::default()
+            });
+        };
         let mut place = match place {
             Some(place) if place.validity != opened.validity => {
                 return Err(SyncError::CursorLost(

@@ -222,10 +222,7 @@ pub(super) async fn gone_tell(
 
 /// Since when what vanished must be missing. A server that shows an empty mailbox has a fault more often than an owner
 /// who deleted everything: most of a mailbox goes only after it was missing for a day.
-async fn believed_before(
-    tx: &mut ScopedTx,
-    connection: ConnectionId,
-) -> Result<DateTime<Utc>, AccessError> {
+async fn believed_before(tx: &mut ScopedTx, connection: ConnectionId) -> Result<DateTime<Utc>, AccessError> {
     let vanished = sqlx::query_scalar!(
         r#"
         SELECT count(DISTINCT mail) AS "count!" FROM connectors.imap_mail
@@ -244,7 +241,11 @@ async fn believed_before(
     )
     .fetch_one(tx.conn())
     .await?;
-    let wait = if vanished * 2 > all { WAIT } else { TimeDelta::zero() };
+    let wait = if vanished * 2 > all {
+        WAIT
+    } else {
+        TimeDelta::zero()
+    };
     Ok(tx.now() - wait)
 }
 

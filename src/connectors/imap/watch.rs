@@ -21,6 +21,7 @@ use super::lines::Lines;
 use super::settings::Settings;
 use super::{NAME, folders, mail};
 
+const INBOX: &str = "INBOX";
 /// How often it is looked which connections there are.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Servers hang up after half an hour, and routers before.
@@ -126,7 +127,7 @@ impl Watch {
         let Some(settings) = self.settings(watched).await? else {
             return Ok(End::Idle);
         };
-        let mut line = self.lines.line(watched.1, &settings).await?;
+        let (mut line, _) = self.lines.line(watched.1, &settings).await?;
         if !line.can("IDLE") {
             return Ok(End::Unable);
         }
@@ -134,7 +135,7 @@ impl Watch {
         let Some(folder) = folder else {
             return Ok(End::Idle);
         };
-        let mut known = line.examine("INBOX").await?;
+        let mut known = line.examine(INBOX).await?;
         if std::mem::take(is_away) {
             tracing::info!(connection = %watched.1, "new mail is heard of at once again");
         }
@@ -153,7 +154,7 @@ impl Watch {
             if now.fingerprint() != settings.fingerprint() {
                 return Ok(End::Idle);
             }
-            let opened = line.examine("INBOX").await?;
+            let opened = line.examine(INBOX).await?;
             if opened != known {
                 self.is_due(watched, &folder).await?;
                 (known, again) = (opened, true);

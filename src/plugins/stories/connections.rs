@@ -26,7 +26,7 @@ async fn a_connection_is_shown_with_its_addresses_and_without_its_secrets() {
             .map(|plugin| &plugin["id"])
             .collect::<Vec<_>>(),
         [
-            "github", "gumroad", "log", "poller", "stripe", "twilio", "webhook"
+            "feeds", "github", "gumroad", "imap", "log", "poller", "stripe", "twilio", "webhook"
         ]
     );
     // The stored form is not the secret either.
