@@ -17,6 +17,8 @@ const OPEN_THREADS: usize = 300;
 const FRESH_OF_TEN: u64 = 3;
 const REFERENCES_MAX: usize = 12;
 const CHUNK: usize = 64 * 1024;
+/// Before each mail of an mbox.
+const BEGIN: &[u8] = b"From MAILER-DAEMON Fri May  1 12:00:00 2026\n";
 
 const GIVEN: [&str; 12] = [
     "Ana", "Björn", "Chloé", "Dmitri", "Élodie", "Farid", "Greta", "Håkon", "Inês", "Jürgen", "Kaito",
@@ -99,6 +101,17 @@ impl Mailbox {
         )
     }
 
+    /// The next mail by itself.
+    pub(crate) fn one(&mut self) -> Option<Vec<u8>> {
+        if self.number >= self.count {
+            return None;
+        }
+        let mut out = Vec::with_capacity(8 * 1024);
+        self.mail(&mut out);
+        out.drain(..BEGIN.len());
+        Some(out)
+    }
+
     fn mail(&mut self, out: &mut Vec<u8>) {
         let id = Self::message_id(self.number);
         let is_fresh = self.threads.is_empty() || self.chance.below(10) < FRESH_OF_TEN;
@@ -116,7 +129,7 @@ impl Mailbox {
         self.at += Duration::seconds(60 + self.chance.below(4_000) as i64);
         let head = self.head(&id, &thread);
         let body = self.body();
-        out.extend_from_slice(b"From MAILER-DAEMON Fri May  1 12:00:00 2026\n");
+        out.extend_from_slice(BEGIN);
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(&body);
         out.extend_from_slice(b"\n\n");

@@ -20,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 /// Memory is compared from here on: caches are full and connections made.
 const WARM: f64 = 0.1;
 
-struct Sample {
-    /// How much of the file is understood, 0 to 1.
-    done: f64,
-    resident: f64,
-    anonymous: f64,
+pub(crate) struct Sample {
+    /// How much is understood, 0 to 1.
+    pub(crate) done: f64,
+    pub(crate) resident: f64,
+    pub(crate) anonymous: f64,
 }
 
 pub(crate) async fn run(size: f64) -> Vec<Measure> {
@@ -115,7 +115,7 @@ pub(crate) async fn run(size: f64) -> Vec<Measure> {
 }
 
 /// How far memory grows once it is warm: the median of the last tenth beside that of the second.
-fn memory(samples: &[Sample]) -> Option<Measure> {
+pub(crate) fn memory(samples: &[Sample]) -> Option<Measure> {
     let median = |of: &dyn Fn(&Sample) -> bool| {
         let values: Vec<f64> = samples
             .iter()

@@ -19,11 +19,15 @@ mod calls;
 #[path = "../src/hub/client.rs"]
 mod client;
 mod cpu;
+#[expect(dead_code, reason = "the stories need more of it")]
+#[path = "../tests/imap/dovecot.rs"]
+mod dovecot;
 mod evaluate;
 mod event_types;
 mod graph_fill;
 mod graph_reads;
 mod hub;
+mod imap;
 mod machine;
 mod mailbox;
 mod mails;
@@ -48,10 +52,10 @@ use measure::Measure;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What can be measured, in the order of the table.
-const BENCHES: [&str; 8] = [
-    "append", "calls", "queue", "rules", "evaluate", "mails", "graph", "hub",
+const BENCHES: [&str; 9] = [
+    "append", "calls", "queue", "rules", "evaluate", "mails", "imap", "graph", "hub",
 ];
-/// A part of the full size of `mails` and `graph`, such as 0.1.
+/// A part of the full size of `mails`, `imap` and `graph`, such as 0.1.
 const SIZE: &str = "ALLOD_BENCH_SIZE";
 
 /// A row of events a second.
@@ -115,6 +119,7 @@ async fn run(name: &str) -> Vec<Measure> {
         "rules" => rules_path::run().await,
         "evaluate" => evaluate::run(),
         "mails" => mails::run(size()).await,
+        "imap" => imap::run(size()).await,
         "graph" => graph_reads::run(size()).await,
         _ => rest::run().await,
     }

@@ -35,7 +35,7 @@ postgres_major() {
     echo "${version:-0}"
 }
 
-# Which of the named tools are missing: build, postgres, setpriv, node, python, nginx.
+# Which of the named tools are missing: build, postgres, setpriv, node, python, nginx, dovecot.
 missing_tools() {
     local tool
     for tool in "$@"; do
@@ -48,6 +48,7 @@ missing_tools() {
         node) { has node && has npm; } || echo node ;;
         python) python_for_venv >/dev/null || echo python ;;
         nginx) has nginx || echo nginx ;;
+        dovecot) { has dovecot && has doveadm; } || echo dovecot ;;
         esac
     done
 }
@@ -74,6 +75,7 @@ debian_package() {
     node) echo nodejs npm ;;
     python) echo python3-venv ;;
     nginx) echo nginx ;;
+    dovecot) echo dovecot-imapd ;;
     esac
 }
 
@@ -93,6 +95,7 @@ other_package() {
     fedora-python | alpine-python) echo python3 ;;
     arch-python | macos-python) echo python ;;
     *-nginx) echo nginx ;;
+    *-dovecot) echo dovecot ;;
     esac
 }
 
@@ -223,14 +226,15 @@ install_hub() {
 
 # npm's packages for tests/pgboss, among them the Node that pg-boss needs; again only when package.json changes.
 node_packages() {
-    local folder=$root/tests/pgboss
-    if [ -x "$folder/node_modules/.bin/node" ] && cmp -s "$folder/package.json" "$folder/node_modules/.installed" &&
-        "$folder/node_modules/.bin/node" --version >/dev/null 2>&1; then
-        return 0
-    fi
-    (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
-    "$folder/node_modules/.bin/node" --version
-    cp "$folder/package.json" "$folder/node_modules/.installed"
+    local folder node=$root/tests/pgboss/node_modules/.bin/node
+    for folder in "$root/tests/pgboss" "$root/tests/vendors"; do
+        if cmp -s "$folder/package.json" "$folder/node_modules/.installed" && "$node" --version >/dev/null 2>&1; then
+            continue
+        fi
+        (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+        "$node" --version
+        cp "$folder/package.json" "$folder/node_modules/.installed"
+    done
 }
 
 # start_cluster DIR [durable]: a throwaway PostgreSQL with its socket in DIR, made and run by an unprivileged user.

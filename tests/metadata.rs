@@ -16,10 +16,12 @@ use serde_json::Value;
 const FOUNDATION: [&str; 4] = ["contracts", "spine", "sandbox", "fetch"];
 
 /// Each wrapped library with the one member that may import it.
-const WRAPPED: [(&str, &str); 8] = [
+const WRAPPED: [(&str, &str); 10] = [
     ("activitypub_federation", "federation"),
+    ("async-imap", "src/connectors"),
     ("async-nats", "src/spine"),
     ("cedar-policy", "src/policy"),
+    ("feed-rs", "src/connectors"),
     ("image", "src/media"),
     ("meilisearch-sdk", "src/search"),
     ("object_store", "src/media"),

@@ -54,6 +54,20 @@ impl JobPayload for ReconcileConnection {
     const CLASS: JobClass = JobClass::Background;
 }
 
+/// Read a stream of a connection, or a part of one, from its checkpoint on. Its handler lives in `plugins`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SyncStream {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The stream's row.
+    pub stream: uuid::Uuid,
+}
+
+impl JobPayload for SyncStream {
+    const QUEUE: &'static str = "sync-stream";
+    const CLASS: JobClass = JobClass::Background;
+}
+
 /// Understand a record that was taken in: map its bytes and apply what they mean. Its handler lives in `etl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessIncomingData {

@@ -4,7 +4,7 @@
 //! what the graph tells.
 //! Invariant: the same record understood again, or the same file imported again, adds nothing; a bad item is parked with
 //! its reason and stops nothing; nothing of the content stands in a log, a job or a reason.
-//! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`].
+//! Begin with [`map`] (what bytes mean), then [`understand`] (how that reaches the graph), then [`run_import`]. Port: `UnderstandRecords`.
 
 mod archive;
 mod contents;
@@ -23,6 +23,7 @@ mod run_import;
 mod split;
 mod store;
 mod sweep;
+mod take_in;
 mod understand;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use spine::{Context, Service};
 
 /// The ETL service.
 pub fn service(context: &Context) -> Service {
+    let understander = take_in::Understander(context.clone());
+    context.ports.provide_understand_records(Arc::new(understander));
     let mut jobs = JobRegistry::default();
     jobs.register(on_record::Process(context.clone()));
     jobs.register(on_record::Reprocess(context.clone()));

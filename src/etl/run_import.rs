@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use contracts::Lane;
 use contracts::jobs::RunImport;
 use serde_json::{Value, json};
-use spine::ports::{GraphError, IntakeBatch, Received};
+use spine::ports::{GraphError, RawRecord};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
 use uuid::Uuid;
@@ -23,11 +23,11 @@ use crate::files;
 use crate::format::Format;
 use crate::map::Meaning;
 use crate::pace::Pace;
-use crate::revision::is_outdated;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
-use crate::understand::{Outcome, Understanding, is_transient};
-use ahead::{Read, end, mean, parts, read};
+use crate::take_in;
+use crate::understand::{Understanding, is_transient};
+use ahead::{Read, end, mean, read};
 
 /// A batch ends early at so many bytes.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -249,17 +249,25 @@ impl RunImportHandler {
         let intake = self.0.ports.record_intake();
         let mut batch = intake.batch(&source, items.len());
         let mut was_waited_for = false;
-        for part in parts(items) {
-            let items = items.get(part).unwrap_or_default();
+        let records: Vec<&RawRecord> = items.iter().map(|item| &item.record).collect();
+        for part in take_in::parts(&records) {
+            let items = items.get(part.clone()).unwrap_or_default();
+            let records = records.get(part).unwrap_or_default();
             let meanings = meanings.by_ref().take(items.len()).collect();
-            self.part(
+            let did = take_in::part(
+                &self.0.ports,
                 &mut tx,
                 batch.as_mut(),
                 &source,
-                (items, meanings),
-                (work, &mut step),
+                (records, meanings),
+                work,
             )
             .await?;
+            step.position = items.last().map_or(step.position, end);
+            step.taken += count(items.len());
+            step.new += count(did.new);
+            step.known += count(did.known);
+            step.parked += count(did.parked);
             was_waited_for = tx.is_waited_for().await?;
             if was_waited_for {
                 break;
@@ -273,59 +281,10 @@ impl RunImportHandler {
         tx.commit().await?;
         Ok(Some((step, was_waited_for)))
     }
+}
 
-    /// Takes in and understands records of which each is of another thing, or the same.
-    async fn part(
-        &self,
-        tx: &mut ScopedTx,
-        batch: &mut dyn IntakeBatch,
-        source: &str,
-        (items, meanings): (&[Item], Vec<Result<Meaning, String>>),
-        (work, step): (&mut Understanding, &mut Step),
-    ) -> Result<(), GraphError> {
-        let ports = &self.0.ports;
-        let records = items.iter().map(|item| item.record.clone()).collect();
-        let received = batch.receive(tx, records).await?;
-        let fresh = received.iter().zip(&meanings).filter_map(|(received, meaning)| {
-            let is_new = |received: &Received| !received.known && received.before.is_none();
-            meaning
-                .as_ref()
-                .ok()
-                .filter(|_| received.as_ref().is_ok_and(is_new))
-        });
-        let expected = work.expected(fresh);
-        batch.expect(tx, expected).await?;
-        for ((item, meaning), received) in items.iter().zip(meanings).zip(received) {
-            step.position = end(item);
-            step.taken += 1;
-            let received = match received {
-                Ok(received) => received,
-                // Not even its place can be written down; only its count remains.
-                Err(GraphError::Invalid(_)) => {
-                    step.parked += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if received.known {
-                step.known += 1;
-                continue;
-            }
-            if is_outdated(ports, tx, &meaning, received.before, &work.hints).await? {
-                // Whatever took another revision's place is in the database.
-                let intake = ports.record_intake();
-                intake.pass_over(tx, received.id, received.before).await?;
-                step.known += 1;
-                continue;
-            }
-            step.new += 1;
-            let outcome = work
-                .record(ports, batch, tx, received.id, source, meaning)
-                .await?;
-            step.parked += i64::from(outcome != Outcome::Understood);
-        }
-        Ok(())
-    }
+fn count(records: usize) -> i64 {
+    i64::try_from(records).unwrap_or(i64::MAX)
 }
 
 #[async_trait]

@@ -86,6 +86,18 @@ impl Fetch {
         Ok(fetch)
     }
 
+    /// Certificates as for HTTP, without its protocols.
+    pub(crate) fn tls_without_protocols(&self) -> ClientConfig {
+        let mut tls = self.shared.tls.clone();
+        tls.alpn_protocols.clear();
+        tls
+    }
+
+    /// The addresses of a name, judged by nobody yet.
+    pub(crate) async fn lookup(&self, name: String) -> std::io::Result<Vec<std::net::SocketAddr>> {
+        (self.shared.lookup)(name).await
+    }
+
     /// The client of the allowance's network policy.
     pub(crate) fn client_for(&self, allowance: &Allowance) -> Result<reqwest::Client, FetchError> {
         let policy = NetworkPolicy {

@@ -1,4 +1,4 @@
-//! The one outgoing HTTP client of the hub.
+//! The one outgoing HTTP client of the hub, and the rules by which it connects to anything else.
 //!
 //! Every request names an [`Allowance`]: which hosts, which non-public address ranges, which limits. Whether an
 //! address may be connected to is decided when the connection is made, so no DNS answer can be swapped in between;
@@ -10,6 +10,7 @@
 mod address;
 mod allowance;
 mod clients;
+mod dial;
 mod error;
 mod guard;
 mod redirect;
@@ -29,4 +30,5 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use ipnet::IpNet;
 pub use request::Request;
 pub use response::Response;
+pub use tokio_rustls::client::TlsStream;
 pub use url::Url;

@@ -62,7 +62,10 @@ impl Resolve for PolicyResolver {
 }
 
 /// The addresses that may be connected to. A name with a public and a private address keeps the public one.
-fn permitted_of(found: Vec<SocketAddr>, ranges: &[IpNet]) -> Result<Vec<SocketAddr>, ResolveError> {
+pub(crate) fn permitted_of(
+    found: Vec<SocketAddr>,
+    ranges: &[IpNet],
+) -> Result<Vec<SocketAddr>, ResolveError> {
     if found.is_empty() {
         return Err(ResolveError::Unresolved(io::ErrorKind::NotFound.into()));
     }

@@ -14,12 +14,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::manager::{Manager, Ready, health_of};
+use crate::manifest::Code;
 use crate::model::{Connection, Health};
 use crate::reconcile::{self, health_of_status};
 use crate::store;
+use crate::stream::Class;
 
 mod change;
+mod diagnose;
 mod retry;
+mod sync;
 mod view;
 
 use change::{Checked, ConnectionChange, NewConnection, NewSecrets};
@@ -33,6 +37,8 @@ pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
         .routes(routes!(connection_pause))
         .routes(routes!(connection_resume))
         .routes(routes!(connection_reconcile))
+        .routes(routes!(sync::connection_sync))
+        .routes(routes!(diagnose::connection_diagnose))
         .routes(routes!(connection_test))
         .routes(routes!(secrets_set))
         .routes(routes!(retry::record_retry))
@@ -138,6 +144,9 @@ async fn connection_create(
     )?;
     tx.audit("write", format!("connection/{id}"), None)?;
     let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
+    if let Some(ready) = manager.ready(stored.clone()) {
+        manager.sync_now(&mut tx, &ready, None, false).await?;
+    }
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(ConnectionView::of(&manager, stored))).into_response())
 }
@@ -152,8 +161,11 @@ async fn connection_show(
     caller: Caller,
     Path(id): Id,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let (_, connection) = begin_on(&manager, &caller, id).await?;
-    Ok(Json(ConnectionView::of(&manager, connection)))
+    let (mut tx, connection) = begin_on(&manager, &caller, id).await?;
+    let streams = store::streams_by_connection(&mut tx, id).await?;
+    Ok(Json(
+        ConnectionView::of(&manager, connection).with_streams(streams),
+    ))
 }
 
 /// Changes name, settings, secrets or allowed ranges. A setting that is null goes back to its default. Another host is
@@ -186,6 +198,7 @@ async fn connection_change(
         change::seal_all(&manager, &mut tx, id, &asked.secrets).await?;
         if now.health == Health::Failed || (now.health != Health::Active && !asked.secrets.is_empty()) {
             manager.set_health(&mut tx, id, Health::Active, "").await?;
+            wake(&manager, &mut tx, id).await?;
         }
         tx.audit("write", format!("connection/{id}"), None)?;
         let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
@@ -212,11 +225,22 @@ async fn secrets_set(
     change::seal_all(&manager, &mut tx, id, &secrets).await?;
     if connection.health != Health::Active {
         manager.set_health(&mut tx, id, Health::Active, "").await?;
+        wake(&manager, &mut tx, id).await?;
     }
     tx.audit("write", format!("connection/{id}/secrets"), None)?;
     let stored = store::connection_by_id(&mut tx, id).await?.ok_or_else(unknown)?;
     tx.commit().await?;
     Ok(Json(ConnectionView::of(&manager, stored)))
+}
+
+/// What waited for the owner is tried at once.
+async fn wake(manager: &Manager, tx: &mut ScopedTx, id: ConnectionId) -> Result<(), AccessError> {
+    let connection = store::connection_by_id(tx, id).await?;
+    let connection = connection.filter(|connection| !connection.paused);
+    if let Some(ready) = connection.and_then(|connection| manager.ready(connection)) {
+        manager.sync_now(tx, &ready, None, false).await?;
+    }
+    Ok(())
 }
 
 /// Removes a connection with its secrets. What it brought stays.
@@ -292,6 +316,9 @@ async fn pause(
         tx.publish_about(id, &event)?;
         if !paused && has_history(manager, &connection) {
             reconcile::enqueue(&mut tx, id).await?;
+        }
+        if !paused && let Some(ready) = manager.ready(connection.clone()) {
+            manager.sync_now(&mut tx, &ready, None, false).await?;
         }
         tx.audit("write", format!("connection/{id}"), None)?;
         tx.commit().await?;
@@ -369,6 +396,9 @@ async fn connection_test(
 }
 
 async fn test(manager: &Manager, ready: &Ready) -> (Health, String) {
+    if let Code::BuiltIn(name) = &ready.pack.manifest.code {
+        return test_built_in(manager, ready, name).await;
+    }
     let Some(function) = &ready.pack.manifest.functions.test else {
         return (Health::Active, "there is nothing to ask a provider".to_owned());
     };
@@ -403,4 +433,18 @@ fn check_context(ready: &Ready, manager: &Manager) -> Value {
     let mut context = manager.script_context(ready);
     context["connection"] = json!(null);
     context
+}
+
+async fn test_built_in(manager: &Manager, ready: &Ready, name: &str) -> (Health, String) {
+    let asked = async {
+        let connected = manager.connected(ready, serde_json::Map::new());
+        manager.connector(name)?.test(&connected).await
+    };
+    match asked.await {
+        Ok(detail) => (Health::Active, detail),
+        Err(error) => match Class::of(&error) {
+            Some((_, health)) => (health, error.to_string()),
+            None => (Health::Retrying, "the hub's database is away".to_owned()),
+        },
+    }
 }

@@ -6,6 +6,7 @@
 //! understood is parked with its reason. Begin with [`Intake::take_in`].
 
 mod call;
+mod entity;
 mod message;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,13 @@ use crate::manifest::Manifest;
 use crate::model::Connection;
 use crate::record::{self, Origin, Record};
 use crate::time;
+pub(crate) use entity::{gone_of, write_thing};
 
 /// Records that commit together.
 const BATCH: usize = 50;
 /// Why a record was not taken in.
 #[derive(Debug)]
-enum Unfit {
+pub(crate) enum Unfit {
     /// It can't be understood: parked with this reason.
     Park(String),
     /// Nothing can be taken in now.
@@ -64,7 +66,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.taken += more.taken;
         self.known += more.known;
         self.parked += more.parked;
@@ -174,12 +176,19 @@ impl Intake<'_> {
     }
 
     /// False: it was taken in before.
-    async fn one(&self, tx: &mut ScopedTx, record: &Record, received: &Received<'_>) -> Result<bool, Unfit> {
+    pub(crate) async fn one(
+        &self,
+        tx: &mut ScopedTx,
+        record: &Record,
+        received: &Received<'_>,
+    ) -> Result<bool, Unfit> {
         match record {
             Record::CallStarted(call) => self.call(tx, call, received, true).await,
             Record::CallStatus(call) => self.call(tx, call, received, false).await,
             Record::MessageReceived(message) => self.message(tx, message, received).await,
             Record::MessageStatus(status) => self.status(tx, status, received).await,
+            Record::Entity(entity) => self.entity(tx, entity, received).await,
+            Record::Gone(gone) => self.gone(tx, &gone_of(gone)).await,
         }
     }
 
@@ -269,7 +278,7 @@ impl Intake<'_> {
     }
 }
 
-fn raw(connection: &Connection, origin: &Origin, received: &Received<'_>) -> RawRecord {
+pub(crate) fn raw(connection: &Connection, origin: &Origin, received: &Received<'_>) -> RawRecord {
     let (media_type, body) = if origin.raw.is_null() {
         (received.media_type.to_owned(), received.body.to_vec())
     } else {

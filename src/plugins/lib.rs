@@ -1,10 +1,11 @@
-//! The plugin manager: packs, connections with their sealed secrets, webhooks in, messages out, history read again.
+//! The plugin manager: packs, connections with their sealed secrets, webhooks in, messages out, streams
+//! read page by page, history read again.
 //!
-//! Events in: none; providers' webhooks instead. Jobs in: `ReconcileConnection`. Events out: `connector.Connection…`,
-//! `communication.CallStarted`, `CallStatusChanged`, `MessageReceived`, `MessageStatusChanged`. Port: `ChannelDriver`.
+//! Events in: none; providers' webhooks instead. Jobs in: `ReconcileConnection`, `SyncStream`. Events out: `connector.Connection…`,
+//! `communication.CallStarted`, `CallStatusChanged`, `MessageReceived`, `MessageStatusChanged`. Ports: `ChannelDriver`, `Connections`.
 //! Invariant: knows no provider by name: what is particular to one stands in its pack, and goes with its folder. Packs
 //! never see a secret and reach no host but those that they declare.
-//! Begin with `manifest/mod.rs` (what a pack says of itself), then `on_webhook.rs` and `channel.rs`.
+//! Begin with `manifest/mod.rs` (what a pack says of itself), then `on_webhook.rs`, `channel.rs` and `sync/mod.rs`.
 
 mod channel;
 mod http_api;
@@ -22,6 +23,8 @@ mod signature;
 mod store;
 #[cfg(test)]
 mod stories;
+mod stream;
+mod sync;
 mod time;
 mod xml;
 
@@ -38,8 +41,10 @@ use crate::manager::Manager;
 pub fn service(context: &Context) -> Service {
     let manager = Manager::new(context);
     context.ports.provide_channel_driver(Arc::new(manager.clone()));
+    context.ports.provide_connections(Arc::new(manager.clone()));
     let mut jobs = JobRegistry::default();
     jobs.register(reconcile::Reconcile(manager.clone()));
+    jobs.register(sync::Sync(manager.clone()));
     let hooks = OpenApiRouter::new()
         .route(
             "/hooks/{plugin}/{connection}/{*rest}",
@@ -47,13 +52,22 @@ pub fn service(context: &Context) -> Service {
         )
         .with_state(manager.clone());
     let timekeeper = reconcile::Timekeeper(manager.clone());
+    let reader = sync::timekeeper::Timekeeper(manager.clone());
     Service {
         name: "plugins",
         jobs,
-        tasks: vec![Box::new(move |stop| Box::pin(timekeeper.run(stop)))],
+        tasks: vec![
+            Box::new(move |stop| Box::pin(timekeeper.run(stop))),
+            Box::new(move |stop| Box::pin(reader.run(stop))),
+        ],
         api: http_api::routes(manager),
         public: hooks,
-        personal_tables: &["plugins.secret", "plugins.connection"],
+        personal_tables: &[
+            "plugins.kept",
+            "plugins.stream",
+            "plugins.secret",
+            "plugins.connection",
+        ],
         ..Service::default()
     }
 }

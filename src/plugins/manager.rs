@@ -115,6 +115,8 @@ impl Manager {
         json!({
             "connection": ready.connection.id,
             "settings": ready.settings,
+            // Their names alone.
+            "secrets": ready.connection.secrets.keys().collect::<Vec<_>>(),
             "hooks_url": ready.hooks_url,
         })
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use spine::vault::Vault;
 use zeroize::Zeroizing;
 
-use crate::manifest::{Auth, HostSpec, Manifest, ValueRef};
+use crate::manifest::{Auth, Code, HostSpec, Manifest, ValueRef};
 use crate::script::{Credentials, Failure};
 use crate::settings;
 use fetch::{HostPattern, IpNet, Url};
@@ -176,8 +176,16 @@ pub(crate) fn credentials(
             .map(|text| Zeroizing::new(text.to_owned()))
             .ok_or_else(|| Failure::Configuration(format!("the secret `{name}` is missing"))),
     };
+    // A secret that may be left out leaves the request without a sign of who asks.
+    let is_left_out = |reference: &ValueRef| match reference {
+        ValueRef::Setting(_) => false,
+        ValueRef::Secret(name) => {
+            !secrets.contains_key(name) && manifest.secret(name).is_some_and(|secret| !secret.required)
+        }
+    };
     Ok(match &manifest.auth {
         None => None,
+        Some(Auth::Bearer { token: one } | Auth::Basic { password: one, .. }) if is_left_out(one) => None,
         Some(Auth::Basic { user, password }) => Some(Credentials::Basic {
             user: value(user)?,
             password: value(password)?,
@@ -233,6 +241,7 @@ pub(crate) fn problems(
     };
     for host in &manifest.hosts {
         if let HostSpec::Setting(name) = host
+            && matches!(manifest.code, Code::Script(_))
             && let Some(url) = accepted.get(name).and_then(Value::as_str)
         {
             problems.extend(plain_http_problem(name, url, ranges));

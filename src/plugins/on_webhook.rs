@@ -163,8 +163,12 @@ async fn take(manager: &Manager, address: Address, uri: Uri, request: Request) -
         path_and_query: uri.path_and_query().map_or("/", |path| path.as_str()),
         headers: &parts.headers,
         body: &body,
+        now: manager.context().clock.now(),
         form: form.as_deref(),
     };
+    if let Some(token) = webhook.signature.handshake(&signed) {
+        return Ok(([(header::CONTENT_TYPE, "text/plain")], token).into_response());
+    }
     let secrets = ready.connection.open(&manager.context().vault);
     if !webhook
         .signature

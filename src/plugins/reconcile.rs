@@ -182,7 +182,7 @@ impl Manager {
         for (record, problem) in misshapen {
             let reason =
                 format!("the pack's `{function}` made a record without the expected shape: {problem}");
-            let raw = misshapen_raw(&tx, id, &record);
+            let raw = misshapen_raw(&tx, id, "reconcile", &record);
             intake.park(&mut tx, raw, &reason).await?;
         }
         let more = !told.complete && !told.next.is_null() && told.next != reading.next;
@@ -267,7 +267,12 @@ fn by_shape(told: Vec<Value>) -> (Vec<Record>, Vec<(Value, String)>) {
 }
 
 /// A record that is none, kept as the pack made it. What has no id is known again by its content.
-fn misshapen_raw(tx: &ScopedTx, connection: ConnectionId, record: &Value) -> RawRecord {
+pub(crate) fn misshapen_raw(
+    tx: &ScopedTx,
+    connection: ConnectionId,
+    stream: &str,
+    record: &Value,
+) -> RawRecord {
     let text = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
     let body = record.to_string().into_bytes();
     let content = || {
@@ -276,7 +281,7 @@ fn misshapen_raw(tx: &ScopedTx, connection: ConnectionId, record: &Value) -> Raw
     };
     RawRecord {
         connection: Some(connection),
-        stream: text("stream").unwrap_or_else(|| "reconcile".to_owned()),
+        stream: text("stream").unwrap_or_else(|| stream.to_owned()),
         remote_id: text("remote_id").unwrap_or_else(content),
         revision: text("revision").unwrap_or_default(),
         media_type: "application/json".to_owned(),

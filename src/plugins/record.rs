@@ -1,4 +1,4 @@
-//! What packs return: records of calls and messages, in the hub's words.
+//! What packs return: records of calls, messages and any other entity, in the hub's words.
 
 use contracts::events::communication::Party;
 use serde::Deserialize;
@@ -19,6 +19,10 @@ pub(crate) enum Record {
     MessageReceived(MessageRecord),
     /// A message of ours got on, or failed.
     MessageStatus(StatusRecord),
+    /// Anything else of the model.
+    Entity(EntityRecord),
+    /// Something that the provider no longer has.
+    Gone(GoneRecord),
 }
 
 /// Which of the provider's things, and in which state of it; told twice, it is taken in once.
@@ -103,12 +107,56 @@ pub(crate) struct StatusRecord {
     pub(crate) if_known: bool,
 }
 
+/// Any entity of the model, with what it is to others.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct EntityRecord {
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+    #[serde(flatten)]
+    pub(crate) entity: Described,
+    #[serde(default)]
+    pub(crate) relations: Vec<Related>,
+}
+
+/// An entity as a pack describes it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Described {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) title: Option<String>,
+    #[serde(default)]
+    pub(crate) props: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) identifiers: Vec<Identifier>,
+}
+
+/// What the record's entity is to another one, which is made where nobody bears its identifiers.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Related {
+    pub(crate) predicate: String,
+    pub(crate) to: Described,
+    /// True if it is the other one that is this to the record's entity.
+    #[serde(default)]
+    pub(crate) inverse: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct GoneRecord {
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+}
+
 impl Record {
     pub(crate) fn origin(&self) -> &Origin {
         match self {
             Self::CallStarted(call) | Self::CallStatus(call) => &call.origin,
             Self::MessageReceived(message) => &message.origin,
             Self::MessageStatus(status) => &status.origin,
+            Self::Entity(entity) => &entity.origin,
+            Self::Gone(gone) => &gone.origin,
         }
     }
 }

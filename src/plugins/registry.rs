@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sandbox::{Engine, Script, ScriptError};
 
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Code, Manifest};
 use crate::script::Session;
 
 /// Longest `plugin.toml`, in bytes.
@@ -19,7 +19,8 @@ const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) manifest: Manifest,
-    pub(crate) script: Script,
+    /// None for a connector that is built in.
+    pub(crate) script: Option<Script>,
 }
 
 /// A pack that can't be used, and why.
@@ -96,8 +97,14 @@ fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, 
     let file = format!("{id}/plugin.toml");
     let text = read_text(&folder.join("plugin.toml"), &file)?;
     let manifest = manifest::read(&file, id, &text).map_err(|error| error.to_string())?;
-    let file = format!("{id}/{}", manifest.script);
-    let source = read_text(&folder.join(&manifest.script), &file)?;
+    let Code::Script(name) = &manifest.code else {
+        return Ok(Pack {
+            manifest,
+            script: None,
+        });
+    };
+    let file = format!("{id}/{name}");
+    let source = read_text(&folder.join(name), &file)?;
     let script = engine.compile(&file, &source).map_err(|error| one_line(&error))?;
     if let Some(error) = engine.lint(&script).errors.first() {
         return Err(one_line(error));
@@ -121,7 +128,10 @@ fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, 
             }
         }
     }
-    Ok(Pack { manifest, script })
+    Ok(Pack {
+        manifest,
+        script: Some(script),
+    })
 }
 
 /// The functions that a manifest names, with the number of arguments that the hub gives them.
@@ -144,6 +154,11 @@ fn expected_functions(manifest: &Manifest) -> Vec<(String, usize)> {
             .iter()
             .map(|webhook| (webhook.function.clone(), 2)),
     );
+    let reading = manifest
+        .streams
+        .iter()
+        .filter_map(|stream| stream.function.clone());
+    expected.extend(reading.map(|function| (function, 3)));
     expected
 }
 

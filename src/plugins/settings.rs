@@ -90,6 +90,7 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<Value, String> {
         },
         SettingType::Url => base_url(&text(setting, value)?).map(Value::from),
         SettingType::Tel => tel(&text(setting, value)?).map(Value::from),
+        SettingType::Json => structure(value),
     }
 }
 
@@ -118,6 +119,19 @@ fn text(setting: &Setting, value: &Value) -> Result<String, String> {
         return Err("must not hold control characters".to_owned());
     }
     Ok(text)
+}
+
+fn structure(value: &Value) -> Result<Value, String> {
+    let read = match value {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Some(other.clone()),
+    };
+    let read = read.filter(|read: &Value| read.is_object() || read.is_array());
+    let read = read.ok_or_else(|| "must be a JSON object or list, such as {\"limit\": 100}".to_owned())?;
+    if read.to_string().len() > TEXT_BYTES_MAX {
+        return Err(format!("must be no longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    Ok(read)
 }
 
 fn integer(setting: &Setting, value: &Value) -> Result<Value, String> {
@@ -176,7 +190,7 @@ mod tests {
 
     #[test]
     fn each_type_takes_what_it_is_and_refuses_the_rest() {
-        use SettingType::{Boolean, Enum, Integer, String, Tel, Url};
+        use SettingType::{Boolean, Enum, Integer, Json, String, Tel, Url};
         let taken = [
             (String, json!(" a "), json!("a")),
             (String, json!(42), json!("42")),
@@ -184,6 +198,8 @@ mod tests {
             (Integer, json!("3"), json!(3)),
             (Boolean, json!("true"), json!(true)),
             (Enum, json!("say"), json!("say")),
+            (Json, json!("{\"a\": [1]}"), json!({ "a": [1] })),
+            (Json, json!([1]), json!([1])),
             (Url, json!("https://hub.example/"), json!("https://hub.example")),
             (
                 Url,
@@ -205,6 +221,9 @@ mod tests {
             (Integer, json!(1.5)),
             (Boolean, json!(1)),
             (Enum, json!("sya")),
+            (Json, json!("{")),
+            (Json, json!("1")),
+            (Json, json!(1)),
             (Url, json!("hub.example")),
             (Url, json!("ftp://hub.example")),
             (Url, json!("https://user:password@hub.example")),

@@ -1,4 +1,6 @@
-//! The tables `plugins.connection` and `plugins.secret`.
+//! The tables `plugins.connection` and `plugins.secret`; the others below.
+
+mod stream;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,7 @@ use spine::access::AccessError;
 use uuid::Uuid;
 
 use crate::model::{Connection, Health};
+pub(crate) use stream::*;
 
 /// Connections of one account.
 const CONNECTIONS_MAX: i64 = 500;
@@ -238,6 +241,12 @@ pub(crate) async fn connection_synced(
 /// Removes the connection with its secrets; what it brought stays. False: it was not there.
 pub(crate) async fn connection_delete(tx: &mut ScopedTx, id: ConnectionId) -> Result<bool, AccessError> {
     sqlx::query!("DELETE FROM plugins.secret WHERE connection = $1", id.0)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!("DELETE FROM plugins.stream WHERE connection = $1", id.0)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query!("DELETE FROM plugins.kept WHERE connection = $1", id.0)
         .execute(tx.conn())
         .await?;
     let done = sqlx::query!("DELETE FROM plugins.connection WHERE id = $1", id.0)

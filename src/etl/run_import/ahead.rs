@@ -1,38 +1,15 @@
 //! What comes next of a file is read and understood while the records before it are committed.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
 use tokio::task::JoinHandle;
 
 use super::BATCH_BYTES_MAX;
 use crate::map::{Hints, Meaning};
-use crate::pace::{MOST, STRIDE};
+use crate::pace::MOST;
 use crate::split::{Item, Splitter};
 use crate::understand::meaning;
 
 /// A record with what it means.
 pub(super) type Read = (Item, Result<Meaning, String>);
-
-/// Records in parts, in none of which two revisions of one thing stand: the later is taken in once it is decided whether
-/// the earlier holds. None is longer than what is taken in before it is asked whether somebody waits.
-pub(super) fn parts(items: &[Item]) -> Vec<Range<usize>> {
-    let (mut parts, mut begin) = (Vec::new(), 0);
-    let mut revisions: HashMap<(&str, &str), &str> = HashMap::new();
-    for (at, Item { record, .. }) in items.iter().enumerate() {
-        let thing = (record.stream.as_str(), record.remote_id.as_str());
-        let revision = record.revision.as_str();
-        let is_other = || revisions.get(&thing).is_some_and(|other| *other != revision);
-        if at - begin >= STRIDE || !record.remote_id.is_empty() && is_other() {
-            parts.push(begin..at);
-            begin = at;
-            revisions.clear();
-        }
-        revisions.insert(thing, revision);
-    }
-    parts.push(begin..items.len());
-    parts
-}
 
 /// What is read of a file, and the file after it.
 pub(super) type Ahead = JoinHandle<(Splitter, std::io::Result<Vec<Read>>)>;

@@ -1,5 +1,6 @@
 //! Stories against real servers on loopback: what a caller meets, and what a server must not see.
 
+mod dial;
 mod failures;
 mod policy;
 mod redirects;

@@ -14,7 +14,7 @@ use super::{allowing, fetch, get, loopback};
 use crate::{Allowance, Class, Failure, Fetch, FetchConfig, Reached, Request};
 
 /// An https server on loopback for the name `localhost`; gives its URL and the authority that signed for it.
-async fn https_server() -> (String, Vec<u8>) {
+pub(super) async fn https_server() -> (String, Vec<u8>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

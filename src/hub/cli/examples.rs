@@ -51,9 +51,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("connection list", &["connection list"]),
     ("connection show", &["connection show home"]),
     ("connection secret", &["connection secret home auth_token"]),
+    ("connection reauthorise", &["connection reauthorise home"]),
+    ("connection diagnose", &["connection diagnose home"]),
     ("connection test", &["connection test home"]),
     ("connection pause", &["connection pause home"]),
     ("connection resume", &["connection resume home"]),
+    (
+        "connection sync",
+        &[
+            "connection sync home",
+            "connection sync shop --stream orders --whole",
+        ],
+    ),
     ("connection reconcile", &["connection reconcile home"]),
     ("connection remove", &["connection remove home"]),
     (

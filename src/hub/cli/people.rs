@@ -100,6 +100,16 @@ pub(crate) enum Connection {
         #[arg(required = true, value_name = "NAME")]
         secrets: Vec<String>,
     },
+    /// Set all secrets that the plugin needs anew, and let the connection go on.
+    Reauthorise {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+    },
+    /// Print how the connection stands, for somebody whom you ask for help: no secret and no text of yours is in it.
+    Diagnose {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+    },
     /// Ask the provider whether the settings and secrets are right.
     Test {
         /// The connection's id, or its name where that is the only one.
@@ -114,6 +124,17 @@ pub(crate) enum Connection {
     Resume {
         /// The connection's id, or its name where that is the only one.
         id: String,
+    },
+    /// Read what the connection brings now, without waiting for its schedule.
+    Sync {
+        /// The connection's id, or its name where that is the only one.
+        id: String,
+        /// Only the stream of this name, as `connection show` lists them.
+        #[arg(long)]
+        stream: Option<String>,
+        /// From the beginning, not from where the last reading came to.
+        #[arg(long)]
+        whole: bool,
     },
     /// Fetch what the provider may have said while the hub was away.
     Reconcile {

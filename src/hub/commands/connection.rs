@@ -66,6 +66,20 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
             let answer = client.put(&path, &read_secrets(&secrets)?.into()).await?;
             session.show(&answer, |_| render::line(format!("set: {}", secrets.join(", "))));
         }
+        Connection::Reauthorise { id } => {
+            let id = id::connection(session, &id).await?;
+            let names = needed_secrets(session, &id).await?;
+            let path = format!("/connections/{id}/secrets");
+            let answer = client.put(&path, &read_secrets(&names)?.into()).await?;
+            session.show(&answer, |_| render::line(format!("set: {}", names.join(", "))));
+        }
+        Connection::Diagnose { id } => {
+            let id = id::connection(session, &id).await?;
+            let answer = client.get(&format!("/connections/{id}/diagnostics")).await?;
+            session.show(&answer, |answer| {
+                render::line(serde_json::to_string_pretty(answer).unwrap_or_default());
+            });
+        }
         Connection::Test { id } => {
             let id = id::connection(session, &id).await?;
             let answer = client
@@ -78,6 +92,17 @@ pub(super) async fn run(session: &Session, command: Connection) -> Result<(), Co
         }
         Connection::Pause { id } => act(session, &id, "pause").await?,
         Connection::Resume { id } => act(session, &id, "resume").await?,
+        Connection::Sync { id, stream, whole } => {
+            let id = id::connection(session, &id).await?;
+            let path = format!("/connections/{id}/sync");
+            let body = json!({ "stream": stream, "whole": whole });
+            let answer = client.post(&path, &body).await?;
+            session.show(&answer, |_| {
+                render::line(format!(
+                    "reading; `allod connection show {id}` says how far it is"
+                ));
+            });
+        }
         Connection::Reconcile { id } => act(session, &id, "reconcile").await?,
         Connection::Remove { id } => {
             let id = id::connection(session, &id).await?;
@@ -104,6 +129,7 @@ fn show(connection: &Value) {
     for (key, value) in connection.as_object().into_iter().flatten() {
         match value {
             Value::Array(webhooks) if key == "webhooks" => addresses(webhooks),
+            Value::Array(streams) if key == "streams" => reading(streams),
             Value::Array(rows) => {
                 render::line(format!("{key}:"));
                 for row in rows {
@@ -113,6 +139,38 @@ fn show(connection: &Value) {
             Value::Object(_) => render::line(format!("{key}: {}", one_line(value))),
             other => render::line(format!("{key}: {}", render::named(key, other))),
         }
+    }
+}
+
+/// What it reads, how far it is, and what hinders it.
+fn reading(streams: &[Value]) {
+    render::line("\nstreams:");
+    for stream in streams {
+        let cell = |path| render::cell(stream, path);
+        let part = match stream["part"].as_str() {
+            Some(_) => format!(" {}", cell("part")),
+            None => String::new(),
+        };
+        let stands = if stream["failures"].as_i64().unwrap_or(0) > 0 {
+            format!(
+                "{} ({}, next try {})",
+                cell("reason"),
+                cell("class"),
+                cell("next_at")
+            )
+        } else if stream["under_way"] == true {
+            cell("progress")
+        } else if stream["read_at"].is_null() {
+            "not read yet".to_owned()
+        } else {
+            format!(
+                "read {}, {} records, {} parked",
+                cell("read_at"),
+                cell("taken"),
+                cell("parked")
+            )
+        };
+        render::line(format!("  {}{part}: {stands}", cell("name")));
     }
 }
 
@@ -131,6 +189,28 @@ fn addresses(webhooks: &[Value]) {
         render::line(format!("  {}", cell("description")));
         render::line(format!("    {}  {}", cell("methods"), cell("url")));
     }
+}
+
+/// The names of the secrets that a connection's plugin can't be without.
+async fn needed_secrets(session: &Session, id: &str) -> Result<Vec<String>, CommandError> {
+    let connection = session.client.get(&format!("/connections/{id}")).await?;
+    let plugins = session.client.get("/plugins").await?;
+    let plugin = plugins
+        .as_array()
+        .and_then(|all| all.iter().find(|plugin| plugin["id"] == connection["plugin"]));
+    let secrets = plugin.and_then(|plugin| plugin["secrets"].as_array()).cloned();
+    let needed: Vec<String> = secrets
+        .unwrap_or_default()
+        .iter()
+        .filter(|secret| secret["required"] == true)
+        .filter_map(|secret| secret["name"].as_str().map(ToOwned::to_owned))
+        .collect();
+    if needed.is_empty() {
+        return Err(CommandError::Usage(
+            "the plugin needs no secret; `allod connection secret` sets one that it may have".to_owned(),
+        ));
+    }
+    Ok(needed)
 }
 
 /// Asks at a terminal, else reads one line for each, in order.

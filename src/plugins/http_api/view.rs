@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::manager::Manager;
-use crate::manifest::{HostSpec, Kind, Manifest, SecretSpec, Setting};
+use crate::manifest::{HostSpec, Kind, Manifest, SecretSpec, Setting, StreamSpec};
 use crate::model::Connection;
 use crate::registry::Broken;
 use crate::settings;
+use crate::stream::{Class, Stream};
 
 /// An installed plugin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,19 @@ pub(crate) struct PluginView {
     secrets: Vec<SecretSpec>,
     /// Webhooks that it takes.
     webhooks: Vec<WebhookView>,
+    /// What it reads.
+    streams: Vec<StreamSpecView>,
+}
+
+/// A stream that a plugin declares.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamSpecView {
+    name: String,
+    description: String,
+    /// How it can be read.
+    modes: Vec<&'static str>,
+    /// How often it is read by itself.
+    every_minutes: Option<u64>,
 }
 
 /// A webhook.
@@ -67,6 +81,7 @@ impl PluginView {
             settings: manifest.settings.clone(),
             secrets: manifest.secrets.clone(),
             webhooks: webhooks(manifest, None),
+            streams: manifest.streams.iter().map(stream_spec).collect(),
         }
     }
 
@@ -83,7 +98,18 @@ impl PluginView {
             settings: Vec::new(),
             secrets: Vec::new(),
             webhooks: Vec::new(),
+            streams: Vec::new(),
         }
+    }
+}
+
+fn stream_spec(spec: &StreamSpec) -> StreamSpecView {
+    let modes = spec.modes.iter().map(|mode| mode.as_str());
+    StreamSpecView {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        modes: modes.chain(spec.pushed.then_some("push")).collect(),
+        every_minutes: spec.every.map(|every| every.as_secs() / 60),
     }
 }
 
@@ -119,6 +145,67 @@ pub(crate) struct ConnectionView {
     created_at: DateTime<Utc>,
     /// When the provider was last asked for what it may have said meanwhile.
     reconciled_at: Option<DateTime<Utc>>,
+    /// What it reads, and how far it is; for a single connection only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<StreamView>,
+}
+
+/// A stream of a connection, or a part of one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamView {
+    /// As the plugin declares it.
+    name: String,
+    /// Which part, such as a folder; absent if the stream has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
+    /// `full`, `incremental` or `reconcile`: what is read now, or next.
+    mode: &'static str,
+    /// True while a reading has pages left.
+    under_way: bool,
+    /// How far that is: `12,400 of about 58,000, 6 min left`.
+    progress: Option<String>,
+    /// Records of the reading that is under way or was the last.
+    done: i64,
+    /// Records that it has in all, about.
+    estimate: Option<i64>,
+    /// Seconds until it is at its end, about.
+    remaining_s: Option<i64>,
+    /// Records of all readings that were new.
+    taken: i64,
+    /// Records of all readings that can't be understood.
+    parked: i64,
+    /// When a reading last came to its end.
+    read_at: Option<DateTime<Utc>>,
+    /// When the hub asks next by itself; `null`: not before somebody wants it.
+    next_at: Option<DateTime<Utc>>,
+    /// Failures in a row.
+    failures: i32,
+    /// Of the last failure: `configuration`, `transient` or `bug`.
+    class: Option<&'static str>,
+    /// Why; empty if all is well.
+    reason: String,
+}
+
+impl From<Stream> for StreamView {
+    fn from(stream: Stream) -> Self {
+        Self {
+            progress: stream.progress(),
+            remaining_s: stream.remaining_s(),
+            mode: stream.mode.as_str(),
+            class: stream.class.map(Class::as_str),
+            name: stream.name.stream,
+            part: stream.name.part,
+            under_way: stream.under_way,
+            done: stream.done,
+            estimate: stream.estimate,
+            taken: stream.taken,
+            parked: stream.parked,
+            read_at: stream.read_at,
+            next_at: stream.next_at,
+            failures: stream.failures,
+            reason: stream.reason,
+        }
+    }
 }
 
 impl ConnectionView {
@@ -154,6 +241,14 @@ impl ConnectionView {
                 .unwrap_or_default(),
             created_at: connection.created_at,
             reconciled_at: connection.asked_at,
+            streams: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_streams(self, streams: Vec<Stream>) -> Self {
+        Self {
+            streams: streams.into_iter().map(Into::into).collect(),
+            ..self
         }
     }
 }
@@ -171,4 +266,11 @@ pub(crate) struct TestResult {
     pub(crate) ok: bool,
     /// In a sentence.
     pub(crate) detail: String,
+}
+
+/// What is read now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reading {
+    /// How many streams and parts of streams.
+    pub(crate) streams: usize,
 }

@@ -9,9 +9,11 @@ mod read;
 
 use std::time::Duration;
 
+use contracts::Lane;
 use fetch::HostPattern;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use spine::ports::Mode;
 
 pub(crate) use error::hint;
 pub(crate) use read::read;
@@ -35,8 +37,7 @@ pub(crate) struct Manifest {
     pub(crate) version: String,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) description: String,
-    /// The script's file name within the pack.
-    pub(crate) script: String,
+    pub(crate) code: Code,
     /// Channels that it serves, such as `sms`.
     pub(crate) channels: Vec<String>,
     /// Entity types that it emits.
@@ -49,6 +50,37 @@ pub(crate) struct Manifest {
     pub(crate) settings: Vec<Setting>,
     pub(crate) secrets: Vec<SecretSpec>,
     pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) streams: Vec<StreamSpec>,
+}
+
+/// Who does what the manifest declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The script of this file name within the pack.
+    Script(String),
+    /// The connector of this name that is built into the hub.
+    BuiltIn(String),
+}
+
+/// Something that a source has, read page by page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamSpec {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    /// The script's function; none for a connector that is built in.
+    pub(crate) function: Option<String>,
+    /// How it can be read.
+    pub(crate) modes: Vec<Mode>,
+    /// Webhooks bring its records, too.
+    pub(crate) pushed: bool,
+    /// How often it is read by itself.
+    pub(crate) every: Option<Duration>,
+    /// How often all of it is read again.
+    pub(crate) reconcile_every: Option<Duration>,
+    /// In which lane is told what comes after the first reading.
+    pub(crate) lane: Lane,
+    /// The stream that finds the parts of which this one consists.
+    pub(crate) found_by: Option<String>,
 }
 
 impl Manifest {
@@ -72,6 +104,10 @@ impl Manifest {
         self.webhooks.iter().find(|webhook| webhook.name == name)
     }
 
+    pub(crate) fn stream(&self, name: &str) -> Option<&StreamSpec> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+
     pub(crate) fn serves(&self, channel: &str) -> bool {
         self.kinds.contains(&Kind::Channel) && self.channels.iter().any(|served| served == channel)
     }
@@ -82,7 +118,8 @@ impl Manifest {
 pub(crate) enum HostSpec {
     /// As the manifest writes it.
     Pattern(HostPattern),
-    /// Exactly the host and port of a setting of type url.
+    /// Exactly the host and port of a setting of type url; of a built-in connector, any setting that says where secrets
+    /// are sent.
     Setting(String),
 }
 
@@ -122,6 +159,8 @@ pub(crate) enum SettingType {
     Enum,
     Url,
     Tel,
+    /// A JSON object or list, given as such or as text.
+    Json,
 }
 
 /// A setting of a connection, from which the app draws its form.

@@ -12,7 +12,8 @@ pub(super) struct RawManifest {
     pub(super) version: Spanned<String>,
     pub(super) kind: Spanned<Vec<Kind>>,
     pub(super) description: String,
-    pub(super) script: Spanned<String>,
+    pub(super) script: Option<Spanned<String>>,
+    pub(super) connector: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) channels: Vec<String>,
     #[serde(default)]
@@ -30,6 +31,22 @@ pub(super) struct RawManifest {
     pub(super) secrets: Vec<RawSecret>,
     #[serde(default, rename = "webhook")]
     pub(super) webhooks: Vec<RawWebhook>,
+    #[serde(default, rename = "stream")]
+    pub(super) streams: Vec<RawStream>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStream {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) description: String,
+    pub(super) function: Option<Spanned<String>>,
+    pub(super) modes: Spanned<Vec<Spanned<String>>>,
+    pub(super) every_minutes: Option<Spanned<u32>>,
+    pub(super) reconcile_every_hours: Option<Spanned<u32>>,
+    pub(super) lane: Option<Spanned<String>>,
+    pub(super) found_by: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +136,13 @@ pub(super) struct RawSignature {
     pub(super) algorithm: Option<Spanned<String>>,
     pub(super) encoding: Option<Spanned<String>>,
     pub(super) prefix: Option<String>,
+    /// HMAC: which header holds the moment, and what is signed with it.
+    pub(super) timestamp_header: Option<Spanned<String>>,
+    pub(super) template: Option<Spanned<String>>,
+    /// Seconds that the moment may lie before or after now.
+    pub(super) tolerance_s: Option<Spanned<u32>>,
+    /// Token: under which name it stands in the address.
+    pub(super) query: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! From the text of a `plugin.toml` to a [`Manifest`]: every mistake is named with file, line and column.
 
+mod stream;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use toml::Spanned;
 
 use super::error::{ManifestError, hint, with_nearest};
 use super::raw::{RawAuth, RawFunctions, RawManifest, RawSetting};
-use super::{Auth, Functions, HostSpec, Kind, Manifest, SecretSpec, Setting, SettingType, ValueRef};
+use super::{Auth, Code, Functions, HostSpec, Kind, Manifest, SecretSpec, Setting, SettingType, ValueRef};
 use crate::settings;
 
 const RECONCILE_MINUTES: Range<u32> = 1..24 * 60 + 1;
@@ -42,12 +43,7 @@ impl Reader<'_> {
         if raw.kind.get_ref().is_empty() {
             return self.refuse(&raw.kind, "a plugin is a channel, a connector or both");
         }
-        if !raw.script.get_ref().ends_with(".rhai") || raw.script.get_ref().contains(['/', '\\']) {
-            return self.refuse(
-                &raw.script,
-                "the script is a file of the pack itself, such as twilio.rhai",
-            );
-        }
+        let code = self.code(&raw)?;
         let settings = raw
             .settings
             .into_iter()
@@ -58,7 +54,7 @@ impl Reader<'_> {
             version: raw.version.into_inner(),
             kinds: raw.kind.get_ref().clone(),
             description: raw.description,
-            script: raw.script.into_inner(),
+            code,
             channels: raw.channels,
             entities: raw.entities,
             hosts: Vec::new(),
@@ -68,6 +64,7 @@ impl Reader<'_> {
             settings,
             secrets: Vec::new(),
             webhooks: Vec::new(),
+            streams: Vec::new(),
         };
         for secret in raw.secrets {
             self.name(&secret.name)?;
@@ -101,6 +98,7 @@ impl Reader<'_> {
             "webhook",
             manifest.webhooks.iter().map(|webhook| webhook.name.as_str()),
         )?;
+        self.streams(&mut manifest, raw.streams)?;
         if let Some(minutes) = raw.schedule.reconcile_every_minutes {
             if !RECONCILE_MINUTES.contains(minutes.get_ref()) {
                 return self.refuse(&minutes, "the schedule is 1 to 1440 minutes");
@@ -121,6 +119,35 @@ impl Reader<'_> {
             return self.refuse(&raw.kind, "there are `channels`, but the kind is not \"channel\"");
         }
         Ok(manifest)
+    }
+
+    fn code(&self, raw: &RawManifest) -> Read<Code> {
+        match (&raw.script, &raw.connector) {
+            (Some(script), None) => {
+                if !script.get_ref().ends_with(".rhai") || script.get_ref().contains(['/', '\\']) {
+                    return self.refuse(
+                        script,
+                        "the script is a file of the pack itself, such as twilio.rhai",
+                    );
+                }
+                Ok(Code::Script(script.get_ref().clone()))
+            }
+            (None, Some(connector)) => {
+                self.id(connector)?;
+                if !raw.webhooks.is_empty() {
+                    return self.refuse(connector, "webhooks need a script: a built-in connector has none");
+                }
+                Ok(Code::BuiltIn(connector.get_ref().clone()))
+            }
+            (Some(_), Some(connector)) => self.refuse(
+                connector,
+                "a plugin has a `script` or names a built-in `connector`, not both",
+            ),
+            (None, None) => self.refuse(
+                &raw.id,
+                "missing field `script`, the file with its functions (or `connector`, for one that is built in)",
+            ),
+        }
     }
 
     fn setting(&self, raw: RawSetting) -> Read<Setting> {
@@ -179,7 +206,12 @@ impl Reader<'_> {
             );
         };
         match manifest.setting(name) {
-            Some(setting) if setting.kind == SettingType::Url => Ok(HostSpec::Setting(name.to_owned())),
+            // A built-in connector knows itself how an address is written, in one setting or in several.
+            Some(setting)
+                if setting.kind == SettingType::Url || matches!(manifest.code, Code::BuiltIn(_)) =>
+            {
+                Ok(HostSpec::Setting(name.to_owned()))
+            }
             Some(_) => self.refuse(host, format!("the setting `{name}` is not of type url")),
             None => self.refuse(host, self.no_setting(manifest, name)),
         }

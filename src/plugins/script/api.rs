@@ -1,9 +1,24 @@
 //! The functions that the hub offers to packs.
 
 use sandbox::{Call, Engine, HostApi, HostResult, Interrupt, Limits};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{settings, time, xml};
+
+/// Headers that a script can't set: who asks, whom, and how the message is framed.
+const RESERVED: [&str; 11] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
 
 /// The journal of one run.
 #[derive(Debug, Default)]
@@ -54,7 +69,7 @@ impl Session {
 /// One engine for all packs.
 pub(crate) fn engine() -> Engine<Session> {
     let api = HostApi::new()
-        .method("http", "get", 1..=2, |call| request(call, "GET"))
+        .method("http", "get", 1..=3, |call| request(call, "GET"))
         .method("http", "post_form", 2..=2, |call| request(call, "POST"))
         .function("xml_escape", 1..=1, |call| {
             Ok(Value::from(xml::escape(call.text(0)?)))
@@ -86,7 +101,7 @@ pub(crate) fn engine() -> Engine<Session> {
     Engine::new(api, limits)
 }
 
-/// `http.get(url, #{ … })`, `http.post_form(url, #{ … })`: fields are text, numbers or lists of such.
+/// `http.get(url, #{ … }, #{ … })`, `http.post_form(url, #{ … })`: fields are text, numbers or lists of such, headers text.
 fn request(call: &mut Call<'_, Session>, method: &str) -> HostResult {
     let url = call.text(0)?.to_owned();
     let mut fields = Vec::new();
@@ -112,8 +127,34 @@ fn request(call: &mut Call<'_, Session>, method: &str) -> HostResult {
             )));
         }
     }
+    let mut headers = Map::new();
+    match call.args.get(2) {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(map)) => {
+            for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+                let name = name.to_ascii_lowercase();
+                if RESERVED
+                    .iter()
+                    .any(|reserved| name == *reserved || name.starts_with("proxy-"))
+                {
+                    return Err(Interrupt::Fail(format!(
+                        "{}: the header `{name}` is the hub's to set",
+                        call.name
+                    )));
+                }
+                let value = text(call.name, &name, value)?;
+                headers.insert(name, Value::from(value));
+            }
+        }
+        Some(_) => {
+            return Err(Interrupt::Fail(format!(
+                "{}: the headers must be a map",
+                call.name
+            )));
+        }
+    }
     call.host
-        .ask(json!({ "method": method, "url": url, "fields": fields }))
+        .ask(json!({ "method": method, "url": url, "fields": fields, "headers": headers }))
 }
 
 fn text(function: &str, name: &str, value: &Value) -> Result<String, Interrupt> {

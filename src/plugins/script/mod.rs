@@ -51,13 +51,19 @@ pub(crate) async fn run(
         // A script may take its whole time: not on a thread that serves others.
         let entered = tokio::task::spawn_blocking(move || {
             session.rewind();
-            let run = engine.call(&pack.script, &function, &args, &mut session, &budget);
-            (run.outcome, session)
+            let outcome = pack.script.as_ref().map(|script| {
+                engine
+                    .call(script, &function, &args, &mut session, &budget)
+                    .outcome
+            });
+            (outcome, session)
         });
         let outcome = match entered.await {
             Ok((outcome, back)) => {
                 session = back;
-                outcome
+                outcome.ok_or_else(|| {
+                    Failure::Forbidden("a connector that is built in has no script".to_owned())
+                })?
             }
             Err(_) => {
                 return Err(Failure::Forbidden(

@@ -3,6 +3,7 @@
 //! Invariant: a run makes no more requests than it was given, and at most one POST; a POST follows no redirect, so that
 //! one POST is one request. Plain http goes only where the owner's own setting says http.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use super::Failure;
 
 /// Headers of an answer that scripts see.
-const HEADERS: [&str; 4] = ["content-type", "retry-after", "etag", "last-modified"];
+const HEADERS: [&str; 5] = ["content-type", "retry-after", "etag", "last-modified", "link"];
 
 /// How the hub signs in.
 pub(crate) enum Credentials {
@@ -57,6 +58,8 @@ pub(crate) struct Outbound {
     pub(crate) posted: Posted,
     /// The status of the last answer.
     pub(crate) last_status: Option<StatusCode>,
+    /// When the last answer says that asking makes sense again.
+    pub(crate) last_retry_after: Option<Duration>,
 }
 
 impl std::fmt::Debug for Outbound {
@@ -73,6 +76,8 @@ struct Asked {
     method: String,
     url: String,
     fields: Vec<(String, String)>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 impl Outbound {
@@ -100,6 +105,7 @@ impl Outbound {
             now,
             posted: Posted::No,
             last_status: None,
+            last_retry_after: None,
         }
     }
 
@@ -124,6 +130,7 @@ impl Outbound {
             self.get(&asked).await?
         };
         self.last_status = Some(response.status);
+        self.last_retry_after = retry_after(&response, self.now);
         Ok(to_script(&response))
     }
 
@@ -131,6 +138,9 @@ impl Outbound {
         let mut request = Request::new(Method::GET, &asked.url)?;
         if !asked.fields.is_empty() {
             request.url.query_pairs_mut().extend_pairs(&asked.fields);
+        }
+        for (name, value) in &asked.headers {
+            request = request.header(name, value)?;
         }
         let request = self.sign_in(request)?;
         let allowance = self.allowance(&request).clone();

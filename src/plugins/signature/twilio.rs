@@ -173,6 +173,7 @@ mod tests {
             path_and_query,
             headers,
             body: b"any",
+            now: chrono::DateTime::UNIX_EPOCH,
             form: Some(form),
         };
         verify(&signed, TOKEN, shared)
@@ -256,6 +257,7 @@ mod tests {
             path_and_query: URL.1,
             headers: &headers,
             body: b"",
+            now: chrono::DateTime::UNIX_EPOCH,
             form: Some(&[]),
         };
         assert!(!verify(&signed, b"", None));
@@ -274,6 +276,7 @@ mod tests {
             path_and_query: Box::leak(path.clone().into_boxed_str()),
             headers: Box::leak(Box::new(headers.clone())),
             body,
+            now: chrono::DateTime::UNIX_EPOCH,
             form: None,
         };
         assert!(verify(
@@ -297,6 +300,7 @@ mod tests {
             path_and_query: "/a",
             headers: &headers,
             body,
+            now: chrono::DateTime::UNIX_EPOCH,
             form: None,
         };
         assert!(verify(&signed(b""), TOKEN, None), "a GET has no body");
@@ -325,7 +329,7 @@ mod tests {
         ) {
             let headers = headers(SHA1, Some(&settings));
             let signed =
-                Signed { public_url: &public_url, path_and_query: &path, headers: &headers, body: &body, form: None };
+                Signed { public_url: &public_url, path_and_query: &path, headers: &headers, body: &body, now: chrono::DateTime::UNIX_EPOCH, form: None };
             prop_assert!(!verify(&signed, TOKEN, None));
         }
     }

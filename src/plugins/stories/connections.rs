@@ -25,7 +25,9 @@ async fn a_connection_is_shown_with_its_addresses_and_without_its_secrets() {
             .iter()
             .map(|plugin| &plugin["id"])
             .collect::<Vec<_>>(),
-        ["log", "twilio"]
+        [
+            "feeds", "github", "gumroad", "imap", "log", "poller", "stripe", "twilio", "webhook"
+        ]
     );
     // The stored form is not the secret either.
     let mut superuser = story.hub.database.superuser().await;

@@ -141,6 +141,32 @@ impl Access {
         Ok(accounts.into_iter().map(scope).collect())
     }
 
+    /// Streams of connections that are to be read by a moment, for the plugins' own timekeeper: the streams' rows.
+    /// At most 1,000.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`] when the database is away.
+    pub async fn scopes_of_due_streams(&self, by: DateTime<Utc>) -> Result<Vec<(Scope, Uuid)>, AccessError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT account AS "account!", plugin AS "plugin!", connection AS "connection!", stream AS "stream!"
+            FROM plugins.streams_due($1)
+            "#,
+            by
+        )
+        .fetch_all(&self.inner.app)
+        .await?;
+        let scope =
+            |account, plugin, id| Scope::new(AccountId(account), Principal::Connection { plugin, id });
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let id = ConnectionId(row.connection);
+                (scope(row.account, row.plugin, id), row.stream)
+            })
+            .collect())
+    }
+
     /// The scopes of accounts with a gap in their timelines, for the graph, which fills it. At most 1,000.
     ///
     /// # Errors

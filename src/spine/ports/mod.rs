@@ -6,6 +6,7 @@
 
 mod accounts;
 mod channels;
+mod connector;
 mod export;
 mod graph;
 mod media;
@@ -13,10 +14,12 @@ mod merge;
 mod records;
 mod state;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 pub use accounts::AccountDirectory;
 pub use channels::{ChannelDriver, ChannelError, Found, Outgoing, Route, SendOutcome, SentMessages};
+pub use connector::{Ask, Brought, Connected, Connections, Connector, Gone, Mode, Page, SyncError, Thing};
 pub use export::{ExportedEntity, ExportedIdentifier, ExportedRelation, GraphExport};
 pub use graph::{
     Applied, AppliedEntity, AssertedBy, CalendarEvent, Change, Entity, EntityChange, GraphError, GraphRead,
@@ -26,7 +29,7 @@ pub use media::{BringMedia, KeepMedia, KeptMedia, MediaContent, MediaError, Medi
 pub use merge::GraphMerge;
 pub use records::{
     FILES, GroupNaming, IntakeBatch, KeptRecord, ParkedRecord, RawRecord, RawRecords, Received, RecordIntake,
-    Withdrawal, speaks_as,
+    UnderstandRecords, Understood, Withdrawal, speaks_as,
 };
 pub use state::{Fact, StateRead};
 
@@ -49,6 +52,9 @@ struct Slots {
     channel_driver: OnceLock<Arc<dyn ChannelDriver>>,
     sent_messages: OnceLock<Arc<dyn SentMessages>>,
     account_directory: OnceLock<Arc<dyn AccountDirectory>>,
+    understand_records: OnceLock<Arc<dyn UnderstandRecords>>,
+    connections: OnceLock<Arc<dyn Connections>>,
+    connectors: RwLock<BTreeMap<&'static str, Arc<dyn Connector>>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -99,4 +105,28 @@ ports! {
     channel_driver, provide_channel_driver: ChannelDriver;
     sent_messages, provide_sent_messages: SentMessages;
     account_directory, provide_account_directory: AccountDirectory;
+    understand_records, provide_understand_records: UnderstandRecords;
+    connections, provide_connections: Connections;
+}
+
+impl Ports {
+    /// Adds a built-in connector. The first of a name stays.
+    pub fn provide_connector(&self, connector: Arc<dyn Connector>) {
+        let mut connectors = self
+            .inner
+            .connectors
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        connectors.entry(connector.name()).or_insert(connector);
+    }
+
+    /// The built-in connector of this name.
+    pub fn connector(&self, name: &str) -> Option<Arc<dyn Connector>> {
+        let connectors = self
+            .inner
+            .connectors
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        connectors.get(name).cloned()
+    }
 }

@@ -267,3 +267,28 @@ pub trait IntakeBatch: Send {
     /// Writes what isn't written yet, so that the database can be asked, and changed past the batch.
     async fn write(&mut self, tx: &mut ScopedTx) -> Result<(), GraphError>;
 }
+
+/// What became of records that were taken in and understood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Understood {
+    /// Records that were not there before.
+    pub new: usize,
+    /// Records that were there, or were older than what is.
+    pub known: usize,
+    /// Of the new ones, those that can't be understood.
+    pub parked: usize,
+}
+
+/// Takes records in and understands them by their media type, in the caller's transaction: mails, cards, calendars as
+/// files have them. Answered by the service that maps.
+#[async_trait]
+pub trait UnderstandRecords: Send + Sync {
+    /// Records of one source, in order. What one means is parked where it can't be understood; an error is one of all of
+    /// them, and their transaction is not to be committed: they are given in smaller batches, at last each alone.
+    async fn take_in(
+        &self,
+        tx: &mut ScopedTx,
+        source: &str,
+        records: Vec<RawRecord>,
+    ) -> Result<Understood, GraphError>;
+}
