@@ -247,7 +247,7 @@ async fn the_one_stranger_behind_thousands_who_know_only_alice_is_a_few_pages_aw
             );
             match page["next_cursor"].as_str() {
                 Some(cursor) => {
-                    next = format!("/entities/me/neighbours?depth={depth}&limit=200&cursor={cursor}")
+                    next = format!("/entities/me/neighbours?depth={depth}&limit=200&cursor={cursor}");
                 }
                 None => break,
             }
