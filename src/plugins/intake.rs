@@ -188,7 +188,12 @@ impl Intake<'_> {
             Record::MessageReceived(message) => self.message(tx, message, received).await,
             Record::MessageStatus(status) => self.status(tx, status, received).await,
             Record::Entity(entity) => self.entity(tx, entity, received).await,
-            Record::Gone(gone) => self.gone(tx, &gone_of(gone)).await,
+            Record::Gone(gone) if !self.is_current(tx, &gone.origin).await? => Ok(false),
+            Record::Gone(told) => {
+                // That it is gone is to be known even before it came.
+                let is_dated = !told.origin.as_of.is_null();
+                Ok(self.gone(tx, &gone_of(told)).await? || is_dated)
+            }
         }
     }
 

@@ -63,6 +63,7 @@ pub fn service(context: &Context) -> Service {
         api: http_api::routes(manager),
         public: hooks,
         personal_tables: &[
+            "plugins.told",
             "plugins.kept",
             "plugins.stream",
             "plugins.secret",

@@ -2,6 +2,7 @@
 //!
 //! Invariant: of an entity the record is all that its stream says: what it said before and doesn't say now is taken back.
 
+use contracts::RawRecordId;
 use spine::ScopedTx;
 use spine::ports::{
     AssertedBy, Change, EntityChange, Gone, GraphError, IntakeBatch, RelationChange, Target, Thing,
@@ -9,7 +10,8 @@ use spine::ports::{
 };
 
 use super::{Intake, Received, Unfit, occurred, raw};
-use crate::record::{Described, EntityRecord, GoneRecord};
+use crate::record::{Described, EntityRecord, GoneRecord, Origin};
+use crate::{store, time};
 
 /// Things that one record may speak of.
 const RELATED_MAX: usize = 100;
@@ -98,21 +100,55 @@ impl Intake<'_> {
         received: &Received<'_>,
     ) -> Result<bool, Unfit> {
         let thing = self.thing(record, received)?;
+        let is_current = self.is_current(tx, &record.origin).await?;
         let (ports, source) = (&self.context.ports, self.connection.source());
         let mut batch = ports.record_intake().batch(&source, 1);
         let received = batch.receive(tx, vec![thing.record.clone()]).await?;
         let Some(received) = received.into_iter().next().transpose()? else {
             return Ok(false);
         };
-        if received.known {
-            let kept = ports.raw_records().record(tx, received.id).await?;
-            if kept.is_none_or(|kept| kept.parked.is_none()) {
-                return Ok(false);
-            }
+        if received.known && !received.parked {
+            return Ok(false);
         }
+        if !is_current {
+            let intake = ports.record_intake();
+            intake.pass_over(tx, received.id, received.before).await?;
+            return Ok(true);
+        }
+        self.settle(tx, received.before).await?;
         write_thing(batch.as_mut(), tx, &source, received.id, thing).await?;
         batch.write(tx).await?;
         Ok(true)
+    }
+
+    /// False: of a later moment a word about the same is known. Holds what it says of the moment.
+    pub(crate) async fn is_current(&self, tx: &mut ScopedTx, origin: &Origin) -> Result<bool, Unfit> {
+        if origin.as_of.is_null() {
+            return Ok(true);
+        }
+        let as_of = time::parse(&origin.as_of)
+            .ok_or_else(|| Unfit::Park("the provider gave a moment that can't be read (as_of)".to_owned()))?;
+        let named = format!("{}\n{}", origin.stream, origin.remote_id);
+        let thing = tx.pseudonym("plugins.told", named.as_bytes());
+        Ok(store::told_as_of(tx, self.connection.id, &thing, as_of).await?)
+    }
+
+    /// A revision whose place another one took is not to be understood any more.
+    pub(crate) async fn settle(
+        &self,
+        tx: &mut ScopedTx,
+        before: Option<RawRecordId>,
+    ) -> Result<(), GraphError> {
+        let Some(before) = before else { return Ok(()) };
+        let ports = &self.context.ports;
+        let kept = match ports.raw_records().record(tx, before).await {
+            Err(GraphError::Invalid(_)) => None, // it can't be opened any more
+            kept => kept?,
+        };
+        match kept.and_then(|kept| kept.parked) {
+            Some(_) => ports.record_intake().pass_over(tx, before, None).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes the stream's word about something back. False: there was none.
@@ -147,7 +183,7 @@ pub(crate) async fn write_thing(
     batch: &mut dyn IntakeBatch,
     tx: &mut ScopedTx,
     source: &str,
-    id: contracts::RawRecordId,
+    id: RawRecordId,
     thing: Thing,
 ) -> Result<(), GraphError> {
     let change = |entities, relations| Change {
