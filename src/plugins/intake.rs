@@ -129,8 +129,7 @@ impl Intake<'_> {
             let mut counts = Counts::default();
             for (index, record) in batch.iter().enumerate() {
                 if let Some(reason) = unfit.get(&index) {
-                    self.park(&mut tx, raw(self.connection, record.origin(), received), reason)
-                        .await?;
+                    self.park(&mut tx, self.raw_of(record, received), reason).await?;
                     counts.parked += 1;
                     continue;
                 }
@@ -148,6 +147,14 @@ impl Intake<'_> {
                 tx.commit().await?;
             }
             return Ok(counts);
+        }
+    }
+
+    /// The record as it is kept.
+    pub(crate) fn raw_of(&self, record: &Record, received: &Received<'_>) -> RawRecord {
+        match record {
+            Record::Entity(entity) => self.entity_raw(entity, received),
+            other => raw(self.connection, other.origin(), received),
         }
     }
 

@@ -105,7 +105,8 @@ impl Registry {
     }
 }
 
-fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, String> {
+/// Reads a pack, or says what is wrong with it.
+pub(crate) fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, String> {
     // Errors name files as the owner sees them within the folder of packs.
     let file = format!("{id}/plugin.toml");
     let text = read_text(&folder.join("plugin.toml"), &file)?;

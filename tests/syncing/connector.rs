@@ -279,7 +279,7 @@ async fn a_page_of_more_than_16_mib_is_refused_unless_it_is_one_record() {
         many["reason"]
             .as_str()
             .unwrap()
-            .contains("a page of `mail` has 18 MiB, more than 16"),
+            .contains("a page of `mail` has 19 MiB, more than 16"),
         "{many}"
     );
     assert_eq!(part(&shown, "One").unwrap()["done"], 1);

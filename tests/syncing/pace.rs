@@ -78,7 +78,7 @@ async fn an_import_and_a_first_reading_of_the_same_people_wait_for_each_other_an
         (alice.one(queued).await == 2).then_some(())
     })
     .await;
-    drop(held);
+    held.commit().await.unwrap();
     alice.until_read(&connection).await;
     let path = format!("/imports/{}", import["id"].as_str().unwrap());
     let done = hub

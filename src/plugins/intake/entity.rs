@@ -5,8 +5,8 @@
 use contracts::RawRecordId;
 use spine::ScopedTx;
 use spine::ports::{
-    AssertedBy, Change, EntityChange, Gone, GraphError, IntakeBatch, RelationChange, Target, Thing,
-    Withdrawal, speaks_as,
+    AssertedBy, Change, EntityChange, Gone, GraphError, IntakeBatch, RawRecord, RelationChange, Target,
+    Thing, Withdrawal, speaks_as,
 };
 
 use super::{Intake, Received, Unfit, occurred, raw};
@@ -36,15 +36,20 @@ impl Intake<'_> {
             let (from, to) = if related.inverse { (at + 1, 0) } else { (0, at + 1) };
             relations.push((from, related.predicate.clone(), to));
         }
-        let mut record_raw = raw(self.connection, origin, received);
-        if record_raw.revision.is_empty() {
-            record_raw.revision = self.revision(record);
-        }
         Ok(Thing {
-            record: record_raw,
+            record: self.entity_raw(record, received),
             entities,
             relations,
         })
+    }
+
+    /// The record as it is kept, parked or not.
+    pub(crate) fn entity_raw(&self, record: &EntityRecord, received: &Received<'_>) -> RawRecord {
+        let mut kept = raw(self.connection, &record.origin, received);
+        if kept.revision.is_empty() {
+            kept.revision = self.revision(record);
+        }
+        kept
     }
 
     /// What has no revision of its own is known again by what is said of it.
@@ -99,8 +104,12 @@ impl Intake<'_> {
         record: &EntityRecord,
         received: &Received<'_>,
     ) -> Result<bool, Unfit> {
-        let thing = self.thing(record, received)?;
+        let mut thing = self.thing(record, received)?;
         let is_current = self.is_current(tx, &record.origin).await?;
+        if !is_current {
+            // The same may be said again of a later moment, and hold then.
+            thing.record.revision += &format!("@{}", record.origin.as_of);
+        }
         let (ports, source) = (&self.context.ports, self.connection.source());
         let mut batch = ports.record_intake().batch(&source, 1);
         let received = batch.receive(tx, vec![thing.record.clone()]).await?;

@@ -209,7 +209,7 @@ pub(crate) async fn park_piece(
     reason: &str,
 ) -> Result<Counts, AccessError> {
     let raw = match piece {
-        Piece::Told(record) => crate::intake::raw(intake.connection, record.origin(), &asked()),
+        Piece::Told(record) => intake.raw_of(record, &asked()),
         Piece::Misshapen(record, _) => misshapen_raw(tx, intake, record),
         Piece::Brought(Brought::Received(record) | Brought::Unfit(record, _)) => record.clone(),
         Piece::Brought(Brought::Thing(thing)) => thing.record.clone(),
