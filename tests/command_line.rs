@@ -403,8 +403,7 @@ fn somebody_writes_a_pack_and_is_told_where_its_mistakes_are() {
             .current_dir(dir.path())
             .output()
             .unwrap();
-        let text =
-            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+        let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
         (ended.status.code(), text)
     };
     let (code, said) = allod(&["plugin", "new", "my-shop"]);

@@ -137,3 +137,22 @@ fn delays_grow_to_an_hour_or_a_day_and_what_the_source_says_comes_first() {
     assert_eq!(health, Health::NeedsReauthorisation);
     assert_eq!(stream().failed(&refused, class, at(0), 1.0).next_at, None);
 }
+
+#[test]
+fn what_parked_something_begins_anew_once_it_is_read_by_another_pack_and_only_then() {
+    let spec = spec(&[Mode::Full, Mode::Incremental]);
+    let read = |parked: i64| {
+        let did = Did {
+            parked,
+            ..page(1, 1, false)
+        };
+        stream().begun(&spec, "old", at(0)).after(&spec, &did, at(0))
+    };
+    assert_eq!(read(1).begun(&spec, "old", at(9)).mode, Mode::Incremental);
+    assert_eq!(read(0).begun(&spec, "new", at(9)).mode, Mode::Incremental);
+    let anew = read(1).begun(&spec, "new", at(9));
+    assert_eq!((anew.mode, anew.cursor.clone()), (Mode::Full, None));
+    assert_eq!(anew.lane(&spec), Lane::Backfill);
+    let again = anew.after(&spec, &page(1, 2, false), at(10));
+    assert_eq!(again.begun(&spec, "new", at(11)).mode, Mode::Incremental, "once");
+}
