@@ -69,7 +69,10 @@ impl Connector for Mailbox {
         if ask.cursor.is_some() && std::mem::take(&mut *self.forgets.lock().unwrap()) {
             return Err(SyncError::CursorLost("UIDVALIDITY changed".to_owned()));
         }
-        let mails = &folders[&ask.part];
+        // It was removed while somebody asked for it.
+        let Some(mails) = folders.get(&ask.part) else {
+            return Ok(Page::default());
+        };
         let from = ask.cursor.as_ref().and_then(Value::as_u64).unwrap_or(0) as usize;
         let to = (from + 2).min(mails.len());
         let records = (from..to).map(|uid| {

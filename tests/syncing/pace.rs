@@ -56,12 +56,12 @@ async fn an_import_and_a_first_reading_of_the_same_people_wait_for_each_other_an
     let mut held = hub.begin(&alice.scope).await;
     held.lock_intake().await.unwrap();
     let connection = alice.connect_in_large_pages(&shop).await;
-    let cards: String = (0..400)
+    // The buyers in the other order, at the end.
+    let cards: String = (0..100)
         .rev()
         .map(|n| {
-            let buyer = n % 5;
             format!(
-                "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:card-{n}\r\nFN:Buyer {buyer}\r\nEMAIL:buyer{buyer}@example.org\r\nEND:VCARD\r\n"
+                "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:card-{n}\r\nFN:Buyer {n}\r\nEMAIL:buyer{n}@example.org\r\nEND:VCARD\r\n"
             )
         })
         .collect();
@@ -90,9 +90,12 @@ async fn an_import_and_a_first_reading_of_the_same_people_wait_for_each_other_an
         .await;
     assert_eq!(
         (&done["state"], &done["taken"]),
-        (&json!("finished"), &json!(400))
+        (&json!("finished"), &json!(100))
     );
-    assert_eq!(alice.count("Transaction").await, 400);
+    assert_eq!(
+        (alice.count("Transaction").await, alice.count("Person").await),
+        (400, 100)
+    );
     assert_eq!(alice.parked().await, Vec::<String>::new());
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(alice.one(deadlocks).await, 0);
