@@ -19,6 +19,7 @@ mod media;
 mod metadata;
 mod outage;
 mod owner;
+mod packs;
 mod paging;
 mod queue_interop;
 mod starting;

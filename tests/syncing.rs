@@ -3,9 +3,11 @@
 //!
 //! Begin with [`Alice`], who connects a shop that is served here.
 
+mod apis;
 mod connector;
 mod hostile;
 mod interrupted;
+mod pace;
 mod shop;
 mod trouble;
 mod vendors;
@@ -168,6 +170,18 @@ impl<'a> Alice<'a> {
         let begins = format!("{kind} ");
         let graph = self.graph().await;
         graph.iter().filter(|line| line.starts_with(&begins)).count()
+    }
+
+    /// Ids of the parked records.
+    async fn parked_ids(&self) -> Vec<String> {
+        let mut behind = self.hub.database.superuser().await;
+        sqlx::query_scalar(
+            "SELECT id::text FROM graph.raw_record WHERE account = $1 AND status = 'parked' ORDER BY 1",
+        )
+        .bind(self.scope.account().0)
+        .fetch_all(&mut behind)
+        .await
+        .unwrap()
     }
 
     /// Reason of each parked record.

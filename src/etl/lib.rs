@@ -16,7 +16,6 @@ mod http;
 mod map;
 mod on_account_erased;
 mod on_record;
-mod pace;
 mod places;
 mod revision;
 mod run_import;

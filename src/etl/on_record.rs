@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use contracts::jobs::{ProcessIncomingData, ReprocessRecords};
 use contracts::{Lane, RawRecordId};
 use serde_json::{Value, json};
+use spine::pace::Pace;
 use spine::ports::{GraphError, speaks_as};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{AccessError, Context, ScopedTx};
 
 use crate::map::{MEDIA_TYPES, Meaning};
-use crate::pace::Pace;
 use crate::store::{self, Progress};
 use crate::understand::{Outcome, Understanding, is_transient, meaning};
 

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use contracts::Lane;
 use contracts::jobs::RunImport;
 use serde_json::{Value, json};
+use spine::pace::Pace;
 use spine::ports::{GraphError, RawRecord};
 use spine::queue::{JobContext, JobError, JobHandler};
 use spine::{Context, ScopedTx};
@@ -22,7 +23,6 @@ use uuid::Uuid;
 use crate::files;
 use crate::format::Format;
 use crate::map::Meaning;
-use crate::pace::Pace;
 use crate::split::{Item, Splitter};
 use crate::store::{self, ImportRow, Step};
 use crate::take_in;
@@ -236,7 +236,7 @@ impl RunImportHandler {
     ) -> Result<Option<(Step, bool)>, GraphError> {
         let mut tx = self.0.access.begin(job.scope(), job.cause()).await?;
         tx.set_lane(Lane::Backfill);
-        store::imports_lock(&mut tx).await?;
+        tx.lock_intake().await?;
         let now = store::import_hold(&mut tx, row.id).await?;
         if !now.is_some_and(|now| now.state == "running" && now.position == position) {
             return Ok(None);

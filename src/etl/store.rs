@@ -42,12 +42,6 @@ pub(crate) async fn uploads_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
     lock(tx, "etl/upload/").await
 }
 
-/// Lets one transaction at a time take records of imports into the account: two files with the same people would wait for
-/// each other in a ring.
-pub(crate) async fn imports_lock(tx: &mut ScopedTx) -> Result<(), sqlx::Error> {
-    lock(tx, "etl/import/").await
-}
-
 async fn lock(tx: &mut ScopedTx, what: &str) -> Result<(), sqlx::Error> {
     let name = format!("{what}{}", tx.account());
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)

@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
+use contracts::RawRecordId;
+use spine::pace::STRIDE;
 use spine::ports::{
     GraphError, IntakeBatch, Ports, RawRecord, Received, UnderstandRecords, Understood, speaks_as,
 };
 use spine::{Context, ScopedTx};
 
-use crate::map::Meaning;
-use crate::pace::STRIDE;
+use crate::map::{Meaning, is_mapped};
+use crate::on_record::process;
 use crate::revision::is_outdated;
 use crate::understand::{Outcome, Understanding, meaning};
 
@@ -62,6 +64,24 @@ impl UnderstandRecords for Understander {
         drop(batch);
         work.join_groups(&self.0.ports, tx).await?;
         Ok(all)
+    }
+
+    async fn again(&self, tx: &mut ScopedTx, record: RawRecordId) -> Result<Option<String>, GraphError> {
+        let missing = || GraphError::Invalid(format!("there is no record {record}"));
+        let kept = self.0.ports.raw_records().record(tx, record).await?;
+        if !is_mapped(&kept.ok_or_else(missing)?.record.media_type) {
+            return Err(GraphError::Invalid(
+                "another service understands this kind of record".to_owned(),
+            ));
+        }
+        let mut work = Understanding::begin(&self.0.ports, tx).await?;
+        match process(&self.0, tx, &mut work, record)
+            .await?
+            .ok_or_else(missing)?
+        {
+            Outcome::Understood => Ok(None),
+            Outcome::Parked(reason) => Ok(Some(reason)),
+        }
     }
 }
 

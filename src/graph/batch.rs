@@ -154,7 +154,7 @@ impl IntakeBatch for Batch<'_> {
                 outcome.push(received);
                 continue;
             }
-            let Some((id, known)) = fresh.next() else {
+            let Some((id, known, parked)) = fresh.next() else {
                 break;
             };
             if !known {
@@ -169,6 +169,7 @@ impl IntakeBatch for Batch<'_> {
             outcome.push(Ok(Received {
                 id,
                 known,
+                parked,
                 before: None,
             }));
         }

@@ -62,6 +62,7 @@ pub(crate) async fn receive(
         return Ok(Received {
             id: row.id,
             known: false,
+            parked: false,
             before,
         });
     }
@@ -74,6 +75,7 @@ pub(crate) async fn receive(
     Ok(Received {
         id: found.id,
         known: !found.superseded,
+        parked: found.parked,
         before,
     })
 }

@@ -17,7 +17,7 @@ pub(crate) use examples::command;
 pub(crate) use files::{Etl, Export, Import, ImportCommand, Media};
 pub(crate) use graph::{Entity, EntityDeed, EntityList, Merges, Record, Relation, Timeline, Upcoming};
 pub(crate) use intentions::{Goal, GoalEdit, GoalFields, Schedule, Task, TaskEdit, TaskFields, TaskList};
-pub(crate) use people::{Account, Connection, Token};
+pub(crate) use people::{Account, Connection, Plugin, Token};
 pub(crate) use rules::Rule;
 
 /// A sovereign personal hub: your data in one graph, your rules on everything that happens.
@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// Connect services: phone numbers, mailboxes, feeds.
     #[command(subcommand)]
     Connection(Connection),
+    /// Look at plugin packs, and write one.
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Look at and add to the knowledge graph.
     #[command(subcommand)]
     Entity(Entity),

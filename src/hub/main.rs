@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, ConfigCommand, Db, Global, Rule, Serve};
+use crate::cli::{Cli, Command, ConfigCommand, Db, Global, Plugin, Rule, Serve};
 use crate::commands::{CommandError, Session};
 use crate::config::{Config, Flags, LogFormat};
 
@@ -86,6 +86,8 @@ async fn dispatch(cli: Cli, config: Config) -> ExitCode {
         }
         Command::Config(command) => show_config(&command, &config, cli.global.json),
         Command::Db(command) => database(&command, &config).await,
+        Command::Plugin(Plugin::Check { path }) => ended(commands::plugin_check(&session, &path)),
+        Command::Plugin(Plugin::New { name }) => ended(commands::plugin_new(&session, &name)),
         Command::Rule(Rule::Check { files }) => ended(commands::rule_check(&session, &files)),
         command => ended(commands::run(&session, command).await),
     }

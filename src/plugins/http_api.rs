@@ -27,11 +27,13 @@ mod sync;
 mod view;
 
 use change::{Checked, ConnectionChange, NewConnection, NewSecrets};
-use view::{ConnectionView, PluginView, Queued, TestResult};
+pub(crate) use view::PluginView;
+use view::{ConnectionView, Queued, TestResult};
 
 pub(crate) fn routes(manager: Manager) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(plugin_list))
+        .routes(routes!(plugin_show))
         .routes(routes!(connection_list, connection_create))
         .routes(routes!(connection_show, connection_change, connection_remove))
         .routes(routes!(connection_pause))
@@ -79,6 +81,30 @@ async fn plugin_list(State(manager): State<Manager>, _: Caller) -> Json<Vec<Plug
             .chain(registry.broken().iter().map(PluginView::broken))
             .collect(),
     )
+}
+
+/// A plugin: what it is, and what it wants.
+#[utoipa::path(
+    get, path = "/plugins/{id}", tag = "connections", params(("id" = String, Path, description = "The plugin's id")),
+    responses((status = 200, body = PluginView), (status = 404, body = Problem))
+)]
+async fn plugin_show(
+    State(manager): State<Manager>,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<PluginView>, Problem> {
+    let registry = manager.registry();
+    if let Some(pack) = registry.pack(&id) {
+        return Ok(Json(PluginView::of(&pack.manifest)));
+    }
+    if let Some(broken) = registry.broken().iter().find(|broken| broken.id == id) {
+        return Ok(Json(PluginView::broken(broken)));
+    }
+    let hint = contracts::nearest(&id, registry.packs().map(|pack| pack.manifest.id.as_str())).map_or_else(
+        || "`allod plugin list` lists them".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(Problem::not_found(format!("there is no plugin `{id}`")).hint(hint))
 }
 
 /// Your connections, oldest first.

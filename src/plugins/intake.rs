@@ -129,8 +129,7 @@ impl Intake<'_> {
             let mut counts = Counts::default();
             for (index, record) in batch.iter().enumerate() {
                 if let Some(reason) = unfit.get(&index) {
-                    self.park(&mut tx, raw(self.connection, record.origin(), received), reason)
-                        .await?;
+                    self.park(&mut tx, self.raw_of(record, received), reason).await?;
                     counts.parked += 1;
                     continue;
                 }
@@ -148,6 +147,14 @@ impl Intake<'_> {
                 tx.commit().await?;
             }
             return Ok(counts);
+        }
+    }
+
+    /// The record as it is kept.
+    pub(crate) fn raw_of(&self, record: &Record, received: &Received<'_>) -> RawRecord {
+        match record {
+            Record::Entity(entity) => self.entity_raw(entity, received),
+            other => raw(self.connection, other.origin(), received),
         }
     }
 
@@ -188,7 +195,12 @@ impl Intake<'_> {
             Record::MessageReceived(message) => self.message(tx, message, received).await,
             Record::MessageStatus(status) => self.status(tx, status, received).await,
             Record::Entity(entity) => self.entity(tx, entity, received).await,
-            Record::Gone(gone) => self.gone(tx, &gone_of(gone)).await,
+            Record::Gone(gone) if !self.is_current(tx, &gone.origin).await? => Ok(false),
+            Record::Gone(told) => {
+                // That it is gone is to be known even before it came.
+                let is_dated = !told.origin.as_of.is_null();
+                Ok(self.gone(tx, &gone_of(told)).await? || is_dated)
+            }
         }
     }
 

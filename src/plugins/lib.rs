@@ -7,6 +7,7 @@
 //! never see a secret and reach no host but those that they declare.
 //! Begin with `manifest/mod.rs` (what a pack says of itself), then `on_webhook.rs`, `channel.rs` and `sync/mod.rs`.
 
+mod authoring;
 mod channel;
 mod http_api;
 mod intake;
@@ -37,6 +38,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::manager::Manager;
 
+pub use authoring::{check, create};
+
 /// The service. Reads the packs; what is wrong with one is listed by `GET /plugins` and stops nothing.
 pub fn service(context: &Context) -> Service {
     let manager = Manager::new(context);
@@ -63,6 +66,7 @@ pub fn service(context: &Context) -> Service {
         api: http_api::routes(manager),
         public: hooks,
         personal_tables: &[
+            "plugins.told",
             "plugins.kept",
             "plugins.stream",
             "plugins.secret",

@@ -38,6 +38,9 @@ pub(crate) struct Origin {
     /// When it happened, by the provider's word; now if it doesn't say.
     #[serde(default)]
     pub(crate) occurred_at: Value,
+    /// Of which moment it is, by the provider's clock: after a word of a later one it is not taken in any more.
+    #[serde(default)]
+    pub(crate) as_of: Value,
     /// By which the entity is known, such as `twilio.call`.
     pub(crate) identifier: Identifier,
     /// What the provider sent of it, where the request's own body isn't just that.

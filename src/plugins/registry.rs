@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sandbox::{Engine, Script, ScriptError};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::manifest::{self, Code, Manifest};
 use crate::script::Session;
@@ -21,6 +23,17 @@ pub(crate) struct Pack {
     pub(crate) manifest: Manifest,
     /// None for a connector that is built in.
     pub(crate) script: Option<Script>,
+    /// Of manifest and script; of a built-in connector with the hub's version.
+    hash: [u8; 32],
+}
+
+impl Pack {
+    /// By what a connection with these settings is read: another word once either changed.
+    pub(crate) fn read_by(&self, settings: &Map<String, Value>) -> String {
+        let settings = Value::Object(settings.clone()).to_string();
+        let hash = Sha256::new().chain_update(self.hash).chain_update(settings);
+        hex::encode(hash.finalize())
+    }
 }
 
 /// A pack that can't be used, and why.
@@ -92,13 +105,15 @@ impl Registry {
     }
 }
 
-fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, String> {
+/// Reads a pack, or says what is wrong with it.
+pub(crate) fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, String> {
     // Errors name files as the owner sees them within the folder of packs.
     let file = format!("{id}/plugin.toml");
     let text = read_text(&folder.join("plugin.toml"), &file)?;
     let manifest = manifest::read(&file, id, &text).map_err(|error| error.to_string())?;
     let Code::Script(name) = &manifest.code else {
         return Ok(Pack {
+            hash: hash(&text, env!("CARGO_PKG_VERSION")),
             manifest,
             script: None,
         });
@@ -129,9 +144,15 @@ fn load_pack(folder: &Path, id: &str, engine: &Engine<Session>) -> Result<Pack, 
         }
     }
     Ok(Pack {
+        hash: hash(&text, &source),
         manifest,
         script: Some(script),
     })
+}
+
+fn hash(manifest: &str, code: &str) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(Sha256::digest(manifest));
+    hash.chain_update(code).finalize().into()
 }
 
 /// The functions that a manifest names, with the number of arguments that the hub gives them.
@@ -159,6 +180,8 @@ fn expected_functions(manifest: &Manifest) -> Vec<(String, usize)> {
         .iter()
         .filter_map(|stream| stream.function.clone());
     expected.extend(reading.map(|function| (function, 3)));
+    let again = manifest.streams.iter().filter_map(|stream| stream.again.clone());
+    expected.extend(again.map(|function| (function, 3)));
     expected
 }
 

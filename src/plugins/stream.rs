@@ -48,6 +48,8 @@ pub(crate) struct Stream {
     pub(crate) failures: i32,
     pub(crate) class: Option<Class>,
     pub(crate) reason: String,
+    /// By which pack and settings all of it was read ([`crate::registry::Pack::read_by`]).
+    pub(crate) read_by: String,
 }
 
 /// Whose fault an error is, and so who can mend it.
@@ -136,17 +138,25 @@ impl Stream {
             failures: 0,
             class: None,
             reason: String::new(),
+            read_by: String::new(),
         }
     }
 
-    /// As the reading that begins now has it: once in a while all is read again.
-    pub(crate) fn begun(mut self, spec: &StreamSpec, now: DateTime<Utc>) -> Self {
+    /// As the reading that begins now has it: once in a while all is read again, and when what couldn't be understood may
+    /// be now, since pack or settings changed.
+    pub(crate) fn begun(mut self, spec: &StreamSpec, read_by: &str, now: DateTime<Utc>) -> Self {
         let is_due = |every: Duration| {
             let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
             self.whole_at.is_some_and(|at| now - at >= every)
         };
         if !self.under_way && self.mode == Mode::Incremental && spec.reconcile_every.is_some_and(is_due) {
             (self.mode, self.cursor) = (Mode::Reconcile, None);
+        }
+        if !self.under_way && self.parked > 0 && self.read_by != read_by {
+            (self.mode, self.cursor) = (Mode::Full, None);
+        }
+        if self.cursor.is_none() {
+            read_by.clone_into(&mut self.read_by);
         }
         if !self.under_way {
             (self.done, self.busy_ms, self.estimate) = (0, 0, None);

@@ -12,6 +12,7 @@ pub mod edge;
 mod erase;
 pub mod limit;
 pub mod log;
+pub mod pace;
 mod panics;
 pub mod ports;
 pub mod queue;

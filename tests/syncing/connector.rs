@@ -69,7 +69,10 @@ impl Connector for Mailbox {
         if ask.cursor.is_some() && std::mem::take(&mut *self.forgets.lock().unwrap()) {
             return Err(SyncError::CursorLost("UIDVALIDITY changed".to_owned()));
         }
-        let mails = &folders[&ask.part];
+        // It was removed while somebody asked for it.
+        let Some(mails) = folders.get(&ask.part) else {
+            return Ok(Page::default());
+        };
         let from = ask.cursor.as_ref().and_then(Value::as_u64).unwrap_or(0) as usize;
         let to = (from + 2).min(mails.len());
         let records = (from..to).map(|uid| {
@@ -244,4 +247,43 @@ async fn a_connector_hears_of_its_connections_and_wakes_a_stream() {
         port.connected(&mut tx, *id).await.unwrap().is_none(),
         "a paused one is not listened to"
     );
+}
+
+#[tokio::test]
+async fn a_page_of_more_than_16_mib_is_refused_unless_it_is_one_record() {
+    let (dir, mailbox) = (TempDir::new(), Arc::new(Mailbox::default()));
+    let large = |number: usize, mib: usize| {
+        let line = format!("{}\r\n", "x".repeat(70));
+        mail(number).map(|mail| mail + line.repeat(mib * 1024 * 1024 / line.len()).as_str())
+    };
+    {
+        let mut folders = mailbox.folders.lock().unwrap();
+        folders.insert("Many".into(), vec![large(1, 9), large(2, 9)]);
+        folders.insert("One".into(), vec![large(3, 17)]);
+    }
+    let hub = hub(&dir, &mailbox).await;
+    let alice = Alice::with(&hub, hub.somebody(), &elsewhere(&hub.context, dir.path()));
+    let connection = alice
+        .connect("mailbox", json!({}), json!({ "password": "right" }))
+        .await;
+    let part = |shown: &Value, part: &str| {
+        let streams = shown["streams"].as_array().unwrap();
+        streams.iter().find(|one| one["part"] == part).cloned()
+    };
+    let shown = alice
+        .until("one is read and one refused", &connection, |shown| {
+            let is_refused = part(shown, "Many").is_some_and(|many| many["failures"] != 0);
+            is_refused && part(shown, "One").is_some_and(|one| one["read_at"].is_string())
+        })
+        .await;
+    let many = part(&shown, "Many").unwrap();
+    assert_eq!((&many["class"], &many["taken"]), (&json!("bug"), &json!(0)));
+    assert!(
+        many["reason"]
+            .as_str()
+            .unwrap()
+            .contains("a page of `mail` has 19 MiB, more than 16"),
+        "{many}"
+    );
+    assert_eq!(part(&shown, "One").unwrap()["done"], 1);
 }

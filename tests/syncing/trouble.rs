@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use contracts::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use super::{Alice, Shop, hub};
+use super::{Alice, MAPPING, Shop, hub};
 
 fn time(value: &Value) -> DateTime<Utc> {
     value.as_str().unwrap().parse().unwrap()
@@ -169,4 +169,47 @@ async fn what_a_removed_connection_brought_stays_and_its_checkpoints_go() {
         .await
         .unwrap();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn what_was_parked_is_understood_by_a_retry_or_the_next_reading_once_the_mapping_is_mended() {
+    let (hub, shop) = (hub().await, Shop::start(60).await);
+    let alice = Alice::new(&hub);
+    let wrong = MAPPING.replace("\"amount\": \"total\"", "\"amount\": \"buyer\"");
+    assert_ne!(wrong, MAPPING);
+    let settings = |mapping: &str| {
+        json!({
+            "url": format!("{}/orders", shop.url()), "query": "{\"limit\": 50}", "mapping": mapping, "paging": "cursor",
+            "page_field": "after", "next": "next", "since_field": "since",
+        })
+    };
+    let connection = alice.connect("poller", settings(&wrong), json!({})).await;
+    alice.until_read(&connection).await;
+    let parked = alice.parked_ids().await;
+    assert_eq!((parked.len(), alice.count("Transaction").await), (60, 0));
+    let path = format!("/connections/{connection}/records/{}/retry", parked[0]);
+    let (status, answer) = alice.call("POST", &path, json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["parked"].as_str().unwrap().contains("amount"), "{answer}");
+
+    let mended = json!({ "settings": { "mapping": MAPPING } });
+    let (status, answer) = alice
+        .call("PATCH", &format!("/connections/{connection}"), mended)
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = alice.call("POST", &path, json!({})).await;
+    assert_eq!((status, &answer), (200, &json!({})), "it is understood now");
+    assert_eq!(
+        (alice.count("Transaction").await, alice.parked_ids().await.len()),
+        (1, 59)
+    );
+    let (status, _) = alice.call("POST", &path, json!({})).await;
+    assert_eq!(status, 409, "it was understood before");
+
+    alice.act(&connection, "sync").await;
+    hub.eventually("all of it was read again", async || {
+        (alice.count("Transaction").await == 60).then_some(())
+    })
+    .await;
+    assert_eq!(alice.parked().await, Vec::<String>::new());
 }

@@ -202,3 +202,64 @@ async fn a_gumroad_ping_is_taken_with_the_word_in_its_address_alone() {
     assert_eq!(graph.len(), 3);
     assert_eq!(alice.parked().await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn events_of_stripe_that_come_late_put_no_older_state_back() {
+    let hub = hub().await;
+    let alice = Alice::new(&hub);
+    let secret = "whsec_0123456789abcdef";
+    let connection = alice
+        .connect("stripe", json!({}), json!({ "signing_secret": secret }))
+        .await;
+    let path = format!("/hooks/stripe/{connection}/events");
+    let deliver = async |body: Value| {
+        let body = body.to_string();
+        let now = SystemClock.now().timestamp();
+        let header =
+            sign(&json!({ "vendor": "stripe", "payload": body, "secret": secret, "timestamp": now }));
+        let (status, answer) = alice
+            .deliver(&path, &[("stripe-signature", &header)], &body)
+            .await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    let charged = |refunded: bool, created: i64| {
+        let mut event: Value = serde_json::from_str(&charge(refunded)).unwrap();
+        event["created"] = json!(created);
+        event
+    };
+    let is = async |status: &str| {
+        let graph = alice.graph().await;
+        let wanted = format!("\"status\": \"{status}\"");
+        assert!(
+            graph.iter().any(|line| line.contains(&wanted)),
+            "{status}: {graph:?}"
+        );
+    };
+    deliver(charged(true, 1_700_000_200)).await;
+    for _ in 0..2 {
+        deliver(charged(false, 1_700_000_100)).await;
+        is("refunded").await;
+    }
+    assert_eq!(alice.count("Transaction").await, 1);
+    deliver(charged(false, 1_700_000_300)).await;
+    is("succeeded").await;
+
+    // A customer is told to be deleted before it is told to be there.
+    let customer = |kind: &str, created: i64| {
+        json!({
+            "type": kind, "created": created,
+            "data": { "object": { "id": "cus_9", "object": "customer", "name": "Robin", "email": "robin@example.org" } },
+        })
+    };
+    deliver(customer("customer.deleted", 1_700_000_500)).await;
+    deliver(customer("customer.created", 1_700_000_400)).await;
+    let graph = alice.graph().await;
+    assert!(!graph.iter().any(|line| line.contains("Robin")), "{graph:?}");
+    deliver(customer("customer.updated", 1_700_000_600)).await;
+    let graph = alice.graph().await;
+    assert!(
+        graph.iter().any(|line| line.starts_with("Person Robin")),
+        "{graph:?}"
+    );
+    assert_eq!(alice.parked().await, Vec::<String>::new());
+}

@@ -1,10 +1,10 @@
 //! What comes next of a file is read and understood while the records before it are committed.
 
+use spine::pace::MOST;
 use tokio::task::JoinHandle;
 
 use super::BATCH_BYTES_MAX;
 use crate::map::{Hints, Meaning};
-use crate::pace::MOST;
 use crate::split::{Item, Splitter};
 use crate::understand::meaning;
 

@@ -19,37 +19,38 @@ pub(crate) struct Records {
     held: HashSet<RawRecordId>,
     /// Those that came through here, of which there was no other revision.
     first: HashSet<RawRecordId>,
-    seen: HashMap<RecordKey, RawRecordId>,
+    /// With whether it is parked.
+    seen: HashMap<RecordKey, (RawRecordId, bool)>,
     settled: Vec<RawRecordId>,
 }
 
 impl Records {
-    /// Takes in those of these that aren't there. Of each, which it is, and whether it was there.
+    /// Takes in those of these that aren't there. Of each, which it is, whether it was there, and parked.
     pub(crate) async fn receive(
         &mut self,
         tx: &mut ScopedTx,
         source: &str,
         rows: Vec<RawRow>,
-    ) -> Result<Vec<(RawRecordId, bool)>, GraphError> {
-        for (place, id) in store::raw_known(tx, source, &rows).await? {
+    ) -> Result<Vec<(RawRecordId, bool, bool)>, GraphError> {
+        for (place, id, parked) in store::raw_known(tx, source, &rows).await? {
             if let Some(row) = rows.get(place) {
-                self.seen.insert(record_key(row), id);
+                self.seen.insert(record_key(row), (id, parked));
             }
         }
         let mut received = Vec::with_capacity(rows.len());
         for row in rows {
             let key = record_key(&row);
-            if let Some(known) = self.seen.get(&key) {
-                received.push((*known, true));
+            if let Some((known, parked)) = self.seen.get(&key) {
+                received.push((*known, true, *parked));
                 continue;
             }
             let id = row.id;
-            self.seen.insert(key, id);
+            self.seen.insert(key, (id, false));
             self.places.insert(id, self.unwritten.len());
             self.held.insert(id);
             self.first.insert(id);
             self.unwritten.push((row, 1));
-            received.push((id, false));
+            received.push((id, false, false));
         }
         Ok(received)
     }

@@ -73,11 +73,11 @@ pub(crate) async fn raw_known(
     tx: &mut ScopedTx,
     source: &str,
     rows: &[RawRow],
-) -> Result<Vec<(usize, RawRecordId)>, sqlx::Error> {
+) -> Result<Vec<(usize, RawRecordId, bool)>, sqlx::Error> {
     let account = tx.account();
     let found = sqlx::query!(
         r#"
-        SELECT one.nth AS "nth!", r.id
+        SELECT one.nth AS "nth!", r.id, r.status = 'parked' AS "parked!"
         FROM unnest($3::text[], $4::bytea[], $5::text[]) WITH ORDINALITY AS one (stream, remote_key, revision, nth)
         JOIN graph.raw_record r ON r.account = $1 AND r.source = $2 AND r.stream = one.stream
             AND r.remote_key = one.remote_key AND r.revision = one.revision
@@ -93,7 +93,7 @@ pub(crate) async fn raw_known(
     let place = |nth: i64| usize::try_from(nth - 1).unwrap_or_default();
     Ok(found
         .into_iter()
-        .map(|row| (place(row.nth), row.id.into()))
+        .map(|row| (place(row.nth), row.id.into(), row.parked))
         .collect())
 }
 

@@ -76,6 +76,7 @@ async fn a_record_is_understood_again_after_its_mapping_improved_without_doubles
         Received {
             id: first.id,
             known: true,
+            parked: false,
             before: None
         },
         "the same revision is not written twice"

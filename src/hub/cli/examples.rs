@@ -40,6 +40,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("token list", &["token list"]),
     ("token revoke", &[concat!("token revoke ", id!())]),
+    ("plugin list", &["plugin list"]),
+    ("plugin show", &["plugin show stripe"]),
+    ("plugin check", &["plugin check my-shop"]),
+    ("plugin new", &["plugin new my-shop"]),
     ("connection plugins", &["connection plugins"]),
     (
         "connection add",

@@ -1,5 +1,7 @@
 //! Accounts, tokens and connections.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +63,27 @@ pub(crate) enum Token {
     Revoke {
         /// The token's id.
         id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// List the installed packs with their connections, those that can't be used too.
+    List,
+    /// Show what a pack is and wants: hosts, entities, settings, secrets, webhooks, streams.
+    Show {
+        /// The plugin's id, such as stripe.
+        id: String,
+    },
+    /// Check the pack in a folder without a hub; exits 1 when it has a mistake.
+    Check {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Make the folder of a new pack here, to begin with.
+    New {
+        /// Its id and the folder's name: lower-case letters, digits, hyphens.
+        name: String,
     },
 }
 

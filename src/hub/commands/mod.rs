@@ -15,6 +15,7 @@ mod import_folder;
 mod job;
 mod media;
 mod page;
+mod plugin;
 mod record;
 mod rule;
 mod schedule;
@@ -25,6 +26,7 @@ mod trace;
 use serde_json::{Map, Value, json};
 
 pub(crate) use page::Paging;
+pub(crate) use plugin::{check as plugin_check, new as plugin_new};
 pub(crate) use rule::check as rule_check;
 pub(crate) use trace::{of_run as run_trace, show as show_trace};
 
@@ -106,6 +108,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Comma
         Command::Account(command) => account::run(session, command).await,
         Command::Token(command) => account::run_token(session, command).await,
         Command::Connection(command) => connection::run(session, command).await,
+        Command::Plugin(command) => plugin::run(session, command).await,
         Command::Entity(command) => entity::run(session, command).await,
         Command::Relation(command) => graph::relation(session, command).await,
         Command::Upcoming(asked) => graph::upcoming(session, asked).await,

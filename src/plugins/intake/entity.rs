@@ -2,14 +2,16 @@
 //!
 //! Invariant: of an entity the record is all that its stream says: what it said before and doesn't say now is taken back.
 
+use contracts::RawRecordId;
 use spine::ScopedTx;
 use spine::ports::{
-    AssertedBy, Change, EntityChange, Gone, GraphError, IntakeBatch, RelationChange, Target, Thing,
-    Withdrawal, speaks_as,
+    AssertedBy, Change, EntityChange, Gone, GraphError, IntakeBatch, RawRecord, RelationChange, Target,
+    Thing, Withdrawal, speaks_as,
 };
 
 use super::{Intake, Received, Unfit, occurred, raw};
-use crate::record::{Described, EntityRecord, GoneRecord};
+use crate::record::{Described, EntityRecord, GoneRecord, Origin};
+use crate::{store, time};
 
 /// Things that one record may speak of.
 const RELATED_MAX: usize = 100;
@@ -34,15 +36,20 @@ impl Intake<'_> {
             let (from, to) = if related.inverse { (at + 1, 0) } else { (0, at + 1) };
             relations.push((from, related.predicate.clone(), to));
         }
-        let mut record_raw = raw(self.connection, origin, received);
-        if record_raw.revision.is_empty() {
-            record_raw.revision = self.revision(record);
-        }
         Ok(Thing {
-            record: record_raw,
+            record: self.entity_raw(record, received),
             entities,
             relations,
         })
+    }
+
+    /// The record as it is kept, parked or not.
+    pub(crate) fn entity_raw(&self, record: &EntityRecord, received: &Received<'_>) -> RawRecord {
+        let mut kept = raw(self.connection, &record.origin, received);
+        if kept.revision.is_empty() {
+            kept.revision = self.revision(record);
+        }
+        kept
     }
 
     /// What has no revision of its own is known again by what is said of it.
@@ -97,22 +104,60 @@ impl Intake<'_> {
         record: &EntityRecord,
         received: &Received<'_>,
     ) -> Result<bool, Unfit> {
-        let thing = self.thing(record, received)?;
+        let mut thing = self.thing(record, received)?;
+        let is_current = self.is_current(tx, &record.origin).await?;
+        if !is_current {
+            // The same may be said again of a later moment, and hold then.
+            thing.record.revision += &format!("@{}", record.origin.as_of);
+        }
         let (ports, source) = (&self.context.ports, self.connection.source());
         let mut batch = ports.record_intake().batch(&source, 1);
         let received = batch.receive(tx, vec![thing.record.clone()]).await?;
         let Some(received) = received.into_iter().next().transpose()? else {
             return Ok(false);
         };
-        if received.known {
-            let kept = ports.raw_records().record(tx, received.id).await?;
-            if kept.is_none_or(|kept| kept.parked.is_none()) {
-                return Ok(false);
-            }
+        if received.known && !received.parked {
+            return Ok(false);
         }
+        if !is_current {
+            let intake = ports.record_intake();
+            intake.pass_over(tx, received.id, received.before).await?;
+            return Ok(true);
+        }
+        self.settle(tx, received.before).await?;
         write_thing(batch.as_mut(), tx, &source, received.id, thing).await?;
         batch.write(tx).await?;
         Ok(true)
+    }
+
+    /// False: of a later moment a word about the same is known. Holds what it says of the moment.
+    pub(crate) async fn is_current(&self, tx: &mut ScopedTx, origin: &Origin) -> Result<bool, Unfit> {
+        if origin.as_of.is_null() {
+            return Ok(true);
+        }
+        let as_of = time::parse(&origin.as_of)
+            .ok_or_else(|| Unfit::Park("the provider gave a moment that can't be read (as_of)".to_owned()))?;
+        let named = format!("{}\n{}", origin.stream, origin.remote_id);
+        let thing = tx.pseudonym("plugins.told", named.as_bytes());
+        Ok(store::told_as_of(tx, self.connection.id, &thing, as_of).await?)
+    }
+
+    /// A revision whose place another one took is not to be understood any more.
+    pub(crate) async fn settle(
+        &self,
+        tx: &mut ScopedTx,
+        before: Option<RawRecordId>,
+    ) -> Result<(), GraphError> {
+        let Some(before) = before else { return Ok(()) };
+        let ports = &self.context.ports;
+        let kept = match ports.raw_records().record(tx, before).await {
+            Err(GraphError::Invalid(_)) => None, // it can't be opened any more
+            kept => kept?,
+        };
+        match kept.and_then(|kept| kept.parked) {
+            Some(_) => ports.record_intake().pass_over(tx, before, None).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes the stream's word about something back. False: there was none.
@@ -147,7 +192,7 @@ pub(crate) async fn write_thing(
     batch: &mut dyn IntakeBatch,
     tx: &mut ScopedTx,
     source: &str,
-    id: contracts::RawRecordId,
+    id: RawRecordId,
     thing: Thing,
 ) -> Result<(), GraphError> {
     let change = |entities, relations| Change {

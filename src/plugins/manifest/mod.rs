@@ -69,6 +69,8 @@ pub(crate) struct StreamSpec {
     pub(crate) description: String,
     /// The script's function; none for a connector that is built in.
     pub(crate) function: Option<String>,
+    /// The script's function that says what one kept record of it means.
+    pub(crate) again: Option<String>,
     /// How it can be read.
     pub(crate) modes: Vec<Mode>,
     /// Webhooks bring its records, too.

@@ -42,6 +42,7 @@ pub(super) struct RawStream {
     #[serde(default)]
     pub(super) description: String,
     pub(super) function: Option<Spanned<String>>,
+    pub(super) again: Option<Spanned<String>>,
     pub(super) modes: Spanned<Vec<Spanned<String>>>,
     pub(super) every_minutes: Option<Spanned<u32>>,
     pub(super) reconcile_every_hours: Option<Spanned<u32>>,

@@ -30,6 +30,7 @@ struct Row {
     failures: i32,
     class: Option<String>,
     reason: String,
+    read_by: String,
 }
 
 impl From<Row> for Stream {
@@ -57,6 +58,7 @@ impl From<Row> for Stream {
             failures: row.failures,
             class: row.class.as_deref().and_then(Class::from_name),
             reason: row.reason,
+            read_by: row.read_by,
         }
     }
 }
@@ -70,7 +72,7 @@ pub(crate) async fn streams_by_connection(
         Row,
         r#"
         SELECT id, connection, name, part, mode, cursor, page, under_way, done, busy_ms, estimate, taken, known, parked,
-            read_at, whole_at, CASE WHEN isfinite(next_at) THEN next_at END AS next_at, failures, class, reason
+            read_at, whole_at, CASE WHEN isfinite(next_at) THEN next_at END AS next_at, failures, class, reason, read_by
         FROM plugins.stream WHERE connection = $1 ORDER BY name, part
         "#,
         connection.0
@@ -89,7 +91,7 @@ pub(crate) async fn stream_by_id_locked(
         Row,
         r#"
         SELECT id, connection, name, part, mode, cursor, page, under_way, done, busy_ms, estimate, taken, known, parked,
-            read_at, whole_at, CASE WHEN isfinite(next_at) THEN next_at END AS next_at, failures, class, reason
+            read_at, whole_at, CASE WHEN isfinite(next_at) THEN next_at END AS next_at, failures, class, reason, read_by
         FROM plugins.stream WHERE id = $1 FOR UPDATE
         "#,
         id
@@ -128,7 +130,7 @@ pub(crate) async fn stream_put(tx: &mut ScopedTx, stream: &Stream) -> Result<(),
         r#"
         UPDATE plugins.stream SET mode = $2, cursor = $3, page = $4, under_way = $5, done = $6, busy_ms = $7,
             estimate = $8, taken = $9, known = $10, parked = $11, read_at = $12, whole_at = $13,
-            next_at = coalesce($14, 'infinity'::timestamptz), failures = $15, class = $16, reason = $17
+            next_at = coalesce($14, 'infinity'::timestamptz), failures = $15, class = $16, reason = $17, read_by = $18
         WHERE id = $1
         "#,
         stream.id,
@@ -147,7 +149,8 @@ pub(crate) async fn stream_put(tx: &mut ScopedTx, stream: &Stream) -> Result<(),
         stream.next_at,
         stream.failures,
         stream.class.map(Class::as_str),
-        stream.reason
+        stream.reason,
+        stream.read_by
     )
     .execute(tx.conn())
     .await?;
@@ -208,4 +211,27 @@ pub(crate) async fn keep(
         .await?;
     }
     Ok(())
+}
+
+/// Writes down of which moment a provider's word about a thing is, and holds it. False: a word of a later one is known.
+pub(crate) async fn told_as_of(
+    tx: &mut ScopedTx,
+    connection: ConnectionId,
+    thing: &[u8],
+    as_of: DateTime<Utc>,
+) -> Result<bool, AccessError> {
+    let account = tx.account().0;
+    let done = sqlx::query!(
+        r#"
+        INSERT INTO plugins.told (account, connection, thing, as_of) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (connection, thing) DO UPDATE SET as_of = excluded.as_of WHERE told.as_of <= excluded.as_of
+        "#,
+        account,
+        connection.0,
+        thing,
+        as_of
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -9,6 +9,7 @@ fn spec(modes: &[Mode]) -> StreamSpec {
         name: "mail".into(),
         description: String::new(),
         function: None,
+        again: None,
         modes: modes.to_vec(),
         pushed: false,
         every: Some(Duration::from_secs(900)),
@@ -46,9 +47,11 @@ fn page(records: i64, cursor: i64, more: bool) -> Did {
 #[test]
 fn a_first_reading_is_history_and_what_comes_after_is_live_and_begins_at_its_cursor() {
     let spec = spec(&[Mode::Full, Mode::Incremental]);
-    let first = stream().begun(&spec, at(0));
+    let first = stream().begun(&spec, "", at(0));
     assert_eq!(first.lane(&spec), Lane::Backfill);
-    let half = first.after(&spec, &page(100, 1, true), at(1)).begun(&spec, at(2));
+    let half = first
+        .after(&spec, &page(100, 1, true), at(1))
+        .begun(&spec, "", at(2));
     assert_eq!((half.mode, half.lane(&spec)), (Mode::Full, Lane::Backfill));
     let whole = half.after(&spec, &page(100, 2, false), at(3));
     assert_eq!(
@@ -56,7 +59,7 @@ fn a_first_reading_is_history_and_what_comes_after_is_live_and_begins_at_its_cur
         (Mode::Incremental, Some(json!(2)))
     );
     assert_eq!((whole.done, whole.page, whole.next_at), (200, 2, Some(at(903))));
-    let next = whole.begun(&spec, at(903));
+    let next = whole.begun(&spec, "", at(903));
     assert_eq!((next.lane(&spec), next.done), (Lane::Live, 0));
 }
 
@@ -65,19 +68,19 @@ fn all_is_read_again_once_in_a_while_but_never_in_the_middle_of_a_reading() {
     let spec = spec(&[Mode::Full, Mode::Incremental]);
     let whole = stream().after(&spec, &page(1, 1, false), at(0));
     let day = 86_400;
-    let again = whole.clone().begun(&spec, at(day));
+    let again = whole.clone().begun(&spec, "", at(day));
     assert_eq!((again.mode, again.cursor.clone()), (Mode::Reconcile, None));
     assert_eq!(again.lane(&spec), Lane::Backfill);
     let under_way = whole
         .after(&spec, &page(1, 2, true), at(1))
-        .begun(&spec, at(2 * day));
+        .begun(&spec, "", at(2 * day));
     assert_eq!(
         (under_way.mode, under_way.cursor),
         (Mode::Incremental, Some(json!(2)))
     );
     let known = again
         .after(&spec, &page(1, 7, false), at(day))
-        .begun(&spec, at(day + 1));
+        .begun(&spec, "", at(day + 1));
     assert_eq!((known.mode, known.cursor), (Mode::Incremental, Some(json!(7))));
 }
 
@@ -86,7 +89,7 @@ fn a_stream_without_increments_is_read_whole_each_time() {
     let spec = spec(&[Mode::Full]);
     let whole = stream().after(&spec, &page(1, 1, false), at(0));
     assert_eq!((whole.mode, whole.cursor.clone()), (Mode::Full, None));
-    assert_eq!(whole.begun(&spec, at(86_400)).mode, Mode::Full);
+    assert_eq!(whole.begun(&spec, "", at(86_400)).mode, Mode::Full);
 }
 
 #[test]
@@ -133,4 +136,23 @@ fn delays_grow_to_an_hour_or_a_day_and_what_the_source_says_comes_first() {
     let (class, health) = Class::of(&refused).unwrap();
     assert_eq!(health, Health::NeedsReauthorisation);
     assert_eq!(stream().failed(&refused, class, at(0), 1.0).next_at, None);
+}
+
+#[test]
+fn what_parked_something_begins_anew_once_it_is_read_by_another_pack_and_only_then() {
+    let spec = spec(&[Mode::Full, Mode::Incremental]);
+    let read = |parked: i64| {
+        let did = Did {
+            parked,
+            ..page(1, 1, false)
+        };
+        stream().begun(&spec, "old", at(0)).after(&spec, &did, at(0))
+    };
+    assert_eq!(read(1).begun(&spec, "old", at(9)).mode, Mode::Incremental);
+    assert_eq!(read(0).begun(&spec, "new", at(9)).mode, Mode::Incremental);
+    let anew = read(1).begun(&spec, "new", at(9));
+    assert_eq!((anew.mode, anew.cursor.clone()), (Mode::Full, None));
+    assert_eq!(anew.lane(&spec), Lane::Backfill);
+    let again = anew.after(&spec, &page(1, 2, false), at(10));
+    assert_eq!(again.begun(&spec, "new", at(11)).mode, Mode::Incremental, "once");
 }

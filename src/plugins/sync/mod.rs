@@ -17,6 +17,7 @@ use contracts::jobs::SyncStream;
 use serde_json::{Map, Value, json};
 use spine::ScopedTx;
 use spine::access::{AccessError, Cause, Scope};
+use spine::pace::{Pace, STRIDE};
 use spine::ports::{Ask, SyncError};
 use spine::queue::{JobContext, JobError, JobHandler, JobOptions};
 use tokio_util::sync::CancellationToken;
@@ -28,12 +29,10 @@ use crate::model::Health;
 use crate::store;
 use crate::stream::{Class, Did, Stream};
 use page::{Piece, Read};
-use take::{Spoilt, park_piece, take_in};
+use take::{Spoilt, claim, park_piece, take_in};
 
 /// A job reads pages for so long, then queues the next one.
 const RUN_TIME: Duration = Duration::from_secs(20);
-/// Pieces that commit together while nobody waits.
-const TOGETHER: usize = 200;
 
 /// The handler of the job.
 #[derive(Debug)]
@@ -45,6 +44,16 @@ struct Turn {
     spec: StreamSpec,
     stream: Stream,
     kept: Map<String, Value>,
+}
+
+/// Pieces that were taken in, and their transaction, which is open still.
+struct Part {
+    tx: ScopedTx,
+    counts: Counts,
+    /// From the first on.
+    pieces: usize,
+    /// Somebody waits for what it holds; so it ended early.
+    is_waited_for: bool,
 }
 
 /// What became of a turn.
@@ -60,12 +69,17 @@ impl JobHandler for Sync {
     type Payload = SyncStream;
 
     async fn run(&self, job: &JobContext, order: SyncStream) -> Result<Value, JobError> {
-        let begun = Instant::now();
+        let (begun, mut pace) = (Instant::now(), Pace::default());
         let mut pages = 0;
         loop {
             let is_last = || begun.elapsed() > RUN_TIME || job.cancelled().is_cancelled();
             let turned = self
-                .turn((job.scope(), job.cause()), &order, &job.cancelled(), is_last)
+                .turn(
+                    (job.scope(), job.cause()),
+                    &order,
+                    (&job.cancelled(), &mut pace),
+                    is_last,
+                )
                 .await
                 .map_err(JobError::retry)?;
             pages += 1;
@@ -82,7 +96,7 @@ impl Sync {
         &self,
         who: (&Scope, Cause),
         order: &SyncStream,
-        stop: &CancellationToken,
+        (stop, pace): (&CancellationToken, &mut Pace),
         is_last: impl Fn() -> bool + Send,
     ) -> Result<Turned, AccessError> {
         let Some(turn) = self.begin(who, order).await? else {
@@ -103,7 +117,7 @@ impl Sync {
             .page(&turn.ready, &turn.spec, turn.kept.clone(), &ask)
             .await
         {
-            Ok(read) => self.commit(who, &turn, read, begun, is_last).await,
+            Ok(read) => self.commit(who, &turn, read, (begun, pace), is_last).await,
             Err(SyncError::Access(error)) => Err(error),
             Err(_) if stop.is_cancelled() => Ok(Turned::Ended("the hub stops")),
             Err(SyncError::CursorLost(reason)) if turn.stream.cursor.is_some() => {
@@ -133,7 +147,7 @@ impl Sync {
         let Some(spec) = ready.pack.manifest.stream(&stream.name.stream).cloned() else {
             return Ok(None);
         };
-        let stream = stream.begun(&spec, tx.now());
+        let stream = stream.begun(&spec, &ready.pack.read_by(&ready.settings), tx.now());
         Ok(Some(Turn {
             ready,
             spec,
@@ -185,14 +199,14 @@ impl Sync {
         Ok(Turned::Ended("it is tried again later"))
     }
 
-    /// Takes a page in, some hundred pieces a commit; the last of these holds the checkpoint. What can't be taken in is
-    /// found by halves.
+    /// Takes a page in, some hundred pieces a commit, few while somebody waits; the last of these holds the checkpoint.
+    /// What can't be taken in is found by halves.
     async fn commit(
         &self,
         who: (&Scope, Cause),
         turn: &Turn,
         read: Read,
-        begun: Instant,
+        (begun, pace): (Instant, &mut Pace),
         is_last: impl Fn() -> bool + Send,
     ) -> Result<Turned, AccessError> {
         let mut did = Did {
@@ -204,16 +218,22 @@ impl Sync {
             ..Did::default()
         };
         // What comes first is last. The last part is there even when the page is empty.
-        let mut parts: Vec<&[Piece]> = read.pieces.chunks(TOGETHER).collect();
-        if parts.is_empty() {
-            parts.push(&[]);
-        }
-        parts.reverse();
-        while let Some(part) = parts.pop() {
-            let ends = parts.is_empty();
+        let mut parts: Vec<&[Piece]> = vec![&read.pieces];
+        while let Some(mut part) = parts.pop() {
+            if let Some((now, later)) = part
+                .split_at_checked(pace.records())
+                .filter(|(_, later)| !later.is_empty())
+            {
+                parts.push(later);
+                part = now;
+            }
             match self.part(who, turn, part).await {
                 Ok(None) => return Ok(Turned::Ended("another job has gone on")),
-                Ok(Some((mut tx, counts))) => {
+                Ok(Some(done)) => {
+                    let (mut tx, counts) = (done.tx, done.counts);
+                    pace.ended(done.is_waited_for);
+                    parts.extend(part.get(done.pieces..).filter(|rest| !rest.is_empty()));
+                    let ends = parts.is_empty();
                     did.taken += count(counts.taken);
                     did.known += count(counts.known);
                     did.parked += count(counts.parked);
@@ -243,7 +263,7 @@ impl Sync {
                         did.parked += count(park_piece(&intake, &mut tx, piece, &reason).await?.parked);
                     }
                     tx.commit().await?;
-                    if ends {
+                    if parts.is_empty() {
                         parts.push(&[]);
                     }
                 }
@@ -257,20 +277,44 @@ impl Sync {
         Ok(Turned::Ended("the page was empty"))
     }
 
-    /// Takes pieces in; the transaction is open still. `None`: another job has gone on.
+    /// Takes pieces in, until somebody waits. `None`: another job has gone on.
     async fn part(
         &self,
         who: (&Scope, Cause),
         turn: &Turn,
         pieces: &[Piece],
-    ) -> Result<Option<(ScopedTx, Counts)>, Spoilt> {
+    ) -> Result<Option<Part>, Spoilt> {
         let mut tx = self.0.context().access.begin(who.0, who.1).await?;
         tx.set_lane(turn.stream.lane(&turn.spec));
+        if !pieces.is_empty() {
+            tx.lock_intake().await?; // before the stream: whoever reads on holds both in this order
+        }
         if !is_still(&mut tx, turn).await? {
             return Ok(None);
         }
-        let counts = take_in(&self.0.intake(&turn.ready), &mut tx, pieces).await?;
-        Ok(Some((tx, counts)))
+        let intake = self.0.intake(&turn.ready);
+        let outdated = claim(&intake, &mut tx, pieces).await?;
+        let (mut counts, mut taken, mut is_waited_for) = (Counts::default(), 0, false);
+        for stride in pieces.chunks(STRIDE) {
+            let current = stride
+                .iter()
+                .zip(taken..)
+                .filter(|(_, at)| !outdated.contains(at));
+            let current: Vec<&Piece> = current.map(|(piece, _)| piece).collect();
+            counts.add(take_in(&intake, &mut tx, &current).await?);
+            counts.known += stride.len() - current.len();
+            taken += stride.len();
+            is_waited_for = tx.is_waited_for().await?;
+            if is_waited_for {
+                break;
+            }
+        }
+        Ok(Some(Part {
+            tx,
+            counts,
+            pieces: taken,
+            is_waited_for,
+        }))
     }
 
     async fn checkpoint(

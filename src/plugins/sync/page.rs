@@ -10,7 +10,7 @@ use std::time::Duration;
 use sandbox::Budget;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use spine::ports::{Ask, Brought, Connected, Connector, Page, SyncError};
+use spine::ports::{Ask, Brought, Connected, Connector, Mode, Page, RawRecord, SyncError};
 
 use crate::manager::{Manager, Ready, shape_problem};
 use crate::manifest::{Code, StreamSpec};
@@ -24,6 +24,8 @@ const BUDGET: Budget = Budget {
     operations: 20_000_000,
     time: Duration::from_secs(20),
 };
+/// What these records say and were made of, in bytes; one record alone may be larger.
+const RECORDS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What a connection may keep for itself.
 const KEPT_KEYS_MAX: usize = 64;
 const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +49,8 @@ pub(crate) enum Piece {
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) pieces: Vec<Piece>,
+    /// Of the pieces, with what they were made of.
+    pub(crate) bytes: usize,
     pub(crate) cursor: Option<Value>,
     pub(crate) more: bool,
     pub(crate) estimate: Option<u64>,
@@ -178,8 +182,43 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// The records that the pack makes of what was kept of one of a stream, or why it makes none. A stream without such a
+    /// function makes none.
+    pub(crate) async fn of_kept(
+        &self,
+        ready: &Ready,
+        spec: &StreamSpec,
+        kept: &RawRecord,
+    ) -> Result<Vec<Record>, String> {
+        let Some(function) = &spec.again else {
+            return Ok(Vec::new());
+        };
+        let body: Value =
+            serde_json::from_slice(&kept.body).map_err(|_| "what was kept is no JSON".to_owned())?;
+        // Of a record without the expected shape all was kept that the pack had said.
+        let body = match body.get("raw") {
+            Some(raw) if body.get("kind").is_some() => raw.clone(),
+            _ => body,
+        };
+        let stream = json!({ "name": spec.name, "part": "", "mode": Mode::Incremental.as_str() });
+        let args = [self.script_context(ready), stream, body];
+        let told = self.call(&ready.pack, function, &args, BUDGET, None).await;
+        let told = Told::deserialize(told.map_err(|failure| failure.to_string())?);
+        let told = told.map_err(|error| shape_problem(&error))?;
+        let shaped = told.records.iter().map(|record| {
+            Record::deserialize(record).map_err(|error| {
+                let problem = shape_problem(&error);
+                format!("the pack made a record without the expected shape: {problem}")
+            })
+        });
+        shaped.collect()
+    }
+}
+
 fn of_page(page: Page) -> Read {
     Read {
+        bytes: page.records.iter().map(bytes_brought).sum(),
         pieces: page.records.into_iter().map(Piece::Brought).collect(),
         cursor: page.cursor,
         more: page.more,
@@ -196,6 +235,7 @@ fn of_told(told: Told) -> Read {
         Err(error) => Piece::Misshapen(record, shape_problem(&error)),
     };
     Read {
+        bytes: told.records.iter().map(bytes).sum(),
         pieces: told.records.into_iter().map(piece).collect(),
         cursor: told.cursor.filter(|cursor| !cursor.is_null()),
         more: told.more,
@@ -215,7 +255,13 @@ fn bounded(read: Read, ask: &Ask) -> Result<Read, SyncError> {
             ask.stream
         ));
     }
-    let bytes = |value: &Value| value.to_string().len();
+    if read.bytes > RECORDS_BYTES_MAX && read.pieces.len() > 1 {
+        return bug(format!(
+            "a page of `{}` has {} MiB, more than 16: ask for fewer records at once",
+            ask.stream,
+            read.bytes.div_ceil(1024 * 1024)
+        ));
+    }
     if read
         .cursor
         .as_ref()
@@ -250,6 +296,37 @@ fn bounded(read: Read, ask: &Ask) -> Result<Read, SyncError> {
         ));
     }
     Ok(read)
+}
+
+/// Of a value as JSON.
+fn bytes(value: &(impl serde::Serialize + ?Sized)) -> usize {
+    let mut counted = Counted(0);
+    serde_json::to_writer(&mut counted, value).map_or(usize::MAX, |()| counted.0)
+}
+
+fn bytes_brought(brought: &Brought) -> usize {
+    match brought {
+        Brought::Received(record) | Brought::Unfit(record, _) => record.body.len(),
+        Brought::Thing(thing) => {
+            let said: usize = thing.entities.iter().map(|one| bytes(&one.props)).sum();
+            said + thing.record.body.len()
+        }
+        Brought::Gone(_) => 0,
+    }
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What the provider's refusal of the last request means.

@@ -3,6 +3,8 @@
 //! Invariant: pieces are taken in their order. An error spoils the transaction; whoever asked gives fewer pieces next
 //! time, at last each alone, and a piece alone is parked where it can be. Begin with [`take_in`].
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use spine::ScopedTx;
 use spine::access::AccessError;
@@ -56,11 +58,29 @@ enum Run<'p> {
     One(&'p Piece),
 }
 
+/// Holds of which moment these are, before anything of the graph is held; the places of those of which a later word is
+/// known.
+pub(crate) async fn claim(
+    intake: &Intake<'_>,
+    tx: &mut ScopedTx,
+    pieces: &[Piece],
+) -> Result<BTreeSet<usize>, Spoilt> {
+    let mut outdated = BTreeSet::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        if let Piece::Told(record) = piece
+            && !intake.is_current(tx, record.origin()).await?
+        {
+            outdated.insert(at);
+        }
+    }
+    Ok(outdated)
+}
+
 /// Takes pieces in.
 pub(crate) async fn take_in(
     intake: &Intake<'_>,
     tx: &mut ScopedTx,
-    pieces: &[Piece],
+    pieces: &[&Piece],
 ) -> Result<Counts, Spoilt> {
     let mut counts = Counts::default();
     for run in runs(intake, pieces)? {
@@ -74,9 +94,9 @@ pub(crate) async fn take_in(
 }
 
 /// Neighbours of a kind together.
-fn runs<'p>(intake: &Intake<'_>, pieces: &'p [Piece]) -> Result<Vec<Run<'p>>, Spoilt> {
+fn runs<'p>(intake: &Intake<'_>, pieces: &[&'p Piece]) -> Result<Vec<Run<'p>>, Spoilt> {
     let mut runs: Vec<Run<'p>> = Vec::new();
-    for piece in pieces {
+    for piece in pieces.iter().copied() {
         match piece {
             Piece::Brought(Brought::Received(record)) => match runs.last_mut() {
                 Some(Run::Received(records)) => records.push(record),
@@ -138,10 +158,11 @@ async fn taken(intake: &Intake<'_>, tx: &mut ScopedTx, things: Vec<Thing>) -> Re
     let mut counts = Counts::default();
     for (thing, received) in things.into_iter().zip(received) {
         let received = received?;
-        if received.known {
+        if received.known && !received.parked {
             counts.known += 1;
             continue;
         }
+        intake.settle(tx, received.before).await?;
         match write_thing(batch.as_mut(), tx, &source, received.id, thing).await {
             Ok(()) => counts.taken += 1,
             Err(GraphError::Access(error)) => return Err(error.into()),
@@ -188,7 +209,7 @@ pub(crate) async fn park_piece(
     reason: &str,
 ) -> Result<Counts, AccessError> {
     let raw = match piece {
-        Piece::Told(record) => crate::intake::raw(intake.connection, record.origin(), &asked()),
+        Piece::Told(record) => intake.raw_of(record, &asked()),
         Piece::Misshapen(record, _) => misshapen_raw(tx, intake, record),
         Piece::Brought(Brought::Received(record) | Brought::Unfit(record, _)) => record.clone(),
         Piece::Brought(Brought::Thing(thing)) => thing.record.clone(),

@@ -291,6 +291,19 @@ impl ScopedTx {
         .await?)
     }
 
+    /// Lets one transaction at a time take many records into the account, until its commit: two files, or a file and a
+    /// stream, with the same people would wait for each other in a ring.
+    ///
+    /// # Errors
+    /// [`AccessError::Database`].
+    pub async fn lock_intake(&mut self) -> Result<(), AccessError> {
+        let name = format!("intake/{}", self.account());
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
     /// Where the log stood when asked: everything up to here is sealed.
     ///
     /// # Errors

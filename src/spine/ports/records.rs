@@ -86,6 +86,8 @@ pub struct Received {
     pub id: RawRecordId,
     /// True if this revision of it was there already, and is what the source says: nothing was written.
     pub known: bool,
+    /// True if it is known, but was never understood: [`RecordIntake::understand`] of it is no repetition.
+    pub parked: bool,
     /// The revision whose place it takes, if there was another one.
     pub before: Option<RawRecordId>,
 }
@@ -291,4 +293,8 @@ pub trait UnderstandRecords: Send + Sync {
         source: &str,
         records: Vec<RawRecord>,
     ) -> Result<Understood, GraphError>;
+
+    /// Understands a record that was taken in before once more; why it stays parked, if it does. [`GraphError::Invalid`]:
+    /// it isn't there, or of a media type that is not understood here.
+    async fn again(&self, tx: &mut ScopedTx, record: RawRecordId) -> Result<Option<String>, GraphError>;
 }

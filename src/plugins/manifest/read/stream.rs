@@ -50,8 +50,9 @@ impl Reader<'_> {
 
     fn stream(&self, manifest: &Manifest, raw: &RawStream) -> Read<StreamSpec> {
         self.name(&raw.name)?;
-        match (&manifest.code, &raw.function) {
-            (Code::Script(_), None) => {
+        let own = raw.function.as_ref().or(raw.again.as_ref());
+        match (&manifest.code, own) {
+            (Code::Script(_), _) if raw.function.is_none() => {
                 return self.refuse(
                     &raw.name,
                     "a stream names the `function` of the script that reads a page",
@@ -90,6 +91,7 @@ impl Reader<'_> {
             name: raw.name.get_ref().clone(),
             description: raw.description.clone(),
             function: raw.function.as_ref().map(|function| function.get_ref().clone()),
+            again: raw.again.as_ref().map(|again| again.get_ref().clone()),
             modes,
             pushed,
             every,

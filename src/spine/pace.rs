@@ -5,15 +5,15 @@
 //! Pure. Begin with [`Pace`].
 
 /// Records a commit while nobody waits.
-pub(crate) const MOST: usize = 500;
+pub const MOST: usize = 500;
 /// Records that are taken in and understood before it is asked again whether somebody waits.
-pub(crate) const STRIDE: usize = 50;
+pub const STRIDE: usize = 50;
 /// Records a commit after somebody waited.
 const FEW: usize = 25;
 
 /// How many records the next commit may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pace(usize);
+pub struct Pace(usize);
 
 impl Default for Pace {
     fn default() -> Self {
@@ -22,12 +22,13 @@ impl Default for Pace {
 }
 
 impl Pace {
-    pub(crate) fn records(self) -> usize {
+    /// At most so many.
+    pub fn records(self) -> usize {
         self.0
     }
 
     /// A commit ended; whether somebody waited for it.
-    pub(crate) fn ended(&mut self, was_waited_for: bool) {
+    pub fn ended(&mut self, was_waited_for: bool) {
         self.0 = if was_waited_for {
             FEW
         } else {
