@@ -63,16 +63,21 @@ impl Api {
     }
 
     /// The items, unless the question is refused.
-    fn ask(&self, headers: &HeaderMap, fields: &HashMap<String, String>) -> Result<Vec<Value>, Response> {
+    fn ask(
+        &self,
+        headers: &HeaderMap,
+        fields: &HashMap<String, String>,
+    ) -> Result<Vec<Value>, Box<Response>> {
         if headers.get("authorization").and_then(|value| value.to_str().ok())
             != Some(&format!("Bearer {TOKEN}"))
         {
             let body = axum::Json(json!({ "message": "Bad credentials" }));
-            return Err((StatusCode::UNAUTHORIZED, body).into_response());
+            return Err(Box::new((StatusCode::UNAUTHORIZED, body).into_response()));
         }
         let mut inner = self.inner.lock().unwrap();
         if inner.busy_after.is_some_and(|most| inner.answered.len() >= most) {
-            return Err((StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7200")]).into_response());
+            let busy = (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7200")]);
+            return Err(Box::new(busy.into_response()));
         }
         inner.answered.push(fields.clone());
         Ok(inner.items.clone())
@@ -85,7 +90,7 @@ type Fields = Query<HashMap<String, String>>;
 async fn charges(State(api): State<Api>, headers: HeaderMap, Query(fields): Fields) -> Response {
     let mut items = match api.ask(&headers, &fields) {
         Ok(items) => items,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     items.reverse();
     if let Some(since) = fields.get("created[gte]") {
@@ -110,7 +115,7 @@ async fn charges(State(api): State<Api>, headers: HeaderMap, Query(fields): Fiel
 async fn sales(State(api): State<Api>, headers: HeaderMap, Query(fields): Fields) -> Response {
     let mut items = match api.ask(&headers, &fields) {
         Ok(items) => items,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     items.reverse();
     if let Some(after) = fields.get("after") {
@@ -132,7 +137,7 @@ async fn sales(State(api): State<Api>, headers: HeaderMap, Query(fields): Fields
 async fn issues(State(api): State<Api>, headers: HeaderMap, Query(fields): Fields) -> Response {
     let mut items = match api.ask(&headers, &fields) {
         Ok(items) => items,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let is = |name: &str, wanted: &str| fields.get(name).is_some_and(|value| value == wanted);
     assert!(is("state", "all") && is("sort", "updated") && is("direction", "asc"));
