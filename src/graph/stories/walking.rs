@@ -89,9 +89,10 @@ impl Circle {
         for depth in 1..=self.depth {
             let on = |way: &Vec<usize>| {
                 let far = self.around(&self.members(way[way.len() - 1]));
+                // No way leads back to where it began.
                 let fresh = far
                     .into_iter()
-                    .filter(|far| depth == 1 || !way[1..].contains(far));
+                    .filter(|far| !members.contains(far) && !way[1..].contains(far));
                 fresh
                     .map(|far| [way.as_slice(), &[far]].concat())
                     .collect::<Vec<_>>()
@@ -99,9 +100,7 @@ impl Circle {
             ways = ways.iter().flat_map(on).collect();
             let shown = ways.iter().filter(|way| {
                 let far = way[depth];
-                !members.contains(&far)
-                    && (depth == 1 || !near.contains(&far))
-                    && Some(self.root(far)) != deleted
+                (depth == 1 || !near.contains(&far)) && Some(self.root(far)) != deleted
             });
             found.extend(shown.map(|way| (depth, self.root(way[depth]), way[depth - 1])));
         }
